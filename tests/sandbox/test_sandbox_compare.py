@@ -1,0 +1,155 @@
+"""The comparison is LiveCodeBench's, save for the documented differences."""
+
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.sandbox import Outcome, Status, canonical, matches, wire
+from tts.types import Call, Stdin
+
+
+def printed(want: str, got: str, tolerance: float | None = None) -> bool:
+    return matches(Stdin("", want), Outcome(Status.OK, got, 0.0), tolerance)
+
+
+def claimed(value: object) -> Outcome:
+    return Outcome(Status.OK, wire.parse(wire.dumps(value).encode()), 0.0)
+
+
+def returned(want: object, got: object, tolerance: float | None = None) -> bool:
+    return matches(Call("f", (), want), claimed(got), tolerance)
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "right"),
+    [
+        ("3\n", " 3 ", True),
+        ("1 2\n3", "1 2  \r\n  3\n\n", True),
+        ("1\n2", "1\n\n2", False),
+        ("1 2", "1\n2", False),
+        ("1.0 2", "1 2.00", True),
+        ("1  2", "1 2", True),
+        ("a b", "a  b", False),
+        ("a 1", "a 1.0", False),
+        ("1e3", "1000", True),
+        ("0.3", "0.30000000000000004", False),
+        ("nan", "nan", True),
+        ("nan 1", "nan  1", False),
+        ("sNaN 1", "1 1", False),
+        ("1 2", "1 2 3", False),
+        ("", "", True),
+        ("", "0", False),
+        ("yes", "YES", False),
+    ],
+)
+def test_printed_text(want, got, right):
+    assert printed(want, got) is right
+    assert printed(got, want) is right
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "right"),
+    [
+        ([1, [2]], (1, (2,)), True),
+        ((1, 2), [1, 2], True),
+        (1, 1.0, True),
+        (1, True, True),
+        (0.3, 0.1 + 0.2, False),
+        ({1: 2}, {"1": 2}, False),
+        ({1: 2}, {True: 2}, False),
+        ({1: 2}, {1: 2.0}, True),
+        ({(1, 2): [3]}, {(1, 2): (3,)}, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({1, 2}, {2, 1}, True),
+        ({1, 2}, [1, 2], False),
+        ([1, 2], {1, 2}, False),
+        ("1", 1, False),
+        (None, None, True),
+        (None, 0, False),
+        (None, [], False),
+        (10**30, 10**30, True),
+        (math.nan, math.nan, False),
+        (math.inf, math.inf, True),
+        (1j, 1j, True),
+        ([], {}, False),
+        ({}, set(), False),
+    ],
+)
+def test_returned_values(want, got, right):
+    assert returned(want, got) is right
+
+
+def test_a_tolerance_is_for_floats_alone():
+    assert printed("0.5 1.25", "0.5000001 1.25", 1e-6)
+    assert printed("1000000.5", "1000000.9", 1e-6)
+    assert not printed("1000000", "1000001", 1e-3)
+    assert not printed("nan", "1.0", 1e9)
+    assert returned([0.3], [0.1 + 0.2], 1e-9)
+    assert not returned(3, 3.0000001, 1e-6)
+    assert not returned(math.nan, math.nan, 1.0)
+
+
+def test_a_failed_outcome_never_matches():
+    assert not matches(Stdin("", ""), Outcome(Status.TIMEOUT, "", 0.0))
+    assert not matches(Call("f", (), None), Outcome(Status.RUNTIME_ERROR, None, 0.0))
+
+
+def test_hostile_numbers_are_quick():
+    started = time.monotonic()
+    assert not printed("1", "9" * 8_000_000)
+    assert not printed("1", "1e999999999999999999")
+    assert not printed("1.5", "1e999999", 1e-6)
+    assert not printed("1", "0" + "\n" * 8_000_000 + "1")
+    assert not returned({1: 2}, {k * ((1 << 61) - 1): 0 for k in range(3)})
+    assert time.monotonic() - started < 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.integers(10**30, 10**40),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.integers() | st.text() | st.tuples(st.integers()), inner, max_size=4)
+        | st.sets(st.integers() | st.text(), max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_values_survive_the_wire(value):
+    rebuilt = wire.build(wire.parse(wire.dumps(value).encode()))
+    assert (type(rebuilt), rebuilt) == (type(value), value)
+    assert returned(value, value)
+
+
+@given(st.text(st.sampled_from('[]{}",:tsdifc01aenull.-'), max_size=40))
+def test_a_document_claims_a_value_or_is_refused(text):
+    try:
+        value = wire.parse(text.encode())
+    except ValueError:
+        return
+    assert canonical(Call("f", (), None), Outcome(Status.OK, value, 0.0)) is not None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"[" * 100_000, b"NaN", b'{"x":1}', b'{"d":[1]}', b'{"i":7}', b"1 2", b"[" + b"0," * 5_000_000 + b"0]"],
+)
+def test_bad_documents_are_refused(document):
+    with pytest.raises(ValueError):
+        wire.parse(document)
+
+
+def test_equal_values_have_one_canonical_text():
+    def text(value: object) -> str | None:
+        return canonical(Call("f", (), None), claimed(value))
+
+    assert text([1, (2.0, True)]) == text((1.0, [2, 1]))
+    assert text({1: 2, 3: 4}) == text({3: 4, 1: 2})
+    assert len({text(value) for value in ("1", 1, [1], {1: 1}, {"1": 1}, {1}, None, 1.5)}) == 8
+    assert canonical(Stdin("", ""), Outcome(Status.OK, " a \nb\n\n", 0.0)) == "a\nb"
+    assert canonical(Stdin("", ""), Outcome(Status.MEMORY, None, 0.0)) is None

@@ -1,0 +1,158 @@
+"""Wrong, hostile and greedy programs: each gets the status it deserves, and nothing of it stays."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tts.sandbox import Limits, Status
+from tts.types import Call
+
+QUICK = Limits(cpu_seconds=0.4, memory_mib=128, output_mib=1)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class L:\n    def __eq__(self, o): return True\ndef f(a): return L()",
+        "class L(int):\n    def __eq__(self, o): return True\n    __hash__ = None\ndef f(a): return L(0)",
+        "class L(str):\n    def __eq__(self, o): return True\n    def __str__(self): return self\ndef f(a): return L()",
+        "class L(list):\n    def __eq__(self, o): return True\n    def __iter__(self): return iter([7])\ndef f(a): return L()",
+        "class L(int):\n    def __eq__(self, o): return True\ndef f(a): return [L(0)]",
+        "class L(dict):\n    def items(self): return [(7, 7)]\n    def __eq__(self, o): return True\ndef f(a): return L()",
+        "class L:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(a): return L()",
+        "import sys\ndef f(a): sys.exit(0)",
+        "import os\ndef f(a): os._exit(0)",
+        "import os\ndef f(a):\n    os.write(3, b'7')\n    os.write(3, b'}')\n    os._exit(0)",
+        "import os\ndef f(a):\n    os.write(3, b'7')\n    os._exit(1)",
+        "import os\ndef f(a):\n    os.write(3, b'7')\n    os.kill(os.getpid(), 11)",
+        "def g(a): return 7",
+        "def f(a): return object()",
+        "def f(a):\n    r = []\n    r.append(r)\n    return r",
+        "",
+    ],
+)
+@pytest.mark.parametrize("want", [7, [7], None])
+def test_functions_that_are_wrong_are_never_right(returns, code, want):
+    assert not returns(code, want)
+
+
+def test_the_expected_value_is_nowhere_in_the_process(cell):
+    code = (
+        "import gc, sys\n"
+        "def f(a):\n"
+        "    found, frame, needle = [], sys._getframe(), a[::-1]\n"
+        "    while frame:\n"
+        "        found += [repr(value) for name, value in frame.f_locals.items() if name not in ('needle', 'found')]\n"
+        "        frame = frame.f_back\n"
+        "    found += [repr(o) for o in gc.get_objects() if type(o) in (list, tuple) and o is not found]\n"
+        "    return [len(found) > 20] + [text for text in found if needle in text]"
+    )
+    outcome = cell.run(code, Call("f", ("c9f3-ELDEEN",), "NEEDLE-3f9c"), Limits())
+
+    assert outcome.output == [True], outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "why"),
+    [
+        ("1 / 0", Status.RUNTIME_ERROR, "line 1, in <module>\nZeroDivisionError"),
+        ("def f(:", Status.RUNTIME_ERROR, "SyntaxError"),
+        ("import sys\nsys.exit(3)", Status.RUNTIME_ERROR, "exit code 3"),
+        ("import sys\nsys.exit('message')", Status.RUNTIME_ERROR, "message"),
+        ("import ctypes\nctypes.string_at(0)", Status.RUNTIME_ERROR, "SIGSEGV"),
+        ("def f(n): return f(n + 1)\nf(0)", Status.RUNTIME_ERROR, "RecursionError"),
+        ("\0", Status.RUNTIME_ERROR, "null bytes"),
+        ("x = '\ud800'\nprint(x)", Status.RUNTIME_ERROR, "surrogates"),
+        ("import sys\nsys.stderr.write('x' * 5000)\n1 / 0", Status.RUNTIME_ERROR, "ZeroDivisionError"),
+        ("while True: pass", Status.TIMEOUT, "0.4 allowed"),
+        ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", Status.TIMEOUT, "allowed"),
+        ("import os\nos.fork()\nos.fork()\nwhile True: pass", Status.TIMEOUT, "allowed"),
+        ("x = bytearray(1 << 32)", Status.MEMORY, "MemoryError"),
+        ("x = []\nwhile True: x.append(b'x' * 1000000)", Status.MEMORY, "128 MiB"),
+        (
+            "import os\nfor _ in range(4): os.fork()\nx = b'x' * (20 << 20)\nimport time\ntime.sleep(9)",
+            Status.MEMORY,
+            "",
+        ),
+        ("while True: print('x' * 99)", Status.OUTPUT_LIMIT, "1 MiB"),
+        ("import sys\nsys.stdout.write('x' * (1 << 20) + 'y')", Status.OUTPUT_LIMIT, "1 MiB"),
+    ],
+)
+def test_every_failure_has_its_status(run, code, status, why):
+    outcome = run(code, limits=QUICK)
+
+    assert (outcome.status, outcome.output) == (status, None), outcome.detail
+    assert why in outcome.detail
+    assert len(outcome.detail) < 2200
+
+
+def test_a_returned_value_has_the_output_limit(call):
+    assert call("def f(a): return 'x' * (2 << 20)", 1).status is Status.OUTPUT_LIMIT
+
+
+def test_output_up_to_the_limit_is_kept(run):
+    assert len(run("print('x' * ((1 << 20) - 1))").output) == 1 << 20
+
+
+def test_waiting_is_bounded_too(run):
+    started = time.monotonic()
+    outcome = run("import time\ntime.sleep(99)", limits=QUICK)
+
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.seconds < 0.3
+    assert time.monotonic() - started < 3 * QUICK.wall_seconds
+
+
+def test_seconds_are_processor_time_of_all_processes(run):
+    code = "import os, time\npid = os.fork()\nt = time.process_time()\nwhile time.process_time() < t + 0.15: pass\nif pid: os.wait()"
+
+    assert 0.3 <= run(code).seconds < 0.6
+
+
+LEAK = """
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        os.chdir('/')
+        if os.fork() == 0:
+            os.write(1, b'%d\\n' % os.getpid())
+            time.sleep(60)
+        os._exit(0)
+while os.fstat(1).st_size < 6: time.sleep(0.01)
+"""
+
+
+def test_no_process_survives_its_test(run):
+    outcome = run(LEAK)
+
+    assert outcome.status is Status.OK, outcome.detail
+    assert not [pid for pid in outcome.output.split() if Path("/proc", pid).exists()]
+
+
+def test_the_folder_is_removed_whatever_is_in_it(run):
+    code = (
+        "import os\nprint(os.getcwd())\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+        "os.symlink('/', 'link')\nos.chmod('.', 0)"
+    )
+    outcome = run(code)
+
+    assert outcome.status is Status.OK, outcome.detail
+    assert not Path(outcome.output.strip()).exists()
+
+
+def test_as_root_a_program_cannot_signal_its_zygote(run):
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's candidates run as that user")
+    assert "PermissionError" in run("import os\nos.kill(os.getppid(), 9)").detail
+
+
+def test_a_fork_bomb_is_bounded_and_buried(run):
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's limit of processes is shared with all that the user runs")
+    outcome = run("import os\nwhile True: os.fork()", limits=QUICK)
+
+    assert outcome.status is not Status.OK
+    assert run("print(1)").output == "1\n"

@@ -1,0 +1,151 @@
+"""Many programs in several cells: what dies is replaced, what is closed is gone, and no verdict is lost or changed."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tts.errors import InfraError
+from tts.sandbox import Cell, CellDied, Job, Limits, Outcome, Status, default_workers, run_programs
+from tts.types import Stdin, Test
+
+LIMITS = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
+TEST = Stdin("", "")
+
+
+def keep(test: Test, outcome: Outcome) -> tuple[Outcome, bool]:
+    return outcome, outcome.status is Status.OK
+
+
+def zygotes() -> list[int]:
+    """The processes that this one started."""
+    found: list[int] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        found += map(int, path.read_text().split())
+    return found
+
+
+def test_results_do_not_depend_on_order_or_workers():
+    jobs = [Job(n, f"print({n})", [TEST] * 2) for n in range(12)] + [Job(99, "1 / 0", [TEST] * 2)]
+
+    def outputs(jobs: list[Job[int]], workers: int) -> dict[int, list[str | None]]:
+        results = run_programs(jobs, keep, LIMITS, workers)
+        return {key: [outcome.output for outcome in result] for key, result in results}
+
+    assert outputs(jobs, 1) == outputs(jobs[::-1], 3) == {n: [f"{n}\n"] * 2 for n in range(12)} | {99: [None]}
+
+
+def test_jobs_are_read_a_little_ahead_only():
+    read = []
+
+    def source():
+        for n in range(100):
+            read.append(n)
+            yield Job(n, "print(1)", [TEST])
+
+    results = run_programs(source(), keep, LIMITS, 1)
+    next(results)
+    results.close()
+
+    assert len(read) <= 3
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_closing_leaves_no_process_and_no_folder(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tmp_path.chmod(0o711)
+    jobs = [Job(n, "print(1)", [TEST]) for n in range(after)] + [
+        Job(n, "import os, time\nos.fork()\nos.setsid()\ntime.sleep(60)", [TEST]) for n in range(10, 14)
+    ]
+    results = run_programs(jobs, keep, LIMITS, 2)
+    before = zygotes()
+    for _ in range(after):
+        next(results)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
+
+    assert zygotes() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_killed_cells_change_no_outcome():
+    jobs = [Job(n, f"t = 0\nfor i in range(300000): t += i\nprint({n})", [TEST] * 3) for n in range(20)]
+    stop = threading.Event()
+
+    def assassin() -> None:
+        while not stop.wait(0.25):
+            for pid in zygotes()[:1]:
+                os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=assassin)
+    killer.start()
+    results = dict(run_programs(jobs, keep, LIMITS, 2))
+    stop.set()
+    killer.join()
+
+    decided = {key: result for key, result in results.items() if not isinstance(result, InfraError)}
+    assert {key: [outcome.output for outcome in result] for key, result in decided.items()} == {
+        key: [f"{key}\n"] * 3 for key in decided
+    }
+    assert len(results) == 20
+    assert len(decided) >= 19
+
+
+def test_a_cell_that_always_dies_is_an_infra_error_and_the_others_go_on():
+    stop = threading.Event()
+    slow = "import time\ntime.sleep(1.9)\nprint(0)"
+
+    def assassin() -> None:
+        while not stop.wait(0.3):
+            for pid in zygotes():
+                os.kill(pid, signal.SIGKILL)
+
+    def source():
+        yield Job("slow", slow, [TEST])
+        stop_after = threading.Thread(target=assassin)
+        stop_after.start()
+
+    results = {}
+    for key, result in run_programs(source(), keep, LIMITS, 1):
+        results[key] = result
+        stop.set()
+
+    assert isinstance(results["slow"], InfraError)
+    assert "3 attempts" in str(results["slow"])
+
+
+def test_a_program_that_kills_itself_is_judged():
+    ((_, result),) = run_programs([Job(0, "import os\nos.kill(os.getpid(), 9)", [TEST])], keep, LIMITS, 1)
+
+    assert [outcome.status for outcome in result] == [Status.RUNTIME_ERROR]
+    assert "SIGKILL" in result[0].detail
+
+
+def test_a_bug_in_the_judge_is_raised():
+    def broken(test: Test, outcome: Outcome) -> tuple[None, bool]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(run_programs([Job(0, "print(1)", [TEST])], broken, LIMITS, 1))
+
+
+def test_a_dead_cell_says_so_and_buries_its_dead():
+    code = "import os, time\nos.write(2, b'x')\nif os.fork() == 0: os.setsid()\ntime.sleep(30)"
+    with Cell() as cell:
+        threading.Timer(0.3, os.kill, (cell.pid, signal.SIGKILL)).start()
+        folder = Path("/proc", str(cell.pid), "cwd").resolve()
+        with pytest.raises(CellDied):
+            cell.run(code, TEST, LIMITS)
+    time.sleep(0.05)
+
+    assert not folder.exists()
+    assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if str(folder) in os.readlink(path)]
+
+
+def test_workers_fit_the_memory():
+    assert default_workers(Limits(memory_mib=1 << 30)) == 1
+    assert 1 <= default_workers(Limits(memory_mib=1)) <= len(os.sched_getaffinity(0))

@@ -1,0 +1,117 @@
+"""Right programs of every tricky kind run as they would by themselves."""
+
+import pytest
+
+from tts.sandbox import Limits, Status
+
+SUM = {
+    "input": "a, b = map(int, input().split())\nprint(a + b)",
+    "buffer": "import sys\na, b = map(int, sys.stdin.buffer.readline().split())\nprint(a + b)",
+    "iterate": "import sys\nfor line in sys.stdin:\n    print(sum(map(int, line.split())))",
+    "open_0": "print(sum(map(int, open(0).read().split())))",
+    "dev_stdin": "print(sum(map(int, open('/dev/stdin').read().split())))",
+    "write_bytes": "import sys\nsys.stdout.buffer.write(b'%d' % sum(map(int, input().split())))",
+    "os_read": "import os\nos.write(1, b'%d' % sum(map(int, os.read(0, os.fstat(0).st_size).split())))",
+    "open_1_unclosed": "out = open(1, 'w')\nout.write(str(sum(map(int, input().split()))))",
+    "quit": "print(sum(map(int, input().split())))\nquit()\nprint('no')",
+    "exit": "print(sum(map(int, input().split())))\nexit()",
+    "sys_exit_0": "import sys\nprint(sum(map(int, input().split())))\nsys.exit(0)",
+    "os_exit_0": "import os\nprint(sum(map(int, input().split())), flush=True)\nos._exit(0)",
+    "atexit": "import atexit\ns = sum(map(int, input().split()))\natexit.register(lambda: print(s))",
+    "thread": "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()",
+    "main_guard": "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()\nx = 1",
+    "future": "from __future__ import annotations\ndef f(x: no | such) -> name: return x\nprint(f(sum(map(int, input().split()))))",
+    "global": "n = 0\ndef f():\n    global n\n    n += sum(map(int, input().split()))\nf()\nprint(n)",
+    "star_import": "from math import *\nfrom collections import *\nprint(sum(Counter(map(int, input().split())).elements()))",
+    "pickle": "import pickle\nclass A: pass\nassert type(pickle.loads(pickle.dumps(A()))) is A\nprint(sum(map(int, input().split())))",
+    "resource": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nprint(sum(map(int, input().split())))",
+    "alarm": "import signal\nsignal.signal(signal.SIGALRM, print)\nsignal.alarm(1)\nsignal.alarm(0)\nprint(sum(map(int, input().split())))",
+    "close_fds": "import os\nos.closerange(3, 200)\nprint(sum(map(int, input().split())))",
+    "builtins_patch": "import builtins\nbuiltins.input = lambda: '1 2'\nprint(sum(map(int, input().split())))",
+    "temporary_file": "open('x', 'w').write('1 2')\nprint(sum(map(int, open('x').read().split())))",
+}
+
+
+@pytest.mark.parametrize("name", SUM)
+def test_programs_that_add_two_numbers(run, name):
+    outcome = run(SUM[name], "1 2\n")
+
+    assert (outcome.status, (outcome.output or "").strip()) == (Status.OK, "3"), outcome.detail
+
+
+def test_names_of_the_prelude_are_there(run):
+    code = "x: List[int] = deque([1])\nprint(sqrt(4), gcd(4, 6), Counter, math.pi, datetime.datetime, bisect.bisect, pow(2, 5, 7), copy.copy)"
+
+    outcome = run(code)
+
+    assert outcome.output.startswith("2.0 2 typing.Counter 3.14"), outcome.detail
+
+
+def test_deep_recursion_on_the_main_stack(run):
+    code = (
+        "import sys, functools\nsys.setrecursionlimit(10**6)\n"
+        "def f(n): return n and 1 + f(n - 1)\n"
+        "def key(n): return n and max([n], key=lambda m: key(m - 1)) and n\n"  # through C at every level
+        "print(f(100000), key(15000))"
+    )
+    assert run(code, limits=Limits(memory_mib=1024)).output == "100000 15000\n"
+
+
+def test_a_thread_with_a_big_stack(run):
+    code = (
+        "import sys, threading\nsys.setrecursionlimit(1 << 25)\nthreading.stack_size(512 << 20)\n"
+        "def f(n): return n and 1 + f(n - 1)\n"
+        "t = threading.Thread(target=lambda: print(f(60000)))\nt.start()\nt.join()"
+    )
+    assert run(code).output == "60000\n"
+
+
+def test_integers_of_many_digits(run):
+    assert run("print(len(str(10 ** 9999)), int('9' * 5000) % 10)").output == "10000 9\n"
+
+
+def test_numpy_can_be_imported(run):
+    pytest.importorskip("numpy")
+    assert run("import numpy as np\nprint(np.arange(4).sum())", limits=Limits()).output == "6\n"
+
+
+def test_the_environment_is_empty_and_the_folder_is_fresh(run):
+    code = "import os\nprint(dict(os.environ), os.listdir('.'))\nos.makedirs('a/b')\nos.chmod('a', 0)"
+
+    assert [run(code).output for _ in range(2)] == ["{} []\n"] * 2
+
+
+def test_unicode_goes_through(run):
+    assert run("s = input()\nprint(s[::-1], len(s))", "h\u00e9\U0001f600\n").output == "\U0001f600\u00e9h 3\n"
+
+
+def test_a_program_is_deterministic(run):
+    code = "import random\nprint(random.random(), hash('x'), list({'a', 'b', 'c'}))"
+
+    assert run(code).output == run(code).output
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Solution:\n    def f(self, a): return a * 2",
+        "def f(a): return a * 2",
+        "# class Solution\nf = lambda a: a * 2",
+    ],
+)
+def test_methods_and_functions_are_called(returns, code):
+    assert returns(code, 2)
+
+
+def test_a_main_guard_does_not_run_in_a_functional_program(returns):
+    assert returns("def f(a): return __name__\nif __name__ == '__main__':\n    input()", "candidate")
+
+
+def test_printing_does_not_disturb_a_functional_program(returns):
+    assert returns("def f(a):\n    print('[1]' * 1000)\n    return a", 1)
+
+
+def test_arguments_keep_their_types(call):
+    argument = {1: (2, [3.5, None]), "x": {"nested"}, (1, 2): 1 << 70}
+
+    assert call("def f(a): return repr(a)", argument).output == repr(argument)

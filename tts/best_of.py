@@ -1,0 +1,141 @@
+"""`BestOfN`: best-of-N as one Python object around any generator, scorer and selector. Stores and grades nothing."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from tts import plugins
+from tts.errors import ConfigError
+from tts.pipeline import finite, with_code
+from tts.protocols import Generator, Scorer, Selector
+from tts.types import Behaviour, Candidate, Message, Pool, Problem, Score, Selection
+
+GenerateFunction = Callable[[str, int], Sequence[str]]
+ScoreFunction = Callable[[str, str], float | None]
+SelectFunction = Callable[[Pool], int | None]
+Named = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was chosen. `code` and `text` are None where the selector abstained or nothing held a program; `margin` is how
+    far the chosen score lies above the best of the other candidates (negative if another scored higher), None without
+    two scores. `candidates` and `scores` are parallel, all n of them.
+    """
+
+    code: str | None
+    text: str | None
+    score: float | None
+    margin: float | None
+    why: str
+    candidates: tuple[Candidate, ...] = field(repr=False)
+    scores: tuple[Score, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampler:
+    """A plain function (prompt, n) -> n texts, as a generator."""
+
+    function: GenerateFunction
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """Calls the function once per problem."""
+        counts: dict[str, list[int]] = {}
+        problems = {problem.id: problem for problem, _ in wanted}
+        for problem, index in wanted:
+            counts.setdefault(problem.id, []).append(index)
+        for name, indices in counts.items():
+            texts = self.function(problems[name].statement, len(indices))
+            if isinstance(texts, str) or len(texts) != len(indices):
+                raise ConfigError(
+                    f"The generator function must return {len(indices)} strings for n = {len(indices)}, got {texts!r:.80}."
+                )
+            yield from (Candidate(name, index, text) for index, text in zip(indices, texts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rater:
+    """A plain function (question, code) -> number, as a scorer."""
+
+    function: ScoreFunction
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """Calls the function for each candidate that has code."""
+        for problem, candidate in pairs:
+            if candidate.code is None:
+                yield Score(*candidate.key, None, "no code")
+            else:
+                value = self.function(problem.statement, candidate.code)
+                yield Score(*candidate.key, None if value is None else float(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """A plain function pool -> position or None, as a selector."""
+
+    function: SelectFunction
+
+    def select(self, pool: Pool) -> Selection:
+        """Calls the function. Raises ConfigError for a position outside the pool."""
+        position = self.function(pool)
+        if position is not None and not 0 <= position < len(pool):
+            raise ConfigError(f"The select function returned {position!r}; allowed are 0 to {len(pool) - 1} and None.")
+        return Selection(position, "chosen by a function")
+
+
+class BestOfN:
+    """Sample n programs for a task, score them, choose one.
+
+    `generator`, `scorer` and `select` are each a plug-in's name, a mapping of its name and options, a plug-in object, or
+    a plain function: generator(prompt, n) -> n texts, scorer(question, code) -> number, select(pool) -> position or None.
+    `extraction` is the rule that takes code from a text, `seed` decides every draw.
+    """
+
+    def __init__(
+        self,
+        generator: Named | Generator | GenerateFunction = "transformers",
+        scorer: Named | Scorer | ScoreFunction = "likelihood",
+        n: int = 16,
+        select: Named | Selector | SelectFunction = "argmax",
+        *,
+        extraction: str = "cascade",
+        seed: int = 0,
+    ) -> None:
+        if n < 1:
+            raise ConfigError(f"n must be at least 1, got {n}.")
+        self.n, self.extraction = n, extraction
+        self.generator = cast(Generator, _resolve("generator", generator, "generate", _Sampler, seed))
+        self.scorer = cast(Scorer, _resolve("scorer", scorer, "score", _Rater, seed))
+        self.selector = cast(Selector, _resolve("selector", select, "select", _Chooser, seed))
+
+    def generate(self, task: str) -> Answer:
+        """The best of n for one task, given as plain text."""
+        problem = Problem(id="task", statement=task, messages=(Message("user", task),))
+        drawn = self.generator.generate([(problem, index) for index in range(self.n)])
+        candidates = sorted((with_code(c, self.extraction) for c in drawn), key=lambda c: c.index)
+        return self.rank(problem, candidates)
+
+    def rank(self, problem: Problem, candidates: Sequence[Candidate]) -> Answer:
+        """The best of candidates that exist already, their code extracted."""
+        found = {score.key: finite(score) for score in self.scorer.score([(problem, c) for c in candidates])}
+        scores = tuple(found[c.key] for c in candidates)
+        behaviours: tuple[Behaviour | None, ...] = ()
+        chosen = self.selector.select(Pool(problem, tuple(candidates), scores, behaviours))
+        if chosen.position is None:
+            return Answer(None, None, None, None, chosen.why, tuple(candidates), scores)
+        winner, score = candidates[chosen.position], scores[chosen.position].value
+        others = [s.value for i, s in enumerate(scores) if i != chosen.position and s.value is not None]
+        margin = score - max(others) if score is not None and others else None
+        return Answer(winner.code, winner.text, score, margin, chosen.why, tuple(candidates), scores)
+
+
+def _resolve(family: str, given: object, method: str, wrap: Callable[[Any], object], seed: int) -> object:
+    if isinstance(given, str | Mapping):
+        return plugins.build(family, given, seed=seed)
+    if hasattr(given, method):
+        return given
+    if callable(given):
+        return wrap(given)
+    raise ConfigError(
+        f"A {family} is a plug-in's name, a mapping, an object with .{method}() or a function; got {given!r}."
+    )

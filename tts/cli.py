@@ -1,0 +1,304 @@
+"""The command line: reads arguments, calls the parts, prints. Exit status 0, 2 for a user's mistake, 1 for our failure."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tts.errors import ConfigError, InfraError, UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from tts.analysis import RunReport
+
+INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
+app = typer.Typer(
+    help="Test-time scaling for code models: sample N programs, rank them, measure what the ranking is worth.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
+Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
+Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+@dataclass
+class _Bars:
+    """Progress bars on stderr, one per stage, with rate and remaining time."""
+
+    bars: "Bars"
+    current: "TaskID | None" = field(default=None)
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Begin a bar."""
+        self.current = self.bars.add_task(name, total=total, completed=done)
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar."""
+        assert self.current is not None
+        self.bars.advance(self.current, count)
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield _Bars(bars)
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    overrides: Overrides = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the run is kept; default runs/<config name>")] = None,
+) -> None:
+    """Do whatever of an experiment is missing, then print its table and write its page.
+
+    An existing folder is continued: raise n, add a scorer, a selector or problems, and only the missing part is done.
+
+    Example: tts run configs/demo.yaml generator.n=32 --folder runs/demo32
+    """
+    from tts import config as configs
+    from tts import pipeline
+    from tts.store import open_for_writing
+
+    chosen = configs.load(config, overrides or [])
+    place = folder or Path("runs") / config.stem
+    again = " ".join(["tts run", str(config), *(overrides or []), *(["--folder", str(folder)] if folder else [])])
+    with _continuable(again), open_for_writing(place) as store:
+        with _bars() as progress:
+            undecided = pipeline.run(chosen, store, progress)
+        _show(store)
+    if undecided:
+        raise pipeline.unsettled(undecided)
+
+
+@contextmanager
+def _continuable(command: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(f"\nStopped. What was finished is stored. To continue: {command}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _show(store: Any) -> None:
+    """Print the table, write picture, page and YAML beside the store, and say where."""
+    from tts import analysis, report
+
+    found = analysis.analyse(store)
+    (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
+    report.write_picture([found], store.folder / "curves.png")
+    report.write_page([found], store.folder / "report.html")
+    Console().print(report.table(found))
+    print(report.summary_sentence(found))
+    print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+
+
+def _analysed(folders: list[Path]) -> "list[RunReport]":
+    from tts import analysis
+    from tts.store import open_for_reading
+
+    found = []
+    for folder in folders:
+        with open_for_reading(folder) as store:
+            found.append(analysis.analyse(store))
+    return found
+
+
+@app.command()
+def report(
+    folders: Folders,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+) -> None:
+    """Print the table of finished or half-finished runs and write their pages anew; nothing is sampled or graded.
+
+    Example: tts report runs/demo --json
+    """
+    from tts import report as reports
+
+    found = _analysed(folders)
+    if as_json:
+        print(json.dumps(reports.as_json(found), indent=1))
+        return
+    for one in found:
+        Console().print(reports.table(one))
+        print(reports.summary_sentence(one))
+        reports.write_picture([one], one.folder / "curves.png")
+        reports.write_page([one], one.folder / "report.html")
+        print(f"Report: {one.folder / 'report.html'}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder")],
+    second: Annotated[Path, typer.Argument(help="Another run folder")],
+    to: Annotated[Path, typer.Option(help="Where to put the common picture and page")] = Path("runs/compare"),
+) -> None:
+    """Compare two runs on the problems they share: both curves, and paired differences with intervals.
+
+    Example: tts compare runs/small-n64 runs/large-n8
+    """
+    from tts import report as reports
+
+    both = _analysed([first, second])
+    Console().print(reports.compare_table(*both))
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The folder {to} cannot be made: {error.strerror}. Give another --to.") from error
+    reports.write_picture(both, to / "curves.png")
+    reports.write_page(both, to / "report.html")
+    print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
+
+
+@app.command()
+def grade(
+    problems: Annotated[Path, typer.Argument(help="Problems in LiveCodeBench's row format, JSONL")],
+    candidates: Annotated[Path, typer.Argument(help='JSONL rows {"question_id", "index", "code" or "text"}')],
+    out: Out,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Programs run at once; default one per usable core")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="CPU seconds per test")] = 6.0,
+    memory_mib: Annotated[int, typer.Option(min=32, help="Memory per program in MiB")] = 2048,
+    output_mib: Annotated[int, typer.Option(min=1, help="Output per test in MiB")] = 16,
+) -> None:
+    """Run candidates on their problems' public and hidden tests, and write a verdict for each in input order.
+
+    Example: tts grade problems.jsonl candidates.jsonl --out grades.jsonl --workers 4
+    """
+    from tts import files
+    from tts.sandbox import Limits
+
+    if not timeout > 0:
+        raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
+    with _continuable("the same command (grading starts anew)"), _bars() as progress:
+        failed = files.grade(problems, candidates, out, Limits(timeout, memory_mib, output_mib), workers, progress)
+    if failed:
+        raise InfraError(f"{failed} rows are infra_error: our own machinery failed on them. Run the command again.")
+
+
+@app.command()
+def score(
+    pairs: Annotated[Path, typer.Argument(help='JSONL rows {"id", "question", "code"}')],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The scorer's options")] = None,
+    scorer: Annotated[str, typer.Option(help="A scorer's name; see `tts list`")] = "codescaler",
+    out: Out = Path("scores.jsonl"),
+) -> None:
+    """Score question-code pairs with a scorer, and write {"id", "value", "why"} in input order.
+
+    Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
+    """
+    from tts import config as configs
+    from tts import files, plugins
+
+    chosen = plugins.build("scorer", {"name": scorer, **configs.options(options or [])}, f"scorer {scorer!r}")
+    with _continuable("the same command (scoring starts anew)"), _bars() as progress:
+        files.score(pairs, chosen, out, progress)
+
+
+@app.command()
+def extract(
+    file: Annotated[str, typer.Argument(help="A file with a model's answer, or - for standard input")],
+    rule: Annotated[str, typer.Option(help="cascade or codescaler")] = "cascade",
+) -> None:
+    """Print the program in a model's answer, and on standard error which rule found it. Exit status 1 if none did.
+
+    Example: tts extract answer.txt
+    """
+    from tts.prompts import extract as find
+
+    try:
+        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}. Give a file, or - for standard input.") from error
+    found = find(text.decode("utf-8", "replace"), rule)
+    print(found.rule + (" (truncated)" if found.truncated else ""), file=sys.stderr)
+    if found.code is None:
+        raise typer.Exit(1)
+    sys.stdout.write(found.code)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A run folder")],
+    to: Annotated[Path, typer.Option(help="FILE.jsonl or FILE.parquet")],
+    format: Annotated[str, typer.Option(help="rows, or livecodebench for its own sample file (JSON)")] = "rows",
+) -> None:
+    """Write one row per candidate of a run, or LiveCodeBench's own sample file.
+
+    Example: tts export runs/demo --to demo.parquet
+    """
+    from tts import files
+    from tts.store import open_for_reading
+
+    with open_for_reading(folder) as store:
+        count = files.export(store, to, format)
+    print(f"{count} rows in {to}")
+
+
+@app.command("list")
+def list_plugins() -> None:
+    """Print every plug-in with its options and defaults.
+
+    Example: tts list
+    """
+    from tts import plugins
+
+    for family in plugins.FAMILIES:
+        print(f"{family}s (tts/{plugins.FAMILIES[family]}/):")
+        for name in plugins.names(family):
+            found = plugins.find(family, name)
+            print(f"  {name}: {plugins.purpose(found)}")
+            for option in plugins.options(found):
+                print(f"      {option.name}: {option.type} = {option.default}")
+        print()
+
+
+def main() -> None:
+    """Run the command line. A user's mistake prints its message alone; a bug keeps its traceback."""
+    try:
+        app()
+    except UserError as error:
+        _say(f"Error: {error}")
+        sys.exit(2)
+    except InfraError as error:
+        _say(f"Failure: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""One YAML file = one runnable experiment: read strictly, overridden from the command line, then frozen.
+
+Unknown keys and bad values are errors with their path and the nearest valid name. Options of plug-ins are checked by
+the plug-ins' own fields. Nothing is resolved here: "auto" stays "auto".
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from tts import plugins
+from tts.errors import ConfigError, unknown
+from tts.plugins import Spec
+from tts.sandbox import Limits
+
+VERSION = 1
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Labelled(_Strict):
+    """A scorer or a selector of a run: a plug-in and the name it goes by in tables, by default the plug-in's."""
+
+    label: str
+    spec: Spec
+
+
+class GeneratorConfig(_Strict):
+    """The generator and how many candidates per problem are wanted (None: as many as a replayed file holds)."""
+
+    n: int | None = Field(default=None, ge=1, le=1_000_000)
+    spec: Spec
+
+
+class PromptConfig(_Strict):
+    """How a problem is put to the model and code is taken from its answer."""
+
+    system: str | None = None
+    extraction: str = "cascade"
+
+
+class GradingConfig(_Strict):
+    """Limits of each test's execution; `workers` None means one per core that may be used."""
+
+    timeout: float = Field(default=6.0, gt=0, description="CPU seconds per test")
+    memory_mib: int = Field(default=2048, ge=32)
+    output_mib: int = Field(default=16, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+
+    @property
+    def limits(self) -> Limits:
+        """What each test may use."""
+        return Limits(cpu_seconds=self.timeout, memory_mib=self.memory_mib, output_mib=self.output_mib)
+
+
+class ReportConfig(_Strict):
+    """How sure the report's numbers are: bootstrap resamples, subsets drawn per point, and the intervals' level."""
+
+    resamples: int = Field(default=2000, ge=100)
+    draws: int = Field(default=20_000, ge=100, description="subsets per sampled point, shared among problems")
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+def _labelled(family: str) -> Any:
+    def parse(value: object) -> object:
+        if isinstance(value, Labelled):
+            return value
+        spec = Spec.parse(family, value)
+        given = {k: v for k, v in spec.options.items() if k != "label"}
+        return Labelled(label=str(spec.options.get("label", spec.name)), spec=Spec(spec.name, given))
+
+    return BeforeValidator(parse)
+
+
+def _generator(value: object) -> object:
+    if isinstance(value, GeneratorConfig):
+        return value
+    spec = Spec.parse("generator", value)
+    given = {k: v for k, v in spec.options.items() if k != "n"}
+    return {"n": spec.options.get("n"), "spec": Spec(spec.name, given)}
+
+
+class Config(_Strict):
+    """A whole experiment. Frozen; `dump` gives the YAML that reproduces it."""
+
+    version: Literal[1] = 1
+    benchmark: Annotated[Spec, BeforeValidator(lambda value: Spec.parse("benchmark", value))]
+    generator: Annotated[GeneratorConfig, BeforeValidator(_generator)]
+    scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
+    selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    seed: int = 0
+    prompt: PromptConfig = PromptConfig()
+    grading: GradingConfig = GradingConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Config":
+        for family, items in (("scorers", self.scorers), ("selectors", self.selectors)):
+            labels = [item.label for item in items]
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            if twice:
+                raise ConfigError(f"{family} has {twice[0]!r} twice. Give one of them a `label:` of its own.")
+        return self
+
+    def dump(self) -> str:
+        """The resolved config as YAML that `load` reads back to an equal object."""
+        return yaml.safe_dump(_plain(self), sort_keys=False, allow_unicode=True)
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    def spec(item: Spec, **more: Any) -> dict[str, Any]:
+        return {"name": item.name, **more, **item.options}
+
+    plain = config.model_dump(mode="python", exclude={"benchmark", "generator", "scorers", "selectors"})
+    plain["ks"] = list(config.ks)
+    plain["benchmark"] = spec(config.benchmark)
+    plain["generator"] = spec(config.generator.spec, n=config.generator.n)
+    plain["scorers"] = [spec(s.spec, label=s.label) for s in config.scorers]
+    plain["selectors"] = [spec(s.spec, label=s.label) for s in config.selectors]
+    return plain
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key given twice in one mapping is an error rather than the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping; raises for a repeated key."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _OnceLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{where} is not readable YAML: {error}") from error
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config of a YAML file with `key.sub=value` overrides applied, every plug-in's options checked.
+
+    Raises ConfigError for a missing or unreadable file, an unknown key, a bad value or another version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config {path} cannot be read: {error}. Give the path of a YAML file.") from error
+    return parse(_parse_yaml(text, str(path)), overrides, str(path))
+
+
+def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config") -> Config:
+    """Like `load`, from what YAML made of the text."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} must be a mapping with benchmark, generator, scorers, selectors; got {raw!r}.")
+    tree = _override(dict(raw), overrides)
+    _check_version(tree, where)
+    if "scorer" in tree and "scorers" not in tree:
+        tree["scorers"] = [tree.pop("scorer")]
+    _check_keys(tree, Config, where)
+    try:
+        config = Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    check_plugins(config)
+    return config
+
+
+def _check_version(tree: Mapping[str, Any], where: str) -> None:
+    if tree.get("version", VERSION) != VERSION:
+        raise ConfigError(
+            f"{where} has version {tree['version']!r}; this tts reads version {VERSION}. "
+            "Install the tts that wrote it, or rewrite it after configs/demo.yaml."
+        )
+
+
+def _check_keys(tree: Mapping[str, Any], model: type[pydantic.BaseModel], where: str, path: str = "") -> None:
+    for key, value in tree.items():
+        if key not in model.model_fields:
+            raise ConfigError(unknown(f"{path}{key}", where, [f"{path}{name}" for name in model.model_fields]))
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel) and key != "generator":
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"In {where}: {path}{key} must be a mapping, got {value!r}.")
+            _check_keys(value, inner, where, f"{path}{key}.")
+
+
+def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"An override is key.sub=value, got {item!r}. For example: generator.n=16")
+        _place(tree, key.split("."), _parse_yaml(text, f"The override {item!r}"), item)
+    return tree
+
+
+def options(items: Sequence[str]) -> dict[str, Any]:
+    """Options given as key=value, their values read as YAML. Raises ConfigError."""
+    return _override({}, items)
+
+
+def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
+    """Put `value` at `path`; a plug-in given by its bare name becomes a mapping so that an option can be added."""
+    head, rest = path[0], path[1:]
+    key: Any = head
+    if isinstance(tree, list):
+        if not head.isdigit() or int(head) >= len(tree):
+            raise ConfigError(f"In {item!r}: {head!r} is not a position in a list of {len(tree)}; they count from 0.")
+        key = int(head)
+    elif not isinstance(tree, dict):
+        raise ConfigError(f"In {item!r}: nothing can be set below {tree!r}.")
+    if not rest:
+        tree[key] = value
+        return
+    inner = tree[key] if isinstance(tree, list) else tree.get(key, {})
+    inner = {"name": inner} if isinstance(inner, str) else inner
+    tree[key] = dict(inner) if isinstance(inner, dict) else list(inner) if isinstance(inner, list) else inner
+    _place(tree[key], rest, value, item)
+
+
+def check_plugins(config: Config) -> None:
+    """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
+    plugins.build("benchmark", config.benchmark, "benchmark")
+    plugins.build("generator", config.generator.spec, "generator")
+    for item in config.scorers:
+        plugins.build("scorer", item.spec, f"scorer {item.label!r}")
+    for item in config.selectors:
+        plugins.build("selector", item.spec, f"selector {item.label!r}")

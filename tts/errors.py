@@ -1,0 +1,43 @@
+"""The exception tree. A `UserError` prints its message alone and exits 2; anything else is our bug or our machinery.
+
+Every message says what was got, what is allowed, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TtsError(Exception):
+    """Base of every error that tts raises on purpose."""
+
+
+class UserError(TtsError):
+    """Something a user can mend: the message is the remedy; no traceback is shown (exit status 2)."""
+
+
+class ConfigError(UserError):
+    """A config, an option or an override that cannot be used."""
+
+
+class DataError(UserError):
+    """A file of problems, candidates, pairs or samples that cannot be read; the message names the line."""
+
+
+class ModelError(UserError):
+    """A model that is missing, damaged or of the wrong kind."""
+
+
+class StoreError(UserError):
+    """A run folder that cannot be opened, continued or written."""
+
+
+class InfraError(TtsError):
+    """Our own machinery failed after its retries (exit status 1). Never counted as a candidate's fault."""
+
+
+def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
+    """One sentence for a name that does not exist: what was got, the nearest name, and all there are."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"No {got!r} in {where}.{hint} There are: {', '.join(names) or 'none'}."

@@ -1,0 +1,226 @@
+"""Whole files in, whole files out: what `tts grade`, `tts score` and `tts export` do.
+
+Everything wrong with the input is found before any work; results are written beside their place and renamed, so that a
+file is either the old one or complete.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tts import prompts
+from tts.analysis import grade_of, scorer_identity, stored_config
+from tts.errors import ConfigError, DataError, UserError, unknown
+from tts.grade import GradeJob, Grader, Undecided, grader_version
+from tts.jsonl import expect, read_jsonl
+from tts.pipeline import Progress, finite
+from tts.plugins import build
+from tts.protocols import Scorer
+from tts.sandbox import Limits
+from tts.store import Store, encode
+from tts.types import Candidate, Grade, Problem, Score, program_hash
+
+INFRA_ERROR = "infra_error"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file that takes `path`'s place when all went well. Raises UserError if it cannot be written."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            yield file
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or give another --out."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    count = 0
+    with replacing(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: int | None, progress: Progress) -> int:
+    """Grade a file of candidates; the number of rows that stayed undecided. Raises DataError before grading anything."""
+    benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
+    known = {problem.id for problem in benchmark.problems()}
+    rows = _read_candidates(candidates, known)
+    counts = {name: len(benchmark.tests(name)) for name in dict.fromkeys(row.problem_id for row in rows)}
+    programs = {(row.problem_id, row.code) for row in rows}
+    ordered = sorted(programs, key=lambda pair: (pair[0], pair[1] or ""))
+    progress.stage("grade", len(ordered), 0)
+
+    def jobs() -> Iterator[GradeJob]:
+        held: tuple[str, Any] = "", ()
+        for name, code in ordered:
+            if held[0] != name:
+                held = name, benchmark.tests(name)
+            yield GradeJob(name, code, held[1])
+
+    results: dict[tuple[str, str], Grade | Undecided] = {}
+    with replacing(out) as file:
+        for result in Grader(limits, workers).grade(jobs()):
+            results[result.problem_id, result.program] = result
+            progress.advance()
+        graded = [_grade_row(row, results, counts) for row in rows]
+        file.writelines(json.dumps(row) + "\n" for row in graded)
+    return sum(row["verdict"] == INFRA_ERROR for row in graded)
+
+
+def _read_candidates(path: Path, known: set[str]) -> list[Candidate]:
+    rows = []
+    for number, row in read_jsonl(path):
+        where = f"{path}, line {number}"
+        name = str(expect(row, "question_id", (str, int), where))
+        if name not in known:
+            raise DataError(f"{where}: {unknown(name, 'the problems', known)}")
+        code = expect(row, "code", str, where, needed="text" not in row)
+        text = expect(row, "text", str, where, needed=code is None and "code" not in row)
+        if code is None and text is not None:
+            code = prompts.extract(encode(text)).code
+        rows.append(
+            Candidate(name, expect(row, "index", int, where), text or "", None if code is None else encode(code))
+        )
+    return rows
+
+
+def _grade_row(
+    row: Candidate, results: Mapping[tuple[str, str], Grade | Undecided], counts: Mapping[str, int]
+) -> dict[str, Any]:
+    result = results[row.problem_id, "" if row.code is None else program_hash(row.code)]
+    start = {"question_id": row.problem_id, "index": row.index}
+    if isinstance(result, Undecided):
+        return start | {"verdict": INFRA_ERROR, "seconds": 0.0, "tests": counts[row.problem_id], "passed": 0}
+    return start | {
+        "verdict": str(result.verdict),
+        "seconds": round(result.seconds, 6),
+        "tests": result.tests,
+        "passed": result.passed,
+    }
+
+
+def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
+    """Score a file of pairs {"id", "question", "code"}; the number of rows. Raises DataError before scoring anything."""
+    names, questions = [], []
+    for position, (number, row) in enumerate(read_jsonl(pairs)):
+        where = f"{pairs}, line {number}"
+        names.append(expect(row, "id", (str, int), where))
+        problem = Problem(id=str(position), statement=expect(row, "question", str, where), messages=())
+        code = expect(row, "code", str, where)
+        questions.append((problem, Candidate(problem.id, 0, code, code, "given")))
+    progress.stage("score", len(names), 0)
+    with replacing(out) as file:
+        found: dict[str, Score] = {}
+        for item in scorer.score(questions):
+            found[item.problem_id] = finite(item)
+            progress.advance()
+        for position, name in enumerate(names):
+            value = found[str(position)]
+            file.write(json.dumps({"id": name, "value": value.value, "why": value.why}) + "\n")
+    return len(names)
+
+
+def export(store: Store, path: Path, layout: str) -> int:
+    """Write a run's candidates; the number of rows. Raises ConfigError for an unknown layout or ending."""
+    if layout == "livecodebench":
+        samples = _livecodebench(store)
+        with replacing(path) as file:
+            json.dump(samples, file, indent=1)
+        return len(samples)
+    if layout != "rows":
+        raise ConfigError(unknown(layout, "the export formats", ["rows", "livecodebench"]))
+    if path.suffix == ".parquet":
+        return _parquet(list(_export_rows(store)), path)
+    if path.suffix != ".jsonl":
+        raise ConfigError(f"--to must end in .jsonl or .parquet, got {path.name!r}.")
+    return _write_rows(path, _export_rows(store))
+
+
+def _by_problem(store: Store) -> Iterator[tuple[Problem, list[Candidate]]]:
+    problems = {problem.id: problem for problem in store.problems()}
+    mine: dict[str, list[Candidate]] = {name: [] for name in problems}
+    for candidate in store.candidates():
+        mine[candidate.problem_id].append(candidate)
+    yield from ((problems[name], found) for name, found in mine.items())
+
+
+def _export_rows(store: Store) -> Iterator[dict[str, Any]]:
+    config = stored_config(store)
+    scores = {item.label: store.scores(scorer_identity(item, config.seed)) for item in config.scorers}
+    grades = store.grades(grader_version(config.grading.limits))
+    for _, candidates in _by_problem(store):
+        for c in candidates:
+            found = {label: held[c.key].value if c.key in held else None for label, held in scores.items()}
+            graded = grade_of(c, grades)
+            yield {
+                "question_id": c.problem_id,
+                "index": c.index,
+                "text": c.text,
+                "code": c.code,
+                "extraction": c.extraction,
+                "finish": c.finish,
+                "prompt_tokens": c.prompt_tokens,
+                "tokens": c.tokens,
+                "logprob": c.logprob,
+                "scores": found,
+                "verdict": None if graded is None else str(graded.verdict),
+                "seconds": None if graded is None else round(graded.seconds, 6),
+            }
+
+
+def _livecodebench(store: Store) -> list[dict[str, Any]]:
+    """The list that LiveCodeBench's runner saves and its custom evaluator reads."""
+    rows = []
+    for problem, candidates in _by_problem(store):
+        tags = problem.tags
+        rows.append(
+            {
+                "question_title": tags.get("title", ""),
+                "question_content": problem.statement,
+                "platform": tags.get("platform", ""),
+                "question_id": problem.id,
+                "contest_id": tags.get("contest_id", ""),
+                "contest_date": tags.get("contest_date", ""),
+                "starter_code": problem.starter_code,
+                "difficulty": tags.get("difficulty", ""),
+                "output_list": [c.text for c in candidates],
+                "code_list": [c.code or "" for c in candidates],
+            }
+        )
+    return rows
+
+
+def _parquet(rows: list[dict[str, Any]], path: Path) -> int:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError(
+            "Writing Parquet needs pyarrow. Run: pip install 'tts-code[parquet]'. Or use .jsonl."
+        ) from error
+    for row in rows:
+        row["scores"] = row["scores"] or None  # Parquet has no type for a struct without fields
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), beside)
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or give another --to."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return len(rows)

@@ -1,0 +1,243 @@
+"""Any causal language model on CPU or CUDA through Hugging Face transformers, many problems in one batch.
+
+Each (problem, index) draws from random numbers of its own, so raising n or resuming never repeats or shifts samples. The
+text of a sample is the same only where batch shapes are: low-order bits of the logits depend on them, and a draw that
+falls on an edge can then go the other way. For throughput on a GPU use `vllm`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from tts.errors import ConfigError, ModelError
+from tts.models import EMBEDDED, device_and_dtype, load_failure, locate, require
+from tts.plugins import FREE
+from tts.seeds import seed_of
+from tts.types import Candidate, Problem
+
+if TYPE_CHECKING:
+    import torch
+
+    from tts.generate._decode import Slots
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Transformers:
+    """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off;
+    `max_tokens` per candidate; `stop` strings end a candidate and are cut off; `batch_size` sequences are decoded at once,
+    fewer where their cache would take more than `cache_gib`.
+    """
+
+    model: str = EMBEDDED
+    dtype: Dtype = "auto"
+    device: str = field(default="auto", metadata=FREE)
+    temperature: float = 0.8
+    top_p: float = 0.95
+    top_k: int = 0
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    batch_size: int = field(default=64, metadata=FREE)
+    cache_gib: float = field(default=4.0, metadata=FREE)
+
+    def __post_init__(self) -> None:
+        _check(self.temperature >= 0, "temperature", "at least 0", self.temperature)
+        _check(0 < self.top_p <= 1, "top_p", "above 0 and at most 1", self.top_p)
+        _check(self.top_k >= 0, "top_k", "at least 0", self.top_k)
+        _check(self.max_tokens >= 1, "max_tokens", "at least 1", self.max_tokens)
+        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
+        if not wanted:
+            return
+        torch, _ = require("The transformers generator")
+        jobs = self._jobs(wanted)
+        with torch.inference_mode():
+            yield from _Batch(self, jobs).run()
+
+    def _jobs(self, wanted: Sequence[tuple[Problem, int]]) -> list["_Job"]:
+        prompts = {problem.id: self.prompt_tokens(problem) for problem, _ in wanted}
+        context = self.loaded[0].config.get_text_config().max_position_embeddings
+        for name, prompt in prompts.items():
+            if len(prompt) + self.max_tokens > context:
+                raise ModelError(
+                    f"The prompt of {name!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is beyond "
+                    f"the model's context of {context}. Lower generator.max_tokens or leave the problem out."
+                )
+        jobs = [_Job(problem.id, index, prompts[problem.id]) for problem, index in wanted]
+        return sorted(jobs, key=lambda job: (-len(job.prompt), job.problem_id, job.index))
+
+    def prompt_tokens(self, problem: Problem) -> list[int]:
+        """The problem's messages through the model's chat template, ready for an answer."""
+        tokenizer = self.loaded[1]
+        chat = [{"role": m.role, "content": m.content} for m in problem.messages]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
+
+    @cached_property
+    def loaded(self) -> tuple[Any, Any]:
+        """(model, tokenizer), loaded when first used. Raises ModelError."""
+        _, transformers = require("The transformers generator")
+        from tts.generate._decode import register_attention
+
+        device, dtype = device_and_dtype(self.device, self.dtype)
+        source = locate(self.model)
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, attn_implementation=register_attention()
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise load_failure(self.model, error) from error
+        if tokenizer.chat_template is None:
+            raise ModelError(f"The tokenizer of {self.model!r} has no chat template. Use an instruction-tuned model.")
+        _check_layers(model.config.get_text_config(), self.model)
+        return model.to(device).eval(), tokenizer
+
+
+def _check(fine: bool, name: str, allowed: str, got: object) -> None:
+    if not fine:
+        raise ConfigError(f"generator.{name} must be {allowed}, got {got!r}.")
+
+
+def _check_layers(config: Any, model: str) -> None:
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        raise ModelError(
+            f"{model!r} has layers of kind {', '.join(sorted(kinds))}; this generator decodes full_attention only. "
+            "Use generator: vllm."
+        )
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    given = model.generation_config.eos_token_id
+    ends = given if isinstance(given, list) else [given]
+    return frozenset(token for token in [*ends, tokenizer.eos_token_id] if token is not None)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One candidate on its way: `uniform` (max_tokens,) are its own random numbers, drawn when it is admitted."""
+
+    problem_id: str
+    index: int
+    prompt: list[int]
+    uniform: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    logprob_sum: float = 0.0
+
+
+class _Batch:
+    """Runs jobs through the slots: admit, step, retire."""
+
+    def __init__(self, generator: Transformers, jobs: list[_Job]) -> None:
+        import torch
+
+        from tts.generate._decode import Slots
+        from tts.generate._sampling import sample
+
+        self.torch, self.sample = torch, sample
+        self.options = generator
+        self.model, self.tokenizer = generator.loaded
+        self.ends = _end_tokens(self.model, self.tokenizer)
+        self.queue = [list(group) for _, group in groupby(jobs, key=lambda job: job.problem_id)][::-1]
+        self.active: list[_Job] = []
+        capacity = max(len(job.prompt) for job in jobs) + generator.max_tokens
+        self.slots: Slots = Slots(self.model, self._count(len(jobs), capacity), capacity)
+
+    def _count(self, jobs: int, capacity: int) -> int:
+        """As many slots as jobs, batch_size and the cache's memory allow."""
+        config = self.model.config.get_text_config()
+        head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        token_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head * self.model.dtype.itemsize
+        fitting = int(self.options.cache_gib * 2**30 // (token_bytes * capacity))
+        return max(1, min(jobs, self.options.batch_size, fitting))
+
+    def run(self) -> Iterator[Candidate]:
+        """All jobs to their ends."""
+        while self.queue or self.active:
+            yield from self._admit()
+            if self.active:
+                yield from self._step()
+
+    def _admit(self) -> Iterator[Candidate]:
+        """Fill free slots when a quarter of them are free, since each admission interrupts the others for a prompt."""
+        free = self.slots.count - self.slots.active
+        while self.queue and free and (free * 4 >= self.slots.count or not self.active):
+            group = self.queue.pop()
+            now, later = group[:free], group[free:]
+            if later:
+                self.queue.append(later)
+            for job in now:
+                job.uniform = self._uniform(job)
+            cache, logits = self.slots.prefill(now[0].prompt)
+            self.slots.admit(cache, len(now))
+            self.active += now
+            first = len(self.active) - len(now)
+            yield from self._extend(first, logits.expand(len(now), -1))
+            free = self.slots.count - self.slots.active
+
+    def _uniform(self, job: _Job) -> list[float]:
+        own = self.torch.Generator().manual_seed(seed_of(self.options.seed, job.problem_id, job.index))
+        drawn: list[float] = self.torch.rand(self.options.max_tokens, generator=own, dtype=self.torch.float64).tolist()
+        return drawn
+
+    def _step(self) -> Iterator[Candidate]:
+        last = self.torch.tensor([job.tokens[-1] for job in self.active], device=self.model.device)
+        yield from self._extend(0, self.slots.step(last))
+
+    def _extend(self, first: int, logits: "torch.Tensor") -> Iterator[Candidate]:
+        """Draw a token for each active job from `first` on, and retire those that end with it."""
+        jobs = self.active[first:]
+        uniform = self.torch.tensor([job.uniform[len(job.tokens)] for job in jobs], device=logits.device)
+        o = self.options
+        tokens, logprobs = self.sample(logits, uniform, o.temperature, o.top_p, o.top_k)
+        finished = {}
+        for slot, (job, token, logprob) in enumerate(zip(jobs, tokens.tolist(), logprobs.tolist(), strict=True), first):
+            job.tokens.append(token)
+            job.logprob_sum += logprob
+            ended = self._ended(job)
+            if ended is not None:
+                finished[slot] = self._candidate(job, *ended)
+        if finished:
+            order = self.slots.release(sorted(finished))
+            self.active = [self.active[slot] for slot in order]
+        yield from finished.values()
+
+    def _ended(self, job: _Job) -> tuple[str, str] | None:
+        """(text, finish) if the job's last token ended it."""
+        if job.tokens[-1] in self.ends:
+            return self._text(job.tokens[:-1]), "stop"
+        if self.options.stop:
+            text = self._text(job.tokens)
+            cuts = [text.find(stop) for stop in self.options.stop if stop in text]
+            if cuts:
+                return text[: min(cuts)], "stop"
+        if len(job.tokens) == self.options.max_tokens:
+            return self._text(job.tokens), "length"
+        return None
+
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def _candidate(self, job: _Job, text: str, finish: str) -> Candidate:
+        return Candidate(
+            problem_id=job.problem_id,
+            index=job.index,
+            text=text,
+            prompt_tokens=len(job.prompt),
+            tokens=len(job.tokens),
+            logprob=job.logprob_sum / len(job.tokens),
+            finish=finish,
+        )
+
+
+plugin = Transformers

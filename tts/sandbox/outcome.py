@@ -1,0 +1,48 @@
+"""What a test may use and what came of it: plain data, shared by the host side and its callers. Runs nothing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How a program's run on one test ended; whether its answer is right is `compare.matches`'s to say."""
+
+    OK = "ok"
+    RUNTIME_ERROR = "runtime_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    OUTPUT_LIMIT = "output_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one test may use; every test gets the whole of it.
+
+    `cpu_seconds` is processor time of all the program's processes together, so a busy machine changes no verdict.
+    `memory_mib` is resident memory. `output_mib` bounds each printed stream, the returned value and every file.
+    """
+
+    cpu_seconds: float = 6.0
+    memory_mib: int = 2048
+    output_mib: int = 16
+
+    @property
+    def wall_seconds(self) -> float:
+        """The backstop for a program that waits instead of computing."""
+        return max(3 * self.cpu_seconds, self.cpu_seconds + 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one program did on one test.
+
+    `output` is the text printed on a `Stdin` test and the returned value, in the form `wire.parse` gives, on a `Call`;
+    None unless `status` is ok. `seconds` is processor time. `detail` says why and ends with the last of what was
+    written to standard error.
+    """
+
+    status: Status
+    output: Any
+    seconds: float
+    detail: str = ""

@@ -1,0 +1,52 @@
+"""The share of a problem's public tests that a program passes, by running them in the sandbox.
+
+The one scorer that executes: what it costs is grading, not inference. Hidden tests are out of its reach.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tts.errors import ConfigError, InfraError
+from tts.plugins import FREE
+from tts.sandbox import Job, Limits, Outcome, matches, run_programs
+from tts.types import Candidate, Problem, Score, Test
+
+
+@dataclass(frozen=True)
+class PublicTests:
+    """Options: limits of each test (`timeout` in CPU seconds) and `workers`, by default one per usable core."""
+
+    timeout: float = 6.0
+    memory_mib: int = 2048
+    output_mib: int = 16
+    workers: int | None = field(default=None, metadata=FREE)
+
+    def __post_init__(self) -> None:
+        if min(self.timeout, self.memory_mib, self.output_mib) <= 0:
+            raise ConfigError("public_tests' timeout, memory_mib and output_mib must be above 0.")
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """Fractions from 0 to 1; None without code, without public tests, or where our machinery failed."""
+        jobs: dict[tuple[str, str], Job[tuple[str, str]]] = {}
+        waiting: dict[tuple[str, str], list[Candidate]] = {}
+        for problem, candidate in pairs:
+            if candidate.code is None or not problem.public_tests:
+                yield Score(*candidate.key, None, "no code" if candidate.code is None else "no public tests")
+                continue
+            key = problem.id, candidate.code
+            jobs[key] = Job(key, candidate.code, problem.public_tests)
+            waiting.setdefault(key, []).append(candidate)
+        limits = Limits(self.timeout, self.memory_mib, self.output_mib)
+        for key, passed in run_programs(jobs.values(), _judge, limits, self.workers):
+            for candidate in waiting[key]:
+                if isinstance(passed, InfraError):
+                    yield Score(*candidate.key, None, f"infra error: {passed}")
+                else:
+                    yield Score(*candidate.key, sum(passed) / len(passed))
+
+
+def _judge(test: Test, outcome: Outcome) -> tuple[bool, bool]:
+    return matches(test, outcome), True
+
+
+plugin = PublicTests

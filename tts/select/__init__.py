@@ -1,0 +1,1 @@
+"""Pool -> Selection: one file per strategy."""

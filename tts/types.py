@@ -1,0 +1,187 @@
+"""The nouns: what a run is made of. Frozen data with no behaviour beyond a key or a view.
+
+Three facts about a candidate are expensive and are stored once: its text (`Candidate`), what a model thinks of it
+(`Score`) and whether it is right (`Grade`). A `Selection` is free and is recomputed. Nothing here loads a model, runs a
+program or touches a file.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code that does not parse
+JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stdin:
+    """A test of a whole program: what it reads and what it must print."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A test of one function: `entry_point(*args)` must return a value equal to `returns`."""
+
+    entry_point: str
+    args: tuple[JsonValue, ...]
+    returns: JsonValue
+
+
+Test = Stdin | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a model, a scorer and a selector may see. Hidden tests are not here: only `grade.py` asks for them.
+
+    `digest` identifies the benchmark's row, hidden tests included, so that a changed benchmark is noticed.
+    """
+
+    id: str
+    statement: str
+    messages: tuple[Message, ...]
+    public_tests: tuple[Test, ...] = ()
+    starter_code: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One sampled completion of a problem.
+
+    `code` is None where no program could be extracted; `extraction` names the rule that fired (see `prompts.py`).
+    `logprob` is the mean log probability per generated token under the unmodified model, in nats. `finish` is why
+    sampling ended: "stop" (end of text or a stop string), "length" (max_tokens reached) or another word of the server's.
+    """
+
+    problem_id: str
+    index: int
+    text: str
+    code: str | None = None
+    extraction: str = "none"
+    prompt_tokens: int | None = None
+    tokens: int | None = None
+    logprob: float | None = None
+    finish: str = "stop"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(problem id, index): what identifies a candidate within a run."""
+        return self.problem_id, self.index
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a program and it parses; ready-made programs are taken as they are, parsing or not."""
+        return self.code is not None and self.extraction != UNPARSABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A scorer's guess about one candidate. `value` None means "not scored", says why, and is not 0."""
+
+    problem_id: str
+    index: int
+    value: float | None
+    why: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(problem id, index) of the candidate."""
+        return self.problem_id, self.index
+
+
+class Verdict(StrEnum):
+    """What execution says of a candidate. A failure of our own machinery is no verdict: it raises."""
+
+    PASSED = "passed"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    OUTPUT_LIMIT = "output_limit"
+    NO_CODE = "no_code"
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """The truth about one program on one problem's public and hidden tests; selectors never see it.
+
+    `seconds` is the CPU time of all tests run, `tests` the number there are, `passed` those passed before the first
+    failure.
+    """
+
+    problem_id: str
+    program: str
+    verdict: Verdict
+    seconds: float
+    tests: int
+    passed: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What one program did on its problem's public inputs: a canonical output for each, None where it failed."""
+
+    outputs: tuple[str | None, ...]
+
+    @property
+    def ran(self) -> bool:
+        """Whether the program gave an output for at least one input."""
+        return any(output is not None for output in self.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One problem's candidates, in parallel tuples of length n, as a selector sees them.
+
+    `behaviours` is empty unless a selector of the run declared `needs = ("behaviours",)`; an entry is None for a
+    candidate without code.
+    """
+
+    problem: Problem
+    candidates: tuple[Candidate, ...]
+    scores: tuple[Score, ...]
+    behaviours: tuple[Behaviour | None, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def take(self, positions: Sequence[int]) -> "Pool":
+        """The pool as if only the candidates at these positions had been sampled."""
+        return Pool(
+            self.problem,
+            tuple(self.candidates[i] for i in positions),
+            tuple(self.scores[i] for i in positions),
+            tuple(self.behaviours[i] for i in positions) if self.behaviours else (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The chosen position in a pool, or None to abstain, and why."""
+
+    position: int | None
+    why: str = ""
+
+
+def program_hash(code: str) -> str:
+    """The identity of a program's text: the first 32 hex digits of its SHA-256.
+
+    Lone surrogates, which a tokenizer can emit, are hashed as they are rather than refused.
+    """
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()[:32]
