@@ -1,5 +1,8 @@
 """Code + tests -> Verdict, with real processes."""
 
+import os
+import tempfile
+
 import pytest
 
 from tts.errors import DataError
@@ -52,17 +55,16 @@ def test_functions_are_graded_by_their_returned_value():
     assert grade_one("def g(a): return a", tests).verdict is Verdict.RUNTIME_ERROR
 
 
-def test_identical_programs_are_graded_once(tmp_path):
-    tmp_path.chmod(0o777)
-    for folder in [*tmp_path.parents][:2]:
-        folder.chmod(0o755)
-    code = f"import os, tempfile\ntempfile.mkdtemp(dir={str(tmp_path)!r})\nprint(1)"
-    jobs = [GradeJob("p", code, [Stdin("", "1")])] * 200
+def test_identical_programs_are_graded_once():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # as root, candidates run as another user
+        code = f"import tempfile\ntempfile.mkdtemp(dir={folder!r})\nprint(1)"
+        jobs = [GradeJob("p", code, [Stdin("", "1")])] * 200
 
-    grades = list(Grader(LIMITS, workers=2).grade(jobs))
+        grades = list(Grader(LIMITS, workers=2).grade(jobs))
 
-    assert [grade.verdict for grade in grades] == [Verdict.PASSED]
-    assert len(list(tmp_path.iterdir())) == 1
+        assert [grade.verdict for grade in grades] == [Verdict.PASSED]
+        assert len(os.listdir(folder)) == 1
 
 
 def test_one_program_on_two_problems_is_two_grades():

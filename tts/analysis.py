@@ -44,7 +44,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A curve at one k: the mean over problems, its bootstrap interval, and `se`, the error of drawing subsets alone."""
+    """A curve at one k: the mean over problems, its bootstrap interval, and `se`, the error of drawing subsets
+    alone.
+    """
 
     k: int
     value: float
@@ -146,7 +148,7 @@ def analyse(store: Store) -> RunReport:
     judged, left_out = judge(store, config)
     if not judged:
         raise StoreError(
-            f"No problem of {store.folder} has all its candidates graded yet. Continue it with the `tts run` that began it."
+            f"No problem of {store.folder} has all its candidates graded yet. Continue it with the same `tts run`."
         )
     n = min(len(item.candidates) for item in judged)
     ks = choose_ks(n, config.ks)
@@ -246,8 +248,8 @@ class _Baseline:
     ) -> Curve:
         """Points with intervals, and what the curve is worth at k = n beside random and oracle."""
         options = self.config.report
-        settings = {"resamples": options.resamples, "level": options.level, "seed": self.config.seed}
-        intervals = metrics.bootstrap_intervals(found.values, **settings)
+        settings = options.resamples, options.level, self.config.seed
+        intervals = metrics.bootstrap_intervals(found.values, *settings)
         means = found.values.mean(axis=0)
         points = tuple(
             Point(k, float(mean), float(low), float(high), "exact" if exact else "sampled", float(se))
@@ -260,7 +262,7 @@ class _Baseline:
             points=points,
             per_problem=found.values,
             choices=choices,
-            over_random=metrics.paired_difference(found.values[:, -1], self.random[:, -1], **settings),
+            over_random=metrics.paired_difference(found.values[:, -1], self.random[:, -1], *settings),
             efficiency=metrics.selection_efficiency(
                 float(means[-1]), float(self.random[:, -1].mean()), float(self.oracle[:, -1].mean())
             ),

@@ -18,9 +18,9 @@ Named = str | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was chosen. `code` and `text` are None where the selector abstained or nothing held a program; `margin` is how
-    far the chosen score lies above the best of the other candidates (negative if another scored higher), None without
-    two scores. `candidates` and `scores` are parallel, all n of them.
+    """What was chosen. `code` and `text` are None where the selector abstained or nothing held a program; `margin` is
+    how far the chosen score lies above the best of the other candidates (negative if another scored higher), None
+    without two scores. `candidates` and `scores` are parallel, all n of them.
     """
 
     code: str | None
@@ -48,7 +48,8 @@ class _Sampler:
             texts = self.function(problems[name].statement, len(indices))
             if isinstance(texts, str) or len(texts) != len(indices):
                 raise ConfigError(
-                    f"The generator function must return {len(indices)} strings for n = {len(indices)}, got {texts!r:.80}."
+                    f"The generator function must return {len(indices)} strings for n = {len(indices)}, got "
+                    f"{repr(texts)[:80]}."
                 )
             yield from (Candidate(name, index, text) for index, text in zip(indices, texts, strict=True))
 
@@ -86,9 +87,9 @@ class _Chooser:
 class BestOfN:
     """Sample n programs for a task, score them, choose one.
 
-    `generator`, `scorer` and `select` are each a plug-in's name, a mapping of its name and options, a plug-in object, or
-    a plain function: generator(prompt, n) -> n texts, scorer(question, code) -> number, select(pool) -> position or None.
-    `extraction` is the rule that takes code from a text, `seed` decides every draw.
+    `generator`, `scorer` and `select` are each a plug-in's name, a mapping of its name and options, a plug-in object,
+    or a plain function: generator(prompt, n) -> n texts, scorer(question, code) -> number, select(pool) -> position or
+    None. `extraction` is the rule that takes code from a text, `seed` decides every draw.
     """
 
     def __init__(

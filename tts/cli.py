@@ -1,4 +1,6 @@
-"""The command line: reads arguments, calls the parts, prints. Exit status 0, 2 for a user's mistake, 1 for our failure."""
+"""The command line: reads arguments, calls the parts, prints. Exit status 0, 2 for a user's mistake, 1 for our
+failure.
+"""
 
 import json
 import sys
@@ -235,7 +237,7 @@ def extract(
     file: Annotated[str, typer.Argument(help="A file with a model's answer, or - for standard input")],
     rule: Annotated[str, typer.Option(help="cascade or codescaler")] = "cascade",
 ) -> None:
-    """Print the program in a model's answer, and on standard error which rule found it. Exit status 1 if none did.
+    """Print the program in a model's answer, and on standard error which rule found it ("none" if none did).
 
     Example: tts extract answer.txt
     """
@@ -247,9 +249,7 @@ def extract(
         raise ConfigError(f"{file} cannot be read: {error.strerror}. Give a file, or - for standard input.") from error
     found = find(text.decode("utf-8", "replace"), rule)
     print(found.rule + (" (truncated)" if found.truncated else ""), file=sys.stderr)
-    if found.code is None:
-        raise typer.Exit(1)
-    sys.stdout.write(found.code)
+    sys.stdout.write(found.code or "")
 
 
 @app.command()

@@ -53,7 +53,9 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: int | None, progress: Progress) -> int:
-    """Grade a file of candidates; the number of rows that stayed undecided. Raises DataError before grading anything."""
+    """Grade a file of candidates; the number of rows that stayed undecided. Raises DataError before grading
+    anything.
+    """
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id for problem in benchmark.problems()}
     rows = _read_candidates(candidates, known)
@@ -112,7 +114,9 @@ def _grade_row(
 
 
 def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
-    """Score a file of pairs {"id", "question", "code"}; the number of rows. Raises DataError before scoring anything."""
+    """Score a file of pairs {"id", "question", "code"}; the number of rows. Raises DataError before scoring
+    anything.
+    """
     names, questions = [], []
     for position, (number, row) in enumerate(read_jsonl(pairs)):
         where = f"{pairs}, line {number}"

@@ -8,7 +8,6 @@ as an ordinary folder of safetensors. Loads no weights otherwise.
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,9 @@ def require(what: str) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise ModelError(f"{what} needs torch and transformers. Run: pip install 'tts-code[transformers]'") from error
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    log: Any = transformers.utils.logging
+    log.set_verbosity_error()
+    log.disable_progress_bar()
     return torch, transformers
 
 

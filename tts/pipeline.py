@@ -278,6 +278,6 @@ def unsettled(undecided: Sequence[Undecided]) -> InfraError:
     """What to tell the user when our own machinery could not decide something."""
     first = undecided[0]
     return InfraError(
-        f"{len(undecided)} programs could not be run because our own machinery failed; their problems are left out of the "
-        f"report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
+        f"{len(undecided)} programs could not be run because our own machinery failed; their problems are left out of "
+        f"the report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
     )

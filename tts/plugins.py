@@ -108,7 +108,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def check(family: str, spec: Spec, where: str = "") -> dict[str, Any]:
-    """The options of `spec`, converted to their types. Raises ConfigError with the option's path and the nearest name."""
+    """The options of `spec`, converted to their types. Raises ConfigError with the option's path and the nearest
+    name.
+    """
     plugin = find(family, spec.name)
     where = where or f"{family} {spec.name!r}"
     fields = _fields(plugin)
@@ -116,7 +118,7 @@ def check(family: str, spec: Spec, where: str = "") -> dict[str, Any]:
         if key not in {f.name for f in fields}:
             raise ConfigError(unknown(key, f"the options of {where}", [f.name for f in fields]))
     hints = typing.get_type_hints(plugin)
-    model = pydantic.create_model(
+    model = pydantic.create_model(  # type: ignore[call-overload]
         plugin.__name__,
         __config__=pydantic.ConfigDict(
             extra="forbid",

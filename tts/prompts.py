@@ -1,9 +1,9 @@
 """From a completion to the program in it: one extractor, which feeds both the scorer and the grader.
 
-`extract` finds the code, `parses` says whether CPython's grammar accepts it, `normalised` gives programs that differ only
-in layout the same text. Whatever the text, each takes a second or so per megabyte and none crashes: CPython's parser is
-reached only through `_syntax`, behind the limits below. Nothing here runs code, repairs a program that was cut off, or
-judges whether a program is right.
+`extract` finds the code, `parses` says whether CPython's grammar accepts it, `normalised` gives programs that differ
+only in layout the same text. Whatever the text, each takes a second or so per megabyte and none crashes: CPython's
+parser is reached only through `_syntax`, behind the limits below. Nothing here runs code, repairs a program that was
+cut off, or judges whether a program is right.
 """
 
 import ast
@@ -70,8 +70,8 @@ _LAYOUT = frozenset({"comment", "line_continuation", ";"})
 class Extraction:
     """What was found in a completion.
 
-    `code` is None where the rule found nothing; otherwise it is dedented and ends with exactly one newline. `rule` is one
-    of the constants above. `truncated` says that the completion looks cut: a fence or a think tag was left open.
+    `code` is None where the rule found nothing; otherwise it is dedented and ends with exactly one newline. `rule` is
+    one of the constants above. `truncated` says that the completion looks cut: a fence or a think tag was left open.
     """
 
     code: str | None
@@ -95,8 +95,8 @@ def normalised(code: str) -> str:
     """A text that is equal for programs that differ only in comments, blank lines, indentation width and spacing.
 
     Also in line joining inside brackets, trailing commas and semicolons. Docstrings, quotes and redundant parentheses
-    are kept, so equal texts always mean equal syntax trees, though not the reverse. A text that tree-sitter cannot parse
-    stands for itself.
+    are kept, so equal texts always mean equal syntax trees, though not the reverse. A text that tree-sitter cannot
+    parse stands for itself.
     """
     code = _unix(code)
     tree = _tree(code)
@@ -136,7 +136,9 @@ class _Fence:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The text between two fences. `first` and `end` count lines and include the fences; `closed` is False at the end."""
+    """The text between two fences. `first` and `end` count lines and include the fences; `closed` is False at the
+    end.
+    """
 
     rule: str
     text: str

@@ -37,10 +37,11 @@ CLIP = 20_000  # characters of one text that a page shows at most
 PAGE = 30_000_000  # characters of code that a page shows at most; with more, each candidate's share shrinks
 LEAST_CLIP = 600  # below this a program tells nothing
 INK, GREY = "#1b1c1f", "#8c8f96"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito 2008, less the yellow
-MARKERS = "osD^vPX"  # as many as are coprime to the colours: 42 curves differ
+# Okabe and Ito 2008, its yellow, which white swallows, replaced by two others that show on white and on black.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#999933")
+MARKERS = "osD^vPX"  # as many as are coprime to the colours: 56 curves differ
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-_UNSEEN = re.compile(  # controls, bidi and zero-width characters, line separators, tags, lone surrogates, non-characters
+_UNSEEN = re.compile(  # controls, bidi and zero-width characters, separators, tags, lone surrogates, non-characters
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff"
     "\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
@@ -99,10 +100,12 @@ def summary_sentence(report: RunReport) -> str:
     gain, point = best.over_random, best.points[-1]
     pick = f", the best of {len(chosen)} selectors" if len(chosen) > 1 else ""
     unsure = f", no certain gain at {_level(report)}" if gain.low <= 0 <= gain.high else ""
-    part = "nothing to gain by choosing" if math.isnan(best.efficiency) else f"{_share(best.efficiency)} of what an oracle could gain"
+    share = f"{_share(best.efficiency)} of what an oracle could gain"
+    part = "nothing to gain by choosing" if math.isnan(best.efficiency) else share
     return (
         f"{best.name} at k = {point.k}{pick}: {_marked(point)}% {_interval(point.low, point.high)}, "
-        f"{_percent(gain.value, True)} points over random {_interval(gain.low, gain.high, True)}{unsure}, {part} ({baselines})."
+        f"{_percent(gain.value, True)} points over random {_interval(gain.low, gain.high, True)}{unsure}, {part} "
+        f"({baselines})."
     )
 
 
@@ -120,9 +123,9 @@ def _notes(report: RunReport) -> list[str]:
     problems, most = len(report.judged), max(len(item.candidates) for item in report.judged)
     n = f"n = {report.n}" if most == report.n else f"n = {report.n} to {most}"
     notes = [
-        f"{visible(report.config.benchmark.name)}: {_count(problems, 'problem')}, {n}, "
+        f"{report.config.benchmark.name}: {_count(problems, 'problem')}, {n}, "
         f"{_count(report.graded, 'candidate')} graded; percent of problems solved.",
-        f"[a, b] is a {_level(report)} interval, a bootstrap over problems (in `over random` over paired differences). "
+        f"[a, b] is a {_level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
         f"With {_count(problems, 'problem')} one problem is {_percent(1 / problems)} points.",
     ]
     if any(point.estimate == "sampled" for curve in report.curves for point in curve.points):
@@ -130,14 +133,14 @@ def _notes(report: RunReport) -> list[str]:
     else:
         notes.append("All values are exact averages over the ways to draw k of n.")
     if report.scores:
-        notes.append(f"Scores are {visible(next(iter(report.scores)))}'s unless a scorer is named after a colon.")
+        notes.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
     return notes + _left_out(report)
 
 
 def _left_out(report: RunReport, most: int = 3) -> list[str]:
     if not report.left_out:
         return []
-    first = "; ".join(f"{visible(name)} ({visible(why)})" for name, why in report.left_out[:most])
+    first = "; ".join(f"{name} ({why})" for name, why in report.left_out[:most])
     more = f"; and {len(report.left_out) - most} more" if len(report.left_out) > most else ""
     return [f"{_count(len(report.left_out), 'problem')} left out, in no number here: {first}{more}."]
 
@@ -147,11 +150,18 @@ def _left_out(report: RunReport, most: int = 3) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How much of a table there is room for: which ks, which of them with intervals, and cells on one line or stacked."""
+    """How much of a table there is room for: which ks, which of them with intervals, what stands between the parts of a
+    cell, and what follows the colon of a name.
+    """
 
     ks: tuple[int, ...]
     with_intervals: tuple[int, ...]
     between: str
+    colon: str = "\n"
+
+    def name(self, curve: Curve) -> str:
+        """A selector's name."""
+        return curve.name.replace(":", f":{self.colon}", 1)
 
     def cell(self, point: Point) -> str:
         """A point as it is shown, most important part first."""
@@ -161,6 +171,7 @@ class _Layout:
 
 def _layouts(ks: tuple[int, ...]) -> Iterator[_Layout]:
     """From the fullest to the narrowest."""
+    yield _Layout(ks, ks, " ", "")
     yield _Layout(ks, ks, " ")
     yield _Layout(ks, ks, "\n")
     yield _Layout(ks, ks[-1:], "\n")
@@ -171,9 +182,10 @@ def _layouts(ks: tuple[int, ...]) -> Iterator[_Layout]:
 def table(report: RunReport, width: int | None = None) -> Table:
     """Selectors by k in percent, beside random and oracle, as full as `width` columns allow (None: the terminal's)."""
     console = Console(width=width)
+    boundless = console.options.update(max_width=10_000)
     for layout in _layouts(report.ks):
         drawn = _table(report, layout)
-        if Measurement.get(console, console.options, drawn).maximum <= console.width:
+        if Measurement.get(console, boundless, drawn).maximum <= console.width:
             break
     return drawn
 
@@ -188,22 +200,26 @@ def _table(report: RunReport, layout: _Layout) -> Table:
     curves = ordered(report)
     for curve, following in zip(curves, [*curves[1:], None], strict=True):
         cells = [layout.cell(point) for point in curve.points if point.k in layout.ks]
-        row = [visible(curve.name), *cells, _over_random(curve, layout.between), _gained(curve)]
+        row = [layout.name(curve), *cells, _over_random(curve, layout.between), _gained(curve)]
         ends = curve.name == RANDOM or following is None or following.name == ORACLE
-        drawn.add_row(*map(Text, row), style="dim" if curve.name in (RANDOM, ORACLE) else "", end_section=ends)
+        drawn.add_row(*map(_text, row), style="dim" if curve.name in (RANDOM, ORACLE) else "", end_section=ends)
     drawn.caption = _caption(summary_sentence(report), *_notes(report), *_explained(report, layout))
     return drawn
 
 
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
     dropped = [str(k) for k in report.ks if k not in layout.ks]
-    gained = f"`over random` and `gained` (of what an oracle gains over random) are at k = {report.n}."
-    return [gained] + ([f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal."] if dropped else [])
+    notes = [f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}."]
+    if dropped:
+        notes.append(f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal.")
+    return notes
 
 
 def _over_random(curve: Curve, between: str = " ") -> str:
+    if curve.name == RANDOM:
+        return "-"
     gain = curve.over_random
-    return "-" if curve.name == RANDOM else f"{_percent(gain.value, True)}{between}{_interval(gain.low, gain.high, True)}"
+    return f"{_percent(gain.value, True)}{between}{_interval(gain.low, gain.high, True)}"
 
 
 def _gained(curve: Curve) -> str:
@@ -212,9 +228,9 @@ def _gained(curve: Curve) -> str:
 
 def _empty(title: str) -> Table:
     return Table(
-        title=Text(visible(title), style="bold"),
+        title=_text(title, "bold"),
         box=box.SIMPLE_HEAD,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         title_justify="left",
         caption_justify="left",
@@ -222,7 +238,11 @@ def _empty(title: str) -> Table:
 
 
 def _caption(*notes: str) -> Text:
-    return Text("\n".join(notes), style="dim")
+    return _text("\n".join(notes), "dim")
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(visible(text), style=style)
 
 
 def compare_table(a: RunReport, b: RunReport) -> Table:
@@ -233,7 +253,9 @@ def compare_table(a: RunReport, b: RunReport) -> Table:
     common = _common(a, b)
     ks = sorted(set(a.ks) & set(b.ks))
     if not ks:
-        raise UserError(f"No k is in both runs: {a.folder} has {a.ks}, {b.folder} {b.ks}. Set the same `ks` in one of them.")
+        raise UserError(
+            f"No k is in both runs: {a.folder} has {a.ks}, {b.folder} {b.ks}. Set `ks` in one as in the other."
+        )
     drawn = _empty(f"A {a.folder} · B {b.folder}")
     for header in ("selector", "k", "A", "B", f"B - A [{_level(a)} interval]"):
         drawn.add_column(header, justify="left" if header == "selector" else "right", overflow="fold")
@@ -269,17 +291,17 @@ def _compare_curve(
         in_b = right.per_problem[[row for _, row in common], of_b]
         gap = metrics.paired_difference(in_b, in_a, options.resamples, options.level, a.config.seed)
         marks = ["~" if point.estimate == "sampled" else "" for point in (left.points[of_a], right.points[of_b])]
-        row = [visible(left.name) if k == ks[0] else "", str(k)]
+        row = [left.name if k == ks[0] else "", str(k)]
         row += [mark + _percent(float(values.mean())) for mark, values in zip(marks, (in_a, in_b), strict=True)]
         row.append(f"{_percent(gap.value, True)} {_interval(gap.low, gap.high, True)}")
-        drawn.add_row(*map(Text, row), end_section=k == ks[-1])
+        drawn.add_row(*map(_text, row), end_section=k == ks[-1])
 
 
 def _compare_notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]) -> list[str]:
     notes = [
-        f"{_count(len(common), 'common problem')} (A has {len(a.judged)}, B {len(b.judged)}), all values over these alone, "
-        f"in percent; n = {a.n} in A, {b.n} in B. The interval is a bootstrap over the paired differences; one problem is "
-        f"{_percent(1 / len(common))} points. ~ is sampled; its noise is part of the interval."
+        f"{_count(len(common), 'common problem')} (A has {len(a.judged)}, B {len(b.judged)}), all values over these "
+        f"alone, in percent; n = {a.n} in A, {b.n} in B. The interval is a bootstrap over the paired differences; "
+        f"one problem is {_percent(1 / len(common))} points. ~ is sampled; its noise is part of the interval."
     ]
     changed = sum(a.judged[i].problem.digest != b.judged[j].problem.digest for i, j in common)
     if changed:
@@ -287,9 +309,9 @@ def _compare_notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]
     for curve in a.curves:
         other = next((found for found in b.curves if found.name == curve.name), None)
         if other is not None and other.scorer != curve.scorer:
-            notes.append(f"{visible(curve.name)} scores with {curve.scorer} in A, {other.scorer} in B.")
+            notes.append(f"{curve.name} scores with {curve.scorer} in A, {other.scorer} in B.")
     for one, two, place in ((a, b, "A"), (b, a, "B")):
-        alone = [visible(c.name) for c in one.curves if c.name not in {other.name for other in two.curves}]
+        alone = [c.name for c in one.curves if c.name not in {other.name for other in two.curves}]
         notes += [f"Only in {place}: {', '.join(alone)}."] if alone else []
     return notes
 
@@ -349,23 +371,23 @@ def picture_caption(reports: Sequence[RunReport]) -> str:
     """n, k, problems and interval of a picture, in words."""
     names = _run_names(reports)
     runs = [
-        f"{visible(report.config.benchmark.name)}{f' ({name})' if len(reports) > 1 else ''}: "
+        f"{report.config.benchmark.name}{f' ({name})' if len(reports) > 1 else ''}: "
         f"{_count(len(report.judged), 'problem')}, n = {report.n}, k = {', '.join(map(str, report.ks))}"
         for name, report in zip(names, reports, strict=True)
     ]
-    widest = max((p.high - p.low) / 2 for report in reports for curve in report.curves for p in curve.points)
-    interval = (
-        f"Bars: {_level(reports[0])} intervals, a bootstrap over problems, moved apart sideways to be seen"
-        if len(reports) == 1
-        else f"{_level(reports[0])} intervals (a bootstrap over problems) are up to ±{_percent(widest)} points and not drawn"
-    )
-    return f"{'; '.join(runs)}. {interval}; selectors differ by less than these suggest: see the paired differences."
+    level = _level(reports[0])
+    if len(reports) == 1:
+        interval = f"Bars at the right: {level} intervals at k = {reports[0].n}, a bootstrap over problems"
+    else:
+        widest = max((p.high - p.low) / 2 for report in reports for curve in report.curves for p in curve.points)
+        interval = f"{level} intervals (a bootstrap over problems) are up to ±{_percent(widest)} points and not drawn"
+    return f"{'; '.join(runs)}. {interval}. What selectors differ by is surer than that: see the paired differences."
 
 
 def _run_names(reports: Sequence[RunReport]) -> list[str]:
     """Folder names, or whole paths where two runs would share one."""
     names = [report.folder.name for report in reports]
-    return [visible(name if names.count(name) == 1 else str(r.folder)) for name, r in zip(names, reports, strict=True)]
+    return [name if names.count(name) == 1 else str(r.folder) for name, r in zip(names, reports, strict=True)]
 
 
 def _figure(reports: Sequence[RunReport], caption: str = "") -> "Figure":
@@ -379,9 +401,10 @@ def _figure(reports: Sequence[RunReport], caption: str = "") -> "Figure":
         _draw_run(axes, report, colours, None if len(reports) == 1 else DASHES[position % len(DASHES)])
     _draw_axes(axes, reports)
     handles, labels = _legend(reports, colours)
-    figure.legend(handles, labels, loc="outside right upper", fontsize=8, labelcolor=INK, frameon=False, handlelength=3.2)
+    look = {"fontsize": 8, "labelcolor": INK, "frameon": False, "handlelength": 3.2}
+    figure.legend(handles, labels, loc="outside right upper", **look)
     if caption:
-        text = "\n".join(textwrap.wrap(_plain(caption), 118))
+        text = "\n".join(textwrap.wrap(_plain(caption), 140))
         figure.supxlabel(text, x=0.012, ha="left", fontsize=7, color=INK, linespacing=1.4)
     return figure
 
@@ -399,22 +422,35 @@ def _curve_styles(reports: Sequence[RunReport]) -> dict[str, dict[str, Any]]:
         ORACLE: {"color": INK, "linestyle": (0, (1, 1.6)), "linewidth": 1.6},
     }
     for position, name in enumerate(name for name in names if name not in styles):
-        marker = MARKERS[position % len(MARKERS)]
-        styles[name] = {"color": COLOURS[position % len(COLOURS)], "marker": marker, "markersize": 4.5, "linewidth": 1.6}
+        own = {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
+        styles[name] = {**own, "markersize": 4.5, "linewidth": 1.6}
     return styles
 
 
 def _draw_run(axes: "Axes", report: RunReport, styles: Mapping[str, Mapping[str, Any]], dashes: Any | None) -> None:
     """Every curve of a run; with `dashes` (several runs in one picture) without intervals."""
-    curves = ordered(report)
-    for position, curve in enumerate(curves):
+    for curve in ordered(report):
         style = {**styles[curve.name], **({} if dashes is None else {"linestyle": dashes})}
-        ks, values = [p.k for p in curve.points], [100 * p.value for p in curve.points]
-        axes.plot(ks, values, zorder=3, **style)
-        if dashes is None and curve.name not in (RANDOM, ORACLE):
-            aside = 2 ** (0.05 * (position - len(curves) / 2))
-            ends = [[100 * p.low for p in curve.points], [100 * p.high for p in curve.points]]
-            axes.vlines([k * aside for k in ks], *ends, color=style["color"], linewidth=0.9, alpha=0.55, zorder=2)
+        axes.plot([p.k for p in curve.points], [100 * p.value for p in curve.points], zorder=3, **style)
+    if dashes is None:
+        _draw_intervals(axes, report, styles)
+
+
+def _draw_intervals(axes: "Axes", report: RunReport, styles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Beside the last k, a bar for each curve's interval there, in the legend's order."""
+    octaves = max(1.0, math.log2(report.ks[-1] / report.ks[0]))
+    for position, curve in enumerate(_by_height([report])):
+        last, style = curve.points[-1], styles[curve.name]
+        aside = last.k * 2 ** (octaves * (0.04 + 0.02 * position))
+        marker = {"color": style["color"], "marker": style.get("marker", "_"), "markersize": 3.5}
+        axes.vlines(aside, 100 * last.low, 100 * last.high, color=style["color"], linewidth=1.1, zorder=2)
+        axes.plot(aside, 100 * last.value, zorder=3, **marker)
+
+
+def _by_height(reports: Sequence[RunReport]) -> list[Curve]:
+    """One curve of each name, from the top down as they end."""
+    first = {curve.name: curve for report in reversed(reports) for curve in report.curves}
+    return sorted(first.values(), key=lambda curve: (-curve.points[-1].value, curve.name != ORACLE))
 
 
 def _draw_axes(axes: "Axes", reports: Sequence[RunReport]) -> None:
@@ -424,7 +460,8 @@ def _draw_axes(axes: "Axes", reports: Sequence[RunReport]) -> None:
     ticks = _ticks(ks)
     axes.set_xticks(ticks, labels=[str(k) for k in ticks])
     axes.minorticks_off()
-    axes.set_xlim(ks[0] / 2**0.35, ks[-1] * 2**0.35)
+    margin = 2 ** (0.05 * max(1.0, math.log2(ks[-1] / ks[0])))
+    axes.set_xlim(ks[0] / margin, max(ks[-1] * margin, axes.dataLim.x1 * margin**0.4))
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -1.5), min(high, 101.5))
     axes.set_xlabel("k, the candidates that a selector chooses from", fontsize=9, color=INK)
@@ -451,12 +488,14 @@ def _legend(reports: Sequence[RunReport], styles: Mapping[str, Mapping[str, Any]
     """Handles and labels: the curves from the top down as they end, then a line for each run."""
     from matplotlib.lines import Line2D
 
-    last = {curve.name: curve.points[-1].value for report in reversed(reports) for curve in report.curves}
-    names = sorted(last, key=lambda name: -last[name])
-    several = len(reports) > 1
-    handles = [Line2D([], [], **{**styles[name], **({"linestyle": "-"} if several else {})}) for name in names]
+    names = [curve.name for curve in _by_height(reports)]
     labels = [_plain(name) for name in names]
-    for position, name in enumerate(_run_names(reports) if several else []):
+    if len(reports) == 1:
+        return [Line2D([], [], **styles[name]) for name in names], labels
+    handles = [Line2D([], [], **{**styles[name], "linestyle": "-"}) for name in names]
+    handles.append(Line2D([], [], linestyle="none"))
+    labels.append("")
+    for position, name in enumerate(_run_names(reports)):
         handles.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=DASHES[position % len(DASHES)]))
         labels.append("\n".join(textwrap.wrap(f"run {_plain(name)}", 26)))
     return handles, labels
@@ -474,7 +513,8 @@ def _svg(reports: Sequence[RunReport]) -> str:
     text = written.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href").replace(INK, "currentColor")
-    return re.sub(r"<svg [^>]*viewBox=", '<svg role="img" aria-label="Curves; the table has the numbers" viewBox=', text, count=1)
+    opening = '<svg role="img" aria-label="Curves; the table has the numbers" viewBox='
+    return re.sub(r"<svg [^>]*viewBox=", opening, text, count=1)
 
 
 # -- page -------------------------------------------------------------------------------------------------------------
@@ -497,7 +537,9 @@ class _Shown:
     def verdict(self) -> str:
         """The verdict in words, and how far a failing program came."""
         words = self.grade.verdict.replace("_", " ")
-        return words if self.passed or not self.grade.tests else f"{words} in test {self.grade.passed + 1} of {self.grade.tests}"
+        if self.passed or not self.grade.tests:
+            return words
+        return f"{words} in test {self.grade.passed + 1} of {self.grade.tests}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,21 +553,23 @@ class _Item:
     abstained: list[tuple[str, str]]
 
 
-def write_page(reports: Sequence[RunReport], path: Path) -> None:
-    """One HTML file that needs nothing else: numbers, curves, and every candidate. Raises OSError as a write does."""
+def write_page(reports: Sequence[RunReport], path: Path, budget: int = PAGE) -> None:
+    """One HTML file that needs nothing else: numbers, curves, and every candidate, whose programs share `budget`
+    characters so that a huge run is still a page that opens. Raises OSError as a write does.
+    """
     import jinja2
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"code": _code, "sha256": _sha256}
-    environment.globals |= {"cells": _Layout((), reports[0].ks, " "), **_helpers()}
+    environment.globals |= _helpers()
     source = resources.files("tts").joinpath("page.html.j2").read_text(encoding="utf-8")
     stream = environment.from_string(source).stream(
         reports=list(zip(_run_names(reports), reports, strict=True)),
         svg=markupsafe.Markup(_svg(reports)),  # matplotlib's own, its texts escaped by it
         caption=picture_caption(reports),
-        clip=_clip(reports),
+        clip=_clip(reports, budget),
     )
     stream.enable_buffering(50)
     stream.dump(str(path), encoding="utf-8")
@@ -565,11 +609,11 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _clip(reports: Sequence[RunReport]) -> int:
-    """How many characters of each candidate a page shows so that it stays a page that opens."""
+def _clip(reports: Sequence[RunReport], budget: int) -> int:
+    """How many characters of one text are shown, so that all programs together fit the budget."""
     sizes = [len(_program(c)) for report in reports for item in report.judged for c in item.candidates]
     clip = CLIP
-    while clip > LEAST_CLIP and sum(min(size, clip) for size in sizes) > PAGE:
+    while clip > LEAST_CLIP and sum(min(size, clip) for size in sizes) > budget:
         clip = max(LEAST_CLIP, clip // 2)
     return clip
 

@@ -1,7 +1,7 @@
 """One run = one folder with one SQLite file, so that nothing expensive is computed twice.
 
-Write-ahead log, one writer, a transaction per finished batch: a kill at any moment loses at most the batch in flight, and
-primary keys make duplicates impossible. Stores facts (candidates, scores, grades, behaviours); never selections.
+Write-ahead log, one writer, a transaction per finished batch: a kill at any moment loses at most the batch in flight,
+and primary keys make duplicates impossible. Stores facts (candidates, scores, grades, behaviours); never selections.
 """
 
 import fcntl
@@ -130,8 +130,8 @@ class Store:
             self.set_meta({"fingerprint": given})
         elif (mismatch := _first_mismatch(stored, given)) is not None:
             raise StoreError(
-                f"{self.folder} was run with {mismatch.key} = {mismatch.stored!r}; now it is {mismatch.given!r}. Samples "
-                f"of the two must not mix: set {mismatch.key} back, or give another --folder."
+                f"{self.folder} was run with {mismatch.key} = {mismatch.stored!r}; now it is {mismatch.given!r}. "
+                f"Samples of the two must not mix: set {mismatch.key} back, or give another --folder."
             )
 
     def add_problems(self, problems: Sequence[Problem]) -> None:
@@ -270,12 +270,12 @@ def _explained(folder: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorname", "") or ""
         if "FULL" in code or "IOERR" in code:
             raise StoreError(
-                f"{folder} cannot be written: {error}. Free some space and run the same command again; nothing stored is "
-                "lost."
+                f"{folder} cannot be written: {error}. Nothing stored is lost: free some space and run the same command "
+                "again."
             ) from error
         if "CORRUPT" in code or "NOTADB" in code:
             raise StoreError(
-                f"{folder / FILE} is damaged or no run file ({error}). Restore it from a copy, or give another --folder."
+                f"{folder / FILE} is damaged or no run file ({error}). Restore it from a copy, or give another folder."
             ) from error
         if "READONLY" in code or "CANTOPEN" in code:
             raise StoreError(f"{folder} cannot be opened for writing: {error}. Check its permissions.") from error

@@ -65,7 +65,8 @@ class Candidate:
 
     `code` is None where no program could be extracted; `extraction` names the rule that fired (see `prompts.py`).
     `logprob` is the mean log probability per generated token under the unmodified model, in nats. `finish` is why
-    sampling ended: "stop" (end of text or a stop string), "length" (max_tokens reached) or another word of the server's.
+    sampling ended: "stop" (end of text or a stop string), "length" (max_tokens reached) or another word of the
+    server's.
     """
 
     problem_id: str

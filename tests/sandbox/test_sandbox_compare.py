@@ -140,7 +140,7 @@ def test_a_document_claims_a_value_or_is_refused(text):
     [b"", b"[" * 100_000, b"NaN", b'{"x":1}', b'{"d":[1]}', b'{"i":7}', b"1 2", b"[" + b"0," * 5_000_000 + b"0]"],
 )
 def test_bad_documents_are_refused(document):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"."):
         wire.parse(document)
 
 

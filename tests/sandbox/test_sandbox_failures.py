@@ -18,9 +18,9 @@ QUICK = Limits(cpu_seconds=0.4, memory_mib=128, output_mib=1)
         "class L:\n    def __eq__(self, o): return True\ndef f(a): return L()",
         "class L(int):\n    def __eq__(self, o): return True\n    __hash__ = None\ndef f(a): return L(0)",
         "class L(str):\n    def __eq__(self, o): return True\n    def __str__(self): return self\ndef f(a): return L()",
-        "class L(list):\n    def __eq__(self, o): return True\n    def __iter__(self): return iter([7])\ndef f(a): return L()",
+        "class L(list):\n    __eq__ = lambda a, b: True\n    __iter__ = lambda a: iter([7])\ndef f(a): return L()",
         "class L(int):\n    def __eq__(self, o): return True\ndef f(a): return [L(0)]",
-        "class L(dict):\n    def items(self): return [(7, 7)]\n    def __eq__(self, o): return True\ndef f(a): return L()",
+        "class L(dict):\n    def items(self): return [(7, 7)]\n    __eq__ = lambda a, b: True\ndef f(a): return L()",
         "class L:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(a): return L()",
         "import sys\ndef f(a): sys.exit(0)",
         "import os\ndef f(a): os._exit(0)",
@@ -106,7 +106,8 @@ def test_waiting_is_bounded_too(run):
 
 
 def test_seconds_are_processor_time_of_all_processes(run):
-    code = "import os, time\npid = os.fork()\nt = time.process_time()\nwhile time.process_time() < t + 0.15: pass\nif pid: os.wait()"
+    busy = "t = time.process_time()\nwhile time.process_time() < t + 0.15: pass\n"
+    code = f"import os, time\npid = os.fork()\n{busy}if pid: os.wait()"
 
     assert 0.3 <= run(code).seconds < 0.6
 

@@ -4,43 +4,43 @@ import pytest
 
 from tts.sandbox import Limits, Status
 
-SUM = {
+PROGRAMS = {  # SUM stands for sum(map(int, input().split()))
     "input": "a, b = map(int, input().split())\nprint(a + b)",
     "buffer": "import sys\na, b = map(int, sys.stdin.buffer.readline().split())\nprint(a + b)",
     "iterate": "import sys\nfor line in sys.stdin:\n    print(sum(map(int, line.split())))",
     "open_0": "print(sum(map(int, open(0).read().split())))",
     "dev_stdin": "print(sum(map(int, open('/dev/stdin').read().split())))",
-    "write_bytes": "import sys\nsys.stdout.buffer.write(b'%d' % sum(map(int, input().split())))",
+    "write_bytes": "import sys\nsys.stdout.buffer.write(b'%d' % SUM)",
     "os_read": "import os\nos.write(1, b'%d' % sum(map(int, os.read(0, os.fstat(0).st_size).split())))",
-    "open_1_unclosed": "out = open(1, 'w')\nout.write(str(sum(map(int, input().split()))))",
-    "quit": "print(sum(map(int, input().split())))\nquit()\nprint('no')",
-    "exit": "print(sum(map(int, input().split())))\nexit()",
-    "sys_exit_0": "import sys\nprint(sum(map(int, input().split())))\nsys.exit(0)",
-    "os_exit_0": "import os\nprint(sum(map(int, input().split())), flush=True)\nos._exit(0)",
-    "atexit": "import atexit\ns = sum(map(int, input().split()))\natexit.register(lambda: print(s))",
-    "thread": "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()",
-    "main_guard": "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()\nx = 1",
-    "future": "from __future__ import annotations\ndef f(x: no | such) -> name: return x\nprint(f(sum(map(int, input().split()))))",
-    "global": "n = 0\ndef f():\n    global n\n    n += sum(map(int, input().split()))\nf()\nprint(n)",
-    "star_import": "from math import *\nfrom collections import *\nprint(sum(Counter(map(int, input().split())).elements()))",
-    "pickle": "import pickle\nclass A: pass\nassert type(pickle.loads(pickle.dumps(A()))) is A\nprint(sum(map(int, input().split())))",
-    "resource": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nprint(sum(map(int, input().split())))",
-    "alarm": "import signal\nsignal.signal(signal.SIGALRM, print)\nsignal.alarm(1)\nsignal.alarm(0)\nprint(sum(map(int, input().split())))",
-    "close_fds": "import os\nos.closerange(3, 200)\nprint(sum(map(int, input().split())))",
-    "builtins_patch": "import builtins\nbuiltins.input = lambda: '1 2'\nprint(sum(map(int, input().split())))",
+    "open_1_unclosed": "out = open(1, 'w')\nout.write(str(SUM))",
+    "quit": "print(SUM)\nquit()\nprint('no')",
+    "exit": "print(SUM)\nexit()",
+    "sys_exit_0": "import sys\nprint(SUM)\nsys.exit(0)",
+    "os_exit_0": "import os\nprint(SUM, flush=True)\nos._exit(0)",
+    "atexit": "import atexit\ns = SUM\natexit.register(lambda: print(s))",
+    "thread": "import threading\nthreading.Thread(target=lambda: print(SUM)).start()",
+    "main_guard": "def main():\n    print(SUM)\nif __name__ == '__main__':\n    main()\nx = 1",
+    "future": "from __future__ import annotations\ndef f(x: no | such) -> name: return x\nprint(f(SUM))",
+    "global": "n = 0\ndef f():\n    global n\n    n += SUM\nf()\nprint(n)",
+    "star_import": "from math import *\nfrom collections import *\nprint(Counter(a=SUM)['a'])",
+    "pickle": "import pickle\nclass A: pass\nassert type(pickle.loads(pickle.dumps(A()))) is A\nprint(SUM)",
+    "resource": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nprint(SUM)",
+    "alarm": "import signal\nsignal.signal(signal.SIGALRM, print)\nsignal.alarm(1)\nsignal.alarm(0)\nprint(SUM)",
+    "close_fds": "import os\nos.closerange(3, 200)\nprint(SUM)",
+    "builtins_patch": "import builtins\nbuiltins.input = lambda: '1 2'\nprint(SUM)",
     "temporary_file": "open('x', 'w').write('1 2')\nprint(sum(map(int, open('x').read().split())))",
 }
 
 
-@pytest.mark.parametrize("name", SUM)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_that_add_two_numbers(run, name):
-    outcome = run(SUM[name], "1 2\n")
+    outcome = run(PROGRAMS[name].replace("SUM", "sum(map(int, input().split()))"), "1 2\n")
 
     assert (outcome.status, (outcome.output or "").strip()) == (Status.OK, "3"), outcome.detail
 
 
 def test_names_of_the_prelude_are_there(run):
-    code = "x: List[int] = deque([1])\nprint(sqrt(4), gcd(4, 6), Counter, math.pi, datetime.datetime, bisect.bisect, pow(2, 5, 7), copy.copy)"
+    code = "x: List[int] = deque([1])\nprint(sqrt(4), gcd(4, 6), Counter, math.pi, datetime.datetime, bisect.bisect)"
 
     outcome = run(code)
 

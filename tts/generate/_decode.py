@@ -1,4 +1,5 @@
-"""Continuous batching for one transformers model: sequences sit in slots of one key-value cache, each at its own length.
+"""Continuous batching for one transformers model: sequences sit in slots of one key-value cache, each at its own
+length.
 
 A finished sequence leaves its slot to the next one, so no row is paid for after its end; the candidates of a problem
 share the forward pass of their prompt. Works for decoder models whose layers attend to everything (no sliding window
@@ -22,8 +23,8 @@ def _grouped_attention(
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention that, for one query per sequence, never copies shared key-value heads.
 
-    With grouped heads, query (B, H, 1, D) is viewed as (B, H_kv, H / H_kv, D): the same numbers, and the heads of a group
-    become the queries of one head.
+    With grouped heads, query (B, H, 1, D) is viewed as (B, H_kv, H / H_kv, D): the same numbers, and the heads of a
+    group become the queries of one head.
     """
     heads, shared = query.shape[1], key.shape[1]
     if query.shape[2] != 1 or heads == shared:
@@ -43,13 +44,13 @@ def register_attention() -> str:
     return ATTENTION
 
 
-class _SlotLayer(CacheLayerMixin):
+class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """One layer's keys and values, (slots, heads, capacity, head_dim), written at each slot's own position."""
 
     is_sliding = False
 
     def __init__(self, slots: "Slots") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.slots = slots
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -103,8 +104,8 @@ class Slots:
         self.lengths = torch.zeros(count, dtype=torch.long, device=model.device)
         self.positions = self.lengths[:0]
         self.width = 0
-        layers = [_SlotLayer(self) for _ in range(model.config.get_text_config().num_hidden_layers)]
-        self.cache = Cache(layers=layers)
+        self.layers = [_SlotLayer(self) for _ in range(model.config.get_text_config().num_hidden_layers)]
+        self.cache = Cache(layers=list(self.layers))
 
     def prefill(self, prompt: Sequence[int]) -> tuple[DynamicCache, torch.Tensor]:
         """Run one prompt: its cache and the logits (vocabulary,) after its last token."""
@@ -116,8 +117,8 @@ class Slots:
     def admit(self, prompt: DynamicCache, copies: int) -> None:
         """Give the next `copies` slots to sequences that begin with this prompt."""
         slots = torch.arange(self.active, self.active + copies, device=self.lengths.device)
-        for layer, filled in zip(self.cache.layers, prompt.layers, strict=True):
-            layer.put(slots, filled.keys, filled.values)
+        for layer, filled in zip(self.layers, prompt.layers, strict=True):
+            layer.put(slots, filled.keys, filled.values)  # type: ignore[union-attr,arg-type]
         self.lengths[slots] = prompt.get_seq_length()
         self.active += copies
 
@@ -146,7 +147,7 @@ class Slots:
         movers = [slot for slot in range(kept, self.active) if slot not in gone]
         if holes:
             sources, targets = (torch.tensor(x, device=self.lengths.device) for x in (movers, holes))
-            for layer in self.cache.layers:
+            for layer in self.layers:
                 layer.move(sources, targets)
             self.lengths[targets] = self.lengths[sources]
         self.active = kept

@@ -14,7 +14,8 @@ def sample(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens (B,) and their log probabilities (B,) under the unmodified model, in nats.
 
-    `logits` (B, V); `uniform` (B,) in [0, 1); `temperature` 0 takes the most likely token; `top_k` 0 and `top_p` 1 are off.
+    `logits` (B, V); `uniform` (B,) in [0, 1); `temperature` 0 takes the most likely token; `top_k` 0 and `top_p` 1 are
+    off.
     """
     logits = logits.float()
     if temperature == 0:
@@ -50,7 +51,9 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Positions (B,) where the cumulative sum of weights (B, K) passes uniform * its total; weights need not sum to 1."""
+    """Positions (B,) where the cumulative sum of weights (B, K) passes uniform * its total; weights need not sum to
+    1.
+    """
     cumulative = weights.double().cumsum(-1)
     target = uniform.double()[:, None] * cumulative[:, -1:]
     positions = torch.searchsorted(cumulative, target, right=True)[:, 0]

@@ -1,7 +1,7 @@
 """Samples that exist already become a run: anyone's saved completions are ranked and graded without a model.
 
-Reads JSONL rows {"question_id", "index", "text" or "code", "logprob"?, "tokens"?}. It is also the deterministic generator
-of the tests.
+Reads JSONL rows {"question_id", "index", "text" or "code", "logprob"?, "tokens"?}. It is also the deterministic
+generator of the tests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

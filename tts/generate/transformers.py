@@ -1,8 +1,8 @@
 """Any causal language model on CPU or CUDA through Hugging Face transformers, many problems in one batch.
 
-Each (problem, index) draws from random numbers of its own, so raising n or resuming never repeats or shifts samples. The
-text of a sample is the same only where batch shapes are: low-order bits of the logits depend on them, and a draw that
-falls on an edge can then go the other way. For throughput on a GPU use `vllm`.
+Each (problem, index) draws from random numbers of its own, so raising n or resuming never repeats or shifts samples.
+The text of a sample is the same only where batch shapes are: low-order bits of the logits depend on them, and a draw
+that falls on an edge can then go the other way. For throughput on a GPU use `vllm`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,16 +20,15 @@ from tts.types import Candidate, Problem
 if TYPE_CHECKING:
     import torch
 
-    from tts.generate._decode import Slots
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
 class Transformers:
-    """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off;
-    `max_tokens` per candidate; `stop` strings end a candidate and are cut off; `batch_size` sequences are decoded at once,
-    fewer where their cache would take more than `cache_gib`.
+    """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
+    off; `max_tokens` per candidate; `stop` strings end a candidate and are cut off; `batch_size` sequences are decoded
+    at once, fewer where their cache would take more than `cache_gib`.
     """
 
     model: str = EMBEDDED
@@ -67,8 +66,8 @@ class Transformers:
         for name, prompt in prompts.items():
             if len(prompt) + self.max_tokens > context:
                 raise ModelError(
-                    f"The prompt of {name!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is beyond "
-                    f"the model's context of {context}. Lower generator.max_tokens or leave the problem out."
+                    f"The prompt of {name!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is more "
+                    f"than the model's context of {context}. Lower generator.max_tokens or leave the problem out."
                 )
         jobs = [_Job(problem.id, index, prompts[problem.id]) for problem, index in wanted]
         return sorted(jobs, key=lambda job: (-len(job.prompt), job.problem_id, job.index))

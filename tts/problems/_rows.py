@@ -1,4 +1,5 @@
-"""LiveCodeBench's `code_generation_lite` row format, which every benchmark of rows shares: reading, filtering, decoding.
+"""LiveCodeBench's `code_generation_lite` row format, which every benchmark of rows shares: reading, filtering,
+decoding.
 
 Rows are large, so only what a model may see is kept; hidden tests are read again from their place in the file when they
 are asked for.
@@ -18,8 +19,8 @@ from tts.plugins import FREE
 from tts.problems._tests import decode
 from tts.types import Message, Problem, Test
 
-# LiveCodeBench's wording for chat models (lcb_runner/prompts/code_generation.py), which has to be the same to the letter
-# for results to be comparable.
+# LiveCodeBench's wording for chat models (lcb_runner/prompts/code_generation.py), the same to the letter, since only then
+# are results comparable.
 SYSTEM = (
     "You are an expert Python programmer. You will be given a question (problem specification) and will generate a "
     "correct Python program that matches the specification and passes all tests."
@@ -153,8 +154,8 @@ def _problem(row: Mapping[str, Any], digest: str, where: str) -> Problem:
 
 @dataclass(frozen=True)
 class RowBenchmark:
-    """A benchmark of rows: `path` is a JSONL file or a folder of them; dates are ISO days, both ends included; `ids` and
-    `limit` (the first so many) narrow further.
+    """A benchmark of rows: `path` is a JSONL file or a folder of them; dates are ISO days, both ends included; `ids`
+    and `limit` (the first so many) narrow further.
     """
 
     path: str = field(kw_only=True, metadata=FREE)

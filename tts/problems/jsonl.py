@@ -1,7 +1,7 @@
 """A user's own problems: one JSON object a line, in LiveCodeBench's row format (the README has an example).
 
-Licence and source are the user's. `question_id`, `question_content` and one of the two test lists are needed; the rest is
-optional.
+Licence and source are the user's. `question_id`, `question_content` and one of the two test lists are needed; the rest
+is optional.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from tts.problems._rows import RowBenchmark
 
 @dataclass(frozen=True)
 class Jsonl(RowBenchmark):
-    """Options: `path` of the file, or of a folder of them; `start_date` and `end_date` are ISO days, both ends included;
-    `ids` and `limit` (the first so many) narrow further.
+    """Options: `path` of the file, or of a folder of them; `start_date` and `end_date` are ISO days, both ends
+    included; `ids` and `limit` (the first so many) narrow further.
     """
 
 

@@ -1,7 +1,7 @@
 """LiveCodeBench code generation (arXiv 2403.07974): contest problems with release windows against contamination.
 
-Rows of the data set `livecodebench/code_generation_lite` (its card says licence CC; problems belong to LeetCode, AtCoder
-and Codeforces), from a file, a folder of `test*.jsonl` files, or the hub. Nothing of it is shipped here.
+Rows of the data set `livecodebench/code_generation_lite` (its card says licence CC; problems belong to LeetCode,
+AtCoder and Codeforces), from a file, a folder of `test*.jsonl` files, or the hub. Nothing of it is shipped here.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Runs untrusted programs on tests, each test in a fresh, limited process, and compares what comes out.
 
-Answers are compared on this side: expected outputs never enter a candidate's process. It decides no verdict (`grade.py`)
-and, in this first isolation, does not stop a program from reading files or using the network (see `guest.py`).
+Answers are compared on this side: expected outputs never enter a candidate's process. It decides no verdict
+(`grade.py`) and, in this first isolation, does not stop a program from reading files or using the network (`guest.py`).
 """
 
 from tts.sandbox.cell import Cell, CellDied

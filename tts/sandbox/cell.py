@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -108,10 +108,8 @@ class Cell:
 
     def interrupt(self) -> None:
         """Hangs up: the zygote kills what runs and ends, and `run` raises CellDied. Idempotent."""
-        try:
+        with suppress(OSError):  # the zygote has gone already
             self._control.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the zygote has gone already
 
     def run(self, code: str, test: Test, limits: Limits) -> Outcome:
         """Runs a program on one test. Raises CellDied if the cell, rather than the program, failed."""

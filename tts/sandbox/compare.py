@@ -43,7 +43,9 @@ def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
     want, got = want.strip(), got.strip()
     if want.count("\n") != got.count("\n"):  # before splitting: a flood of empty lines would fill the host's memory
         return False
-    return all(_equal_lines(a.strip(), b.strip(), tolerance) for a, b in zip(want.split("\n"), got.split("\n")))
+    return all(
+        _equal_lines(a.strip(), b.strip(), tolerance) for a, b in zip(want.split("\n"), got.split("\n"), strict=True)
+    )
 
 
 def _equal_lines(want: str, got: str, tolerance: float | None) -> bool:
@@ -51,7 +53,7 @@ def _equal_lines(want: str, got: str, tolerance: float | None) -> bool:
         return True
     wanted = want.split()
     found = got.split(maxsplit=len(wanted))
-    return len(wanted) == len(found) and all(_equal_tokens(a, b, tolerance) for a, b in zip(wanted, found))
+    return len(wanted) == len(found) and all(_equal_tokens(a, b, tolerance) for a, b in zip(wanted, found, strict=True))
 
 
 def _equal_tokens(want: str, got: str, tolerance: float | None) -> bool:
@@ -83,7 +85,7 @@ def _equal(want: Any, got: Any, tolerance: float | None) -> bool:
     if isinstance(want, list | tuple):
         if not isinstance(got, list | tuple) or len(want) != len(got):
             return False
-        return all(_equal(a, b, tolerance) for a, b in zip(want, got))
+        return all(_equal(a, b, tolerance) for a, b in zip(want, got, strict=True))
     if isinstance(want, dict):
         return isinstance(got, Pairs) and _equal_dicts(want, got, tolerance)
     if isinstance(want, set | frozenset):

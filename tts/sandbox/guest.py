@@ -1,16 +1,17 @@
 """The guest side of a cell: a zygote that forks one candidate process per test, watches it and buries it.
 
 Run by path in a process of its own (`cell.py` starts it); of tts it loads `wire.py` alone. The zygote never reads a
-candidate's program, input or output: it passes descriptors on, so that nothing a candidate does reaches it. Any error of
-its own ends it, which the host sees and mends with a new cell; it has no way to turn one into a candidate's failure.
+candidate's program, input or output: it passes descriptors on, so that nothing a candidate does reaches it. Any error
+of its own ends it, which the host sees and mends with a new cell; it cannot turn one into a candidate's failure.
 
 What this first isolation does not do: no namespaces and no system call filter. A candidate can read what its user can
-read, can write to world-writable folders and use the network. Run as root, candidates get a user id of their own and can
-signal nothing but themselves; run as an ordinary user, they could kill their zygote or anything else of that user's.
+read, can write to world-writable folders and use the network. Run as root, candidates get a user id of their own and
+can signal nothing but themselves; run as an ordinary user, they could kill their zygote or all else of that user's.
 """
 
 import atexit
 import builtins
+import contextlib
 import ctypes
 import fcntl
 import gc
@@ -215,10 +216,8 @@ def queued(pid: int) -> float:
 def bury(pid: int) -> tuple[int, int]:
     """Kills a child, its group and every descendant. Returns the child's wait status and peak resident bytes."""
     for kill in (os.killpg, os.kill):  # the child is unburied, so neither number can have been given to another
-        try:
+        with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     _, status, used = os.wait4(pid, 0)
     deadline = time.monotonic() + BURIAL_SECONDS
     while not bury_rest():
@@ -350,7 +349,7 @@ def install_prelude() -> None:
     names: dict[str, Any] = {}
     stars = [f"from {module} import *" for module in [*MODULES.split(), "builtins", "typing"]]
     imports = [f"import {module}" for module in MODULES.split()]
-    exec("\n".join([*stars, *imports]), names)  # noqa: S102 - our own constant text
+    exec("\n".join([*stars, *imports]), names)
     del names["__builtins__"]
     vars(builtins).update(names)
 
@@ -395,7 +394,7 @@ def run_candidate(task: Task, began: mmap.mmap) -> NoReturn:
 
 def execute(source: str, module: ModuleType, is_call: bool, entry_point: str, arguments: list[Any]) -> None:
     """Runs the text unaltered; for a call, then writes what the function returns to descriptor 3."""
-    exec(compile(source, "<candidate>", "exec", dont_inherit=True), vars(module))  # noqa: S102 - what a sandbox is for
+    exec(compile(source, "<candidate>", "exec", dont_inherit=True), vars(module))
     if not is_call:
         return
     value = find_function(vars(module), entry_point)(*arguments)

@@ -1,8 +1,8 @@
 """Runs many programs on their tests, in several cells at once, and survives the death of any cell.
 
 A test whose cell died has no outcome: it is tried again in a new cell, up to three times, and then the whole job ends
-with an `InfraError`, given as its result so that other jobs go on. What to keep of an outcome, and whether to go on with
-a program's next test, is the caller's (`judge`).
+with an `InfraError`, given as its result so that other jobs go on. What to keep of an outcome, and whether to go on
+with a program's next test, is the caller's (`judge`).
 """
 
 import os

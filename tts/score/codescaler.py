@@ -1,8 +1,8 @@
 """CodeScaler (arXiv 2602.17684) and other sequence-classification reward models, through transformers.
 
-Input, after the model card and its recipe: a chat of user = problem and assistant = bare code through the reward model's
-own template, no generation prompt, no special tokens added, right padding; the score is the raw logit. A pair that does
-not fit is marked and never cut, since a cut program is silently mis-scored.
+Input, after the model card and its recipe: a chat of user = problem and assistant = bare code through the reward
+model's own template, no generation prompt, no special tokens added, right padding; the score is the raw logit. A pair
+that does not fit is marked and never cut, since a cut program is silently mis-scored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -97,7 +97,9 @@ class CodeScaler:
 def batches(
     pairs: Sequence[tuple[Candidate, list[int]]], token_budget: int
 ) -> Iterator[list[tuple[Candidate, list[int]]]]:
-    """Pairs sorted by length, longest first, in batches whose padded size fits the budget (a single pair always does)."""
+    """Pairs sorted by length, longest first, in batches whose padded size fits the budget (a single pair always
+    does).
+    """
     batch: list[tuple[Candidate, list[int]]] = []
     for pair in sorted(pairs, key=lambda pair: (-len(pair[1]), pair[0].key)):
         if batch and (len(batch) + 1) * len(batch[0][1]) > token_budget:

@@ -1,7 +1,7 @@
 """The highest score wins, a program that parses before one that does not (the CodeScaler recipe's validity first).
 
-Equal scores fall back on the log probability; what is still equal is averaged by the exact estimator, and `select` takes
-the lowest index.
+Equal scores fall back on the log probability; what is still equal is averaged by the exact estimator, and `select`
+takes the lowest index.
 """
 
 from dataclasses import dataclass

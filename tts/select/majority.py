@@ -1,5 +1,5 @@
-"""The behaviour that most programs share wins (self-consistency, arXiv 2203.11171, with outputs on the public inputs for
-answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of equal classes the one sampled first wins.
+"""The behaviour that most programs share wins (self-consistency, arXiv 2203.11171, with outputs on the public inputs
+for answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of equal classes the one sampled first wins.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Only candidates above a threshold stay; another selector chooses among them, and with none left it abstains.
 
-Scores are not comparable across problems, so the threshold is by default relative to the problem's best score; a quantile
-keeps the same share everywhere; an absolute one is for scorers that were calibrated.
+Scores are not comparable across problems, so the threshold is by default relative to the problem's best score; a
+quantile keeps the same share everywhere; an absolute one is for scorers that were calibrated.
 """
 
 import math
@@ -19,7 +19,8 @@ from tts.types import Pool, Selection
 @dataclass(frozen=True)
 class Threshold:
     """Options: `mode` "relative" keeps scores at most `value` below the best, "quantile" those from that quantile on
-    (0.5 keeps the upper half, ties included), "absolute" those of at least `value`; `then` is the selector that follows.
+    (0.5 keeps the upper half, ties included), "absolute" those of at least `value`; `then` is the selector that
+    follows.
     """
 
     mode: Literal["relative", "quantile", "absolute"] = "relative"

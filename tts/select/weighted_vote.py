@@ -1,5 +1,6 @@
-"""Majority in which each program votes with softmax(score / temperature) over the pool, so that logits of either sign are
-weighted rightly. Score differences of a Bradley-Terry reward model are log odds, which makes temperature 1 principled.
+"""Majority in which each program votes with softmax(score / temperature) over the pool, so that logits of either sign
+are weighted rightly. Score differences of a Bradley-Terry reward model are log odds, which makes temperature 1
+principled.
 """
 
 import math
@@ -34,7 +35,9 @@ class WeightedVote:
         return Selection(best(pool, heaviest), f"its class holds {share:.0%} of the vote")
 
     def weights(self, pool: Pool) -> list[float]:
-        """One weight per candidate, summing to 1; an unscored one has none unless nothing is scored: then all are equal."""
+        """One weight per candidate, summing to 1; an unscored one has none unless nothing is scored: then all are
+        equal.
+        """
         values = [s.value if c.valid else None for s, c in zip(pool.scores, pool.candidates, strict=True)]
         scored = [value for value in values if value is not None]
         if not scored:

