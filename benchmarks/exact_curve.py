@@ -6,21 +6,17 @@ a table filled before its clock starts. Ratios are per problem. Prints a table; 
     python benchmarks/exact_curve.py
 """
 
-import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+from _results import save
 from numpy.typing import NDArray
 
 from tts.metrics import exact_curve
 
-RESULTS = Path(__file__).parent / "results" / "exact_curve.json"
 SIZES = [(175, 64), (1000, 128), (1055, 256), (1000, 1024)]  # problems, samples
 TIES = [("none", 1 << 30), ("many", 20)]  # how many different ranks there can be
 REPEATS = 5
@@ -74,22 +70,13 @@ def measure(problems: int, n: int, ties: str, distinct: int) -> dict[str, float 
     }
 
 
-def hardware() -> dict[str, str | int | None]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__}
-
-
 def main() -> None:
     rows = [measure(problems, n, *ties) for problems, n in SIZES for ties in TIES]
     print("problems  samples  ks  ties   seconds   vs math.comb loop   vs table loop   largest difference")
     for row in rows:
         print("{:8}  {:7}  {:2}  {:4}  {:8.4f}  {:17.0f}x  {:13.1f}x  {:19.1e}".format(*row.values()))
-    machine = hardware()
-    print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    RESULTS.parent.mkdir(exist_ok=True)
     note = f"seconds: best of {REPEATS}; the loops ran {LOOPED} problems of the same data in the same process"
-    RESULTS.write_text(json.dumps({"hardware": machine, "note": note, "rows": rows}, indent=2) + "\n")
+    save("exact_curve", {"note": note, "rows": rows})
 
 
 if __name__ == "__main__":

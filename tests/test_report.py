@@ -1,4 +1,4 @@
-"""The report shows what the analysis found: the same numbers in the table, in JSON and on the page, and text as text."""
+"""The report shows what the analysis found: one set of numbers in table, JSON and page, and text as text."""
 
 import json
 import random
@@ -185,7 +185,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
 
 def test_json_names_selectors_by_plugin_and_further_scorers_after_a_colon(run: RunReport) -> None:
     selectors = report.as_json([run])["runs"][0]["selectors"]
-    assert list(selectors)[0] == "random" and list(selectors)[-1] == "oracle"
+    assert [*selectors][:: len(selectors) - 1] == ["random", "oracle"]
     assert {"argmax", "argmax:length", "majority", "weighted_vote", "threshold:length"} <= selectors.keys()
     scorers = {name: points[0]["scorer"] for name, points in selectors.items()}
     assert (scorers["argmax"], scorers["argmax:length"]) == ("likelihood", "length")
@@ -266,7 +266,7 @@ def test_compare_takes_the_common_ks_and_names_what_differs(run: RunReport) -> N
     other = replace(other, curves=tuple(replace(c, scorer="x" if c.scorer else None) for c in other.curves[:4]))
     text = printed(report.compare_table(run, other), 100)
     section = text[text.index("argmax ") : text.index("oracle ")]
-    assert [line.split()[-5] for line in section.splitlines()[:3]] == ["1", "2", "4"]
+    assert [line.split()[-6] for line in section.splitlines()[:3]] == ["1", "2", "4"]
     assert "argmax scores with likelihood in A, x in B." in text
     assert "Only in A: majority" in text
 
@@ -314,8 +314,8 @@ def test_the_page_is_well_formed_and_shows_every_candidate(run: RunReport, page:
     reader = Reader(page)
     assert reader.open == []
     assert reader.tags["script"] == 1
-    assert sum(("class", "problem") == a for a in reader.attributes) == 20
-    assert sum(("class", "candidate") == a for a in reader.attributes) == 160
+    assert sum(a == ("class", "problem") for a in reader.attributes) == 20
+    assert sum(a == ("class", "candidate") for a in reader.attributes) == 160
     for item in run.judged:
         for candidate in item.candidates:
             assert (candidate.text if candidate.code is None else candidate.code) in reader.text
@@ -356,13 +356,15 @@ def test_hostile_text_is_shown_as_text(write: Callable[..., str], tmp_path: Path
     candidate = Candidate(evil, 0, evil, evil, UNPARSABLE, finish=evil)
     silent = Candidate(evil, 1, evil, None, "none", finish="stop")
     problem = Problem(evil, evil, (), tags={"title": evil, "difficulty": evil})
-    run = assemble(f"runs/{evil}", [(problem, [candidate, silent], [False, True], [0.5, None])], ["argmax"], ["length"])
+    run = assemble(
+        f"runs/{UNSEEN}", [(problem, [candidate, silent], [False, True], [0.5, None])], ["argmax"], ["length"]
+    )
     page = write(replace(run, left_out=((evil, evil),)))
     reader = Reader(page)
     assert reader.open == [] and reader.tags["script"] == 1 and reader.tags["img"] == 0
     assert reader.text.count(HOSTILE) >= 8
     shown = "rtl \\u202e nul \\x00 surrogate \\ud800 zero\\u200bwidth esc \\x1b[31m end"
-    assert reader.text.count(shown) == reader.text.count(HOSTILE)
+    assert reader.text.count(shown) > reader.text.count(HOSTILE)
     assert not set("\u202e\x00\u200b\x1b") & set(page)
     assert "\x1b" not in printed(report.table(replace(run, left_out=((evil, evil),)), 100), 100)
     report.write_picture([run], tmp_path / "curves.png")
@@ -386,4 +388,4 @@ def test_the_programs_of_a_page_share_a_budget(write: Callable[..., str]) -> Non
 def test_several_runs_share_a_page(run: RunReport, write: Callable[..., str]) -> None:
     reader = Reader(write(run, made_up("elsewhere/demo", n=4, seed=1)))
     assert "runs/demo, elsewhere/demo" in reader.text and reader.open == []
-    assert reader.tags["svg"] == 1 and sum(("class", "problem") == a for a in reader.attributes) == 40
+    assert reader.tags["svg"] == 1 and sum(a == ("class", "problem") for a in reader.attributes) == 40
