@@ -240,7 +240,7 @@ def test_the_caption_says_what_the_numbers_are(run: RunReport) -> None:
     text = printed(report.table(run, 200), 200)
     assert "mini: 20 problems, n = 8, 160 candidates graded" in text
     assert "95% interval, a bootstrap over problems" in text
-    assert "With 20 problems one problem is 5.0 points." in text
+    assert "With 20 problems one problem is 5 points." in text
     assert "1 problem left out, in no number here: mini-99 (2 of 8 candidates have no verdict)." in text
 
 

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from tts import plugins
 from tts.errors import ConfigError, unknown
 from tts.plugins import Spec
+from tts.prompts import EXTRACTORS
 from tts.sandbox import Limits
 
 VERSION = 1
@@ -34,7 +35,7 @@ class Labelled(_Strict):
 class GeneratorConfig(_Strict):
     """The generator and how many candidates per problem are wanted (None: as many as a replayed file holds)."""
 
-    n: int | None = Field(default=None, ge=1, le=1_000_000)
+    n: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
     spec: Spec
 
 
@@ -48,10 +49,10 @@ class PromptConfig(_Strict):
 class GradingConfig(_Strict):
     """Limits of each test's execution; `workers` None means one per core that may be used."""
 
-    timeout: float = Field(default=6.0, gt=0, description="CPU seconds per test")
-    memory_mib: int = Field(default=2048, ge=32)
-    output_mib: int = Field(default=16, ge=1)
-    workers: int | None = Field(default=None, ge=1)
+    timeout: float = Field(default=6.0, gt=0, allow_inf_nan=False, description="CPU seconds per test")
+    memory_mib: int = Field(default=2048, ge=32, strict=True)
+    output_mib: int = Field(default=16, ge=1, strict=True)
+    workers: int | None = Field(default=None, ge=1, strict=True)
 
     @property
     def limits(self) -> Limits:
@@ -94,8 +95,8 @@ class Config(_Strict):
     generator: Annotated[GeneratorConfig, BeforeValidator(_generator)]
     scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
     selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
-    ks: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    seed: int = 0
+    ks: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = ()
+    seed: int = Field(default=0, strict=True)
     prompt: PromptConfig = PromptConfig()
     grading: GradingConfig = GradingConfig()
     report: ReportConfig = ReportConfig()
@@ -128,13 +129,19 @@ def _plain(config: Config) -> dict[str, Any]:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a key given twice in one mapping is an error rather than the last one winning."""
+    """YAML's safe loader, but a key given twice in one mapping is an error rather than the last one winning, and a day
+    stays the text that it is.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping; raises for a repeated key."""
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                break  # the safe loader's own complaint follows
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is given twice", key_node.start_mark
@@ -143,10 +150,16 @@ class _OnceLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_OnceLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _OnceLoader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where} is not readable YAML: {error}") from error
 
 
@@ -217,7 +230,7 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
     head, rest = path[0], path[1:]
     key: Any = head
     if isinstance(tree, list):
-        if not head.isdigit() or int(head) >= len(tree):
+        if not head.isdecimal() or int(head) >= len(tree):
             raise ConfigError(f"In {item!r}: {head!r} is not a position in a list of {len(tree)}; they count from 0.")
         key = int(head)
     elif not isinstance(tree, dict):
@@ -233,9 +246,21 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
 
 def check_plugins(config: Config) -> None:
     """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
-    plugins.build("benchmark", config.benchmark, "benchmark")
-    plugins.build("generator", config.generator.spec, "generator")
-    for item in config.scorers:
-        plugins.build("scorer", item.spec, f"scorer {item.label!r}")
-    for item in config.selectors:
-        plugins.build("selector", item.spec, f"selector {item.label!r}")
+    if config.prompt.extraction not in EXTRACTORS:
+        raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
+    _check_plugin("benchmark", config.benchmark, "benchmark")
+    _check_plugin("generator", config.generator.spec, "generator", "n")
+    for i, item in enumerate(config.scorers):
+        _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
+    for i, item in enumerate(config.selectors):
+        _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+
+
+def _check_plugin(family: str, spec: Spec, path: str, *ours: str) -> None:
+    """Build one plug-in; `ours` are the keys beside its options that the config itself reads."""
+    known = ["name", *ours, *(option.name for option in plugins.options(plugins.find(family, spec.name)))]
+    for key in spec.options:
+        if key not in known:
+            allowed = [f"{path}.{name}" for name in known]
+            raise ConfigError(unknown(f"{path}.{key}", f"the options of {family} {spec.name!r}", allowed))
+    plugins.build(family, spec, path)

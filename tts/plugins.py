@@ -19,6 +19,12 @@ import pydantic
 from tts.errors import ConfigError, unknown
 
 FAMILIES = {"benchmark": "problems", "generator": "generate", "scorer": "score", "selector": "select"}
+METHODS = {
+    "benchmark": ("problems", "tests"),
+    "generator": ("generate",),
+    "scorer": ("score",),
+    "selector": ("select",),
+}
 
 # Marks an option that does not change what is sampled (a filter, a batch size): a run may be continued with another.
 FREE: Mapping[str, bool] = {"fingerprint": False}
@@ -76,6 +82,8 @@ def find(family: str, name: str) -> type[Any]:
 
 def _outside(family: str, name: str) -> type[Any]:
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise ConfigError(f"The {family} {name!r} is no name. Outside code is named your.module:Class.")
     try:
         plugin: type[Any] = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
@@ -84,6 +92,9 @@ def _outside(family: str, name: str) -> type[Any]:
         ) from error
     if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
         raise ConfigError(f"The {family} {name!r} is not a dataclass, so its options are unknown. Decorate it.")
+    missing = [method for method in METHODS[family] if not callable(getattr(plugin, method, None))]
+    if missing:
+        raise ConfigError(f"The {family} {name!r} has no method {missing[0]!r}. Write it, or see tts/protocols.py.")
     return plugin
 
 
@@ -132,7 +143,11 @@ def check(family: str, spec: Spec, where: str = "") -> dict[str, Any]:
         checked = model.model_validate(dict(spec.options))
     except pydantic.ValidationError as error:
         raise ConfigError(f"In {where}: {explain(error)}") from error
-    return {name: getattr(checked, name) for name in checked.model_fields_set}
+    found = {name: getattr(checked, name) for name in checked.model_fields_set}
+    for name, value in found.items():
+        if isinstance(spec.options[name], bool) and not isinstance(value, bool):  # YAML's yes, which Python takes for 1
+            raise ConfigError(f"In {where}: {name}: input should be a number, got {spec.options[name]!r}.")
+    return found
 
 
 def _pydantic_default(field: dataclasses.Field[Any]) -> Any:
@@ -149,7 +164,8 @@ def explain(error: pydantic.ValidationError) -> str:
     for item in error.errors():
         path = ".".join(str(p) for p in item["loc"]) or "the whole"
         got = "" if item["type"] == "missing" else f", got {item['input']!r}"
-        parts.append(f"{path}: {item['msg'][:1].lower()}{item['msg'][1:]}{got}.")
+        why = item["msg"].replace("valid tuple", "valid list")  # YAML's word
+        parts.append(f"{path}: {why[:1].lower()}{why[1:]}{got}.")
     return " ".join(parts)
 
 

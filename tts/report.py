@@ -126,7 +126,7 @@ def _notes(report: RunReport) -> list[str]:
         f"{report.config.benchmark.name}: {_count(problems, 'problem')}, {n}, "
         f"{_count(report.graded, 'candidate')} graded; percent of problems solved.",
         f"[a, b] is a {_level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
-        f"With {_count(problems, 'problem')} one problem is {_percent(1 / problems)} points.",
+        f"With {_count(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
     ]
     if any(point.estimate == "sampled" for curve in report.curves for point in curve.points):
         notes.append("~ is sampled: an average over drawn subsets, ± its standard error; everything else is exact.")
@@ -301,7 +301,7 @@ def _compare_notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]
     notes = [
         f"{_count(len(common), 'common problem')} (A has {len(a.judged)}, B {len(b.judged)}), all values over these "
         f"alone, in percent; n = {a.n} in A, {b.n} in B. The interval is a bootstrap over the paired differences; "
-        f"one problem is {_percent(1 / len(common))} points. ~ is sampled; its noise is part of the interval."
+        f"one problem is {round(100 / len(common), 2):g} points. ~ is sampled; its noise is part of the interval."
     ]
     changed = sum(a.judged[i].problem.digest != b.judged[j].problem.digest for i, j in common)
     if changed:
@@ -381,7 +381,7 @@ def picture_caption(reports: Sequence[RunReport]) -> str:
     else:
         widest = max((p.high - p.low) / 2 for report in reports for curve in report.curves for p in curve.points)
         interval = f"{level} intervals (a bootstrap over problems) are up to ±{_percent(widest)} points and not drawn"
-    return f"{'; '.join(runs)}. {interval}. What selectors differ by is surer than that: see the paired differences."
+    return f"{'; '.join(runs)}. {interval}. Paired differences: see the table."
 
 
 def _run_names(reports: Sequence[RunReport]) -> list[str]:

@@ -1,13 +1,13 @@
 """One run = one folder with one SQLite file, so that nothing expensive is computed twice.
 
-Write-ahead log, one writer, a transaction per finished batch: a kill at any moment loses at most the batch in flight,
-and primary keys make duplicates impossible. Stores facts (candidates, scores, grades, behaviours); never selections.
+Write-ahead log, one writer, a transaction per finished item: a kill at any moment loses at most what was in flight, and
+primary keys make duplicates impossible. Stores facts (candidates, scores, grades, behaviours); never selections.
 """
 
 import fcntl
 import json
+import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,26 +20,28 @@ from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score
 FILE = "run.sqlite"
 LOCK = "lock"
 SCHEMA_VERSION = 1
-FLUSH_SECONDS = 0.5
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE problems (id TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL);
-CREATE TABLE candidates (
-    problem_id TEXT NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, code TEXT, extraction TEXT NOT NULL,
-    prompt_tokens INTEGER, tokens INTEGER, logprob REAL, finish TEXT NOT NULL,
-    PRIMARY KEY (problem_id, idx)) WITHOUT ROWID;
-CREATE TABLE scores (
-    scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
-    PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID;
-CREATE TABLE grades (
-    grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL, seconds REAL NOT NULL,
-    tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,
-    PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID;
-CREATE TABLE behaviours (
-    grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
-    PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID;
-"""
+SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE problems (
+        id TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL)""",
+    """CREATE TABLE candidates (
+        problem_id TEXT NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, code TEXT, extraction TEXT NOT NULL,
+        prompt_tokens INTEGER, tokens INTEGER, logprob REAL, finish TEXT NOT NULL,
+        PRIMARY KEY (problem_id, idx)) WITHOUT ROWID""",
+    """CREATE TABLE scores (
+        scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
+        PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID""",
+    """CREATE TABLE grades (
+        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL,
+        seconds REAL NOT NULL, tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,
+        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
+    """CREATE TABLE behaviours (
+        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
+        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
+)
+DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_UNREADABLE")
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def encode(text: str) -> str:
@@ -112,8 +114,8 @@ class Store:
 
     def meta(self, key: str) -> Any:
         """A stored JSON value, or None."""
-        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
-        return json.loads(row[0]) if row else None
+        found = self._all(json.loads, "SELECT value FROM meta WHERE key = ?", (key,))
+        return found[0] if found else None
 
     def set_meta(self, values: Mapping[str, Any]) -> None:
         """Replace stored JSON values."""
@@ -123,20 +125,29 @@ class Store:
             )
 
     def claim(self, fingerprint: Mapping[str, Any]) -> None:
-        """Remember what the run samples, or raise StoreError naming the key in which it differs from before."""
-        stored = self.meta("fingerprint")
-        given = json.loads(json.dumps(dict(fingerprint)))
-        if stored is None:
-            self.set_meta({"fingerprint": given})
-        elif (mismatch := _first_mismatch(stored, given)) is not None:
+        """Remember what the run samples, or raise StoreError naming the key in which it differs from before.
+
+        A run that has sampled nothing yet, say because its model was missing, may change: it begins anew.
+        """
+        stored = self.meta("fingerprint") or {}
+        given = json.loads(json.dumps(dict(fingerprint), default=str))
+        mismatch = _first_mismatch(stored, given)
+        if mismatch is None:
+            return
+        if stored and self._all(int, "SELECT 1 FROM candidates LIMIT 1"):
             raise StoreError(
                 f"{self.folder} was run with {mismatch.key} = {mismatch.stored!r}; now it is {mismatch.given!r}. "
                 f"Samples of the two must not mix: set {mismatch.key} back, or give another --folder."
             )
+        self.set_meta({"fingerprint": given})
 
     def add_problems(self, problems: Sequence[Problem]) -> None:
-        """Store the problems in their order. Raises StoreError if one has changed since it was stored."""
-        known = dict(self._all("SELECT id, digest FROM problems"))
+        """Store the problems in their order; those of before without candidates give way.
+
+        Raises StoreError if one with candidates has changed since it was stored.
+        """
+        sampled = "(SELECT problem_id FROM candidates)"
+        known = dict(self._all(_row, f"SELECT id, digest FROM problems WHERE id IN {sampled}"))
         for problem in problems:
             if known.get(problem.id, problem.digest) != problem.digest:
                 raise StoreError(
@@ -145,6 +156,7 @@ class Store:
                 )
         rows = [(p.id, position, p.digest, encode(_dump_problem(p))) for position, p in enumerate(problems)]
         with self._writing():
+            self._db.execute(f"DELETE FROM problems WHERE id NOT IN {sampled}")
             self._db.executemany(
                 "INSERT INTO problems VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position",
                 rows,
@@ -152,19 +164,26 @@ class Store:
 
     def problems(self) -> list[Problem]:
         """The stored problems in their order."""
-        return [_load_problem(*row) for row in self._all("SELECT id, data FROM problems ORDER BY position, id")]
+        return self._all(_load_problem, "SELECT id, data FROM problems ORDER BY position, id")
+
+    def complaint(self) -> str | None:
+        """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
+        tables = self._all(_words, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        if tables != [_words(statement) for statement in SCHEMA]:
+            return "its tables are not those of a run"
+        (found,) = self._all(str, "PRAGMA quick_check(1)")
+        return None if found == "ok" else found
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
     def candidate_keys(self) -> set[tuple[str, int]]:
         """(problem id, index) of every stored candidate."""
-        return set(self._all("SELECT problem_id, idx FROM candidates"))
+        return set(self._all(_row, "SELECT problem_id, idx FROM candidates"))
 
     def candidates(self) -> Iterator[Candidate]:
         """All candidates, by problem id and index."""
         columns = "problem_id, idx, text, code, extraction, prompt_tokens, tokens, logprob, finish"
-        for row in self._all(f"SELECT {columns} FROM candidates ORDER BY problem_id, idx"):
-            yield Candidate(*row)
+        yield from self._all(Candidate, f"SELECT {columns} FROM candidates ORDER BY problem_id, idx")
 
     def add_candidates(self, items: Iterable[Candidate]) -> Iterator[Candidate]:
         """Store candidates as they come; yields each once its transaction is committed."""
@@ -172,8 +191,8 @@ class Store:
 
     def scores(self, scorer: str) -> dict[tuple[str, int], Score]:
         """The scores of one scorer (its identity as stored) by candidate."""
-        rows = self._all("SELECT problem_id, idx, value, why FROM scores WHERE scorer = ?", (scorer,))
-        return {(row[0], row[1]): Score(*row) for row in rows}
+        found = self._all(Score, "SELECT problem_id, idx, value, why FROM scores WHERE scorer = ?", (scorer,))
+        return {score.key: score for score in found}
 
     def add_scores(self, scorer: str, items: Iterable[Score]) -> Iterator[Score]:
         """Store scores as they come; yields each once committed."""
@@ -186,8 +205,8 @@ class Store:
     def grades(self, grader: str) -> dict[tuple[str, str], Grade]:
         """The grades of one grader (its version and limits) by (problem id, program hash)."""
         columns = "problem_id, program, verdict, seconds, tests, passed, detail"
-        rows = self._all(f"SELECT {columns} FROM grades WHERE grader = ?", (grader,))
-        return {(row[0], row[1]): Grade(row[0], row[1], Verdict(row[2]), *row[3:]) for row in rows}
+        found = self._all(_load_grade, f"SELECT {columns} FROM grades WHERE grader = ?", (grader,))
+        return {(grade.problem_id, grade.program): grade for grade in found}
 
     def add_grades(self, grader: str, items: Iterable[Grade]) -> Iterator[Grade]:
         """Store grades as they come; yields each once committed."""
@@ -201,8 +220,13 @@ class Store:
 
     def behaviours(self, grader: str) -> dict[tuple[str, str], Behaviour]:
         """What programs did on public inputs, by (problem id, program hash)."""
-        rows = self._all("SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?", (grader,))
-        return {(row[0], row[1]): Behaviour(tuple(json.loads(row[2]))) for row in rows}
+        return dict(
+            self._all(
+                lambda name, program, outputs: ((name, program), Behaviour(tuple(json.loads(outputs)))),
+                "SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?",
+                (grader,),
+            )
+        )
 
     def add_behaviours(self, grader: str, items: Iterable[tuple[str, str, Behaviour]]) -> Iterator[Any]:
         """Store (problem id, program hash, behaviour) as they come; yields each once committed."""
@@ -215,43 +239,42 @@ class Store:
     # -- SQLite -----------------------------------------------------------------------------------------------------
 
     def _add(self, items: Iterable[Item], statement: str, row: Callable[[Item], tuple[Any, ...]]) -> Iterator[Item]:
-        """Write in transactions of at most FLUSH_SECONDS of work; what came before an error or Ctrl-C is kept."""
-        pending: list[Item] = []
-        deadline = time.monotonic() + FLUSH_SECONDS
-        try:
-            for item in items:
-                pending.append(item)
-                if time.monotonic() >= deadline:
-                    self._write(statement, map(row, pending))
-                    yield from pending
-                    pending, deadline = [], time.monotonic() + FLUSH_SECONDS
-        finally:
-            self._write(statement, map(row, pending))
-        yield from pending
-
-    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        with self._writing():
-            self._db.executemany(statement, rows)
+        """A transaction per item, about 0.1 ms, since an item may be followed by minutes of work on the next batch."""
+        for item in items:
+            with self._writing():
+                self._db.execute(statement, row(item))
+            yield item
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with _explained(self.folder), self._db:
             yield
 
-    def _all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _all(self, make: Callable[..., Made], query: str, values: Sequence[Any] = ()) -> list[Made]:
+        """What `make` makes of each row's columns. Raises StoreError where they are not what was once written."""
         with _explained(self.folder):
-            return self._db.execute(query, values).fetchall()
+            try:
+                return [make(*row) for row in self._db.execute(query, values)]
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise _damaged(self.folder, error) from error
 
-    def _one(self, query: str, values: Sequence[Any] = ()) -> Any:
-        with _explained(self.folder):
-            return self._db.execute(query, values).fetchone()
+
+def _words(statement: str) -> list[str]:
+    return statement.replace("(", "( ").split()
+
+
+def _row(*columns: Any) -> tuple[Any, ...]:
+    return columns
+
+
+def _load_grade(problem_id: str, program: str, verdict: str, *rest: Any) -> Grade:
+    return Grade(problem_id, program, Verdict(verdict), *rest)
 
 
 def _candidate_row(c: Candidate) -> tuple[Any, ...]:
     code = None if c.code is None else encode(c.code)
-    return (
-        c.problem_id, c.index, encode(c.text), code, c.extraction, c.prompt_tokens, c.tokens, c.logprob, c.finish
-    )  # fmt: skip
+    counts = c.prompt_tokens, c.tokens, c.logprob
+    return c.problem_id, c.index, encode(c.text), code, c.extraction, *counts, encode(c.finish)
 
 
 def _first_mismatch(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mismatch | None:
@@ -261,43 +284,60 @@ def _first_mismatch(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mism
     return None
 
 
+def _damaged(folder: Path, reason: object) -> StoreError:
+    return StoreError(
+        f"{folder / FILE} is damaged or no run file ({reason}). Restore it from a copy, or give another folder."
+    )
+
+
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     """Turn SQLite's errors that a user can mend into StoreErrors; the rest are bugs and keep their traceback."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorname", "") or ""
+        code = getattr(error, "sqlite_errorname", None) or "SQLITE_UNREADABLE"  # text that is not UTF-8 has no code
         if "FULL" in code or "IOERR" in code:
             raise StoreError(
-                f"{folder} cannot be written: {error}. Nothing stored is lost: free some space and run the same command "
-                "again."
-            ) from error
-        if "CORRUPT" in code or "NOTADB" in code:
-            raise StoreError(
-                f"{folder / FILE} is damaged or no run file ({error}). Restore it from a copy, or give another folder."
+                f"{folder} cannot be written: {error}. Nothing stored is lost: free some space and run the same "
+                "command again."
             ) from error
         if "READONLY" in code or "CANTOPEN" in code:
-            raise StoreError(f"{folder} cannot be opened for writing: {error}. Check its permissions.") from error
+            raise StoreError(f"{folder} cannot be opened: {error}. Check its permissions.") from error
+        if "BUSY" in code or "LOCKED" in code:
+            raise StoreError(
+                f"{folder} is in use by another program ({error}). Try again when it has ended."
+            ) from error
+        if code in DAMAGE:
+            raise _damaged(folder, error) from error
         raise
 
 
 def open_for_writing(folder: Path) -> Store:
     """Open or begin a run; a second writer is refused until this one is closed. Raises StoreError."""
     lock = _lock(folder)
-    with _explained(folder):
-        connection = sqlite3.connect(folder / FILE, timeout=10.0)
-        store = Store(folder, connection, lock)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),))
-        connection.commit()
-        _check_schema(store)
+    try:
+        with _explained(folder):
+            store = Store(folder, sqlite3.connect(folder / FILE, timeout=10.0), lock)
+    except StoreError:
+        lock.close()
+        raise
+    with _closed_on_error(store), _explained(folder):
+        _begin(store._db)
+        _check(store)
     return store
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new file, all or none."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),))
+    connection.commit()
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -309,9 +349,13 @@ def _lock(folder: Path) -> IO[str]:
         raise StoreError(f"The run folder {folder} cannot be made: {error.strerror}. Give another --folder.") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except OSError as error:
         lock.close()
-        raise StoreError(f"{folder} is in use by another tts. Wait for it to end, or give another --folder.") from error
+        if isinstance(error, BlockingIOError):
+            raise StoreError(
+                f"{folder} is in use by another tts. Wait for it to end, or give another --folder."
+            ) from error
+        raise StoreError(f"{folder} cannot be locked: {error.strerror}. Give a --folder on a local disk.") from error
     return lock
 
 
@@ -321,13 +365,36 @@ def open_for_reading(folder: Path) -> Store:
     if not path.is_file():
         raise StoreError(f"{folder} is no run folder: it has no {FILE}. Give a folder that `tts run` made.")
     with _explained(folder):
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
-        store = Store(folder, connection)
-        _check_schema(store)
+        store = Store(folder, _connect_readonly(path))
+    with _closed_on_error(store), _explained(folder):
+        _check(store)
     return store
 
 
-def _check_schema(store: Store) -> None:
+def _connect_readonly(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, also to a run in a place that cannot be written, where nobody writes."""
+    address = path.absolute().as_uri() + "?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=2.0)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master")
+    except sqlite3.OperationalError:
+        if os.access(path.parent, os.W_OK):
+            raise
+        return sqlite3.connect(address + "&immutable=1", uri=True)
+    return connection
+
+
+@contextmanager
+def _closed_on_error(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        store.__exit__()
+        raise
+
+
+def _check(store: Store) -> None:
+    """Raise StoreError for another program's file, another version's, or a damaged one."""
     try:
         found = store.meta("schema")
     except sqlite3.OperationalError as error:
@@ -336,3 +403,5 @@ def _check_schema(store: Store) -> None:
         raise StoreError(
             f"{store.folder} has run format {found}; this tts reads {SCHEMA_VERSION}. Install the tts that wrote it."
         )
+    if (complaint := store.complaint()) is not None:
+        raise _damaged(store.folder, complaint)

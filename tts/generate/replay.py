@@ -47,7 +47,7 @@ class Replay:
 
 
 def _candidate(row: Mapping[str, Any], where: str) -> Candidate:
-    code = expect(row, "code", str, where, needed="text" not in row)
+    code = expect(row, "code", str, where, needed=row.get("text") is None)
     text = expect(row, "text", str, where, needed=False)
     logprob = expect(row, "logprob", (int, float), where, needed=False)
     return Candidate(

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from tts.plugins import FREE
 from tts.problems._tests import decode
 from tts.types import Message, Problem, Test
 
-# LiveCodeBench's wording for chat models (lcb_runner/prompts/code_generation.py), the same to the letter, since only then
-# are results comparable.
+# LiveCodeBench's wording for chat models (lcb_runner/prompts/code_generation.py), the same to the letter, since only
+# then are results comparable.
 SYSTEM = (
     "You are an expert Python programmer. You will be given a question (problem specification) and will generate a "
     "correct Python program that matches the specification and passes all tests."
@@ -55,7 +56,10 @@ def messages(statement: str, starter_code: str) -> tuple[Message, ...]:
 def _entry_point(row: Mapping[str, Any]) -> str | None:
     metadata = row.get("metadata") or {}
     metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-    return metadata.get("func_name") if isinstance(metadata, dict) else None
+    name = metadata.get("func_name") if isinstance(metadata, dict) else None
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"metadata.func_name must be a string, got {name!r}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Rows:
     def problems(self) -> list[Problem]:
         """The wanted problems in file order. Raises DataError for a bad row, a repeated or an unknown id."""
         if self._problems is None:
+            self._places.clear()
             found = [problem for problem in self._scan() if self.filter.admits(problem)]
             self._check_ids()
             self._problems = found[: self.filter.limit]
@@ -119,10 +124,16 @@ class Rows:
         if problem_id not in self._places:
             raise DataError(unknown(problem_id, "this benchmark's ids", self._places))
         path, number, offset = self._places[problem_id]
-        with path.open("rb") as file:
-            file.seek(offset)
-            row = parse_line(file.readline(), path, number)
         where = f"{path}, line {number} ({problem_id})"
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                line = file.readline()
+        except OSError as error:
+            raise DataError(f"{where}: the tests cannot be read: {error.strerror}. Put the file back.") from error
+        row = parse_line(line, path, number)
+        if str(row.get("question_id")) != problem_id:
+            raise DataError(f"{where}: the file has changed since its problems were read. Start again.")
         tests = _decode(row, "public_test_cases", where) + _decode(row, "private_test_cases", where)
         if not tests:
             raise DataError(f"{where}: no tests, neither public nor private. Add some or delete the row.")
@@ -152,6 +163,14 @@ def _problem(row: Mapping[str, Any], digest: str, where: str) -> Problem:
     )
 
 
+def _is_iso_day(text: str) -> bool:
+    """Whether days of this form compare as their texts do; `fromisoformat` alone also takes 20240801."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True)
 class RowBenchmark:
     """A benchmark of rows: `path` is a JSONL file or a folder of them; dates are ISO days, both ends included; `ids`
@@ -169,6 +188,9 @@ class RowBenchmark:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"benchmark.limit must be at least 1, got {self.limit}. Leave it out for all problems.")
+        for name, day in (("start_date", self.start_date), ("end_date", self.end_date)):
+            if day and not _is_iso_day(day):
+                raise ConfigError(f"benchmark.{name} must be an ISO day such as 2024-08-01, got {day!r}.")
 
     def problems(self) -> list[Problem]:
         """The wanted problems, in file order. Raises DataError."""

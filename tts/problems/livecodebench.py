@@ -14,7 +14,6 @@ from tts.problems._rows import RowBenchmark
 
 HUB = "livecodebench/code_generation_lite"
 RELEASE_FILES = ("test.jsonl", "test2.jsonl", "test3.jsonl", "test4.jsonl", "test5.jsonl", "test6.jsonl")
-RELEASE_SIZES = {"v1": 400, "v2": 511, "v3": 612, "v4": 713, "v5": 880, "v6": 1055}
 Release = Literal["v1", "v2", "v3", "v4", "v5", "v6"]
 
 
@@ -32,7 +31,13 @@ class LiveCodeBench(RowBenchmark):
         path = Path(self.path).expanduser()
         wanted = RELEASE_FILES[: int(self.release[1:])]
         if path.is_dir() and (path / wanted[0]).exists():
-            return [path / name for name in wanted if (path / name).exists()]
+            missing = [name for name in wanted if not (path / name).exists()]
+            if missing:
+                raise DataError(
+                    f"The folder {path} lacks {', '.join(missing)} of release {self.release}. "
+                    "Fetch them, or set benchmark.release to what is there."
+                )
+            return [path / name for name in wanted]
         if path.exists():
             return super().files()
         if self.path.count("/") == 1 and not self.path.startswith((".", "~", "/")) and not path.suffix:

@@ -24,6 +24,10 @@ class PublicTests:
     def __post_init__(self) -> None:
         if min(self.timeout, self.memory_mib, self.output_mib) <= 0:
             raise ConfigError("public_tests' timeout, memory_mib and output_mib must be above 0.")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(
+                f"public_tests' workers must be at least 1, got {self.workers}. Leave it out for all cores."
+            )
 
     def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
         """Fractions from 0 to 1; None without code, without public tests, or where our machinery failed."""

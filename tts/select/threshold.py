@@ -28,6 +28,8 @@ class Threshold:
     then: str | Mapping[str, Any] = field(default="majority")
 
     def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            raise ConfigError("threshold's value must be a number, got nan.")
         if self.mode == "quantile" and not 0 <= self.value <= 1:
             raise ConfigError(f"threshold's value is a quantile from 0 to 1, got {self.value}.")
         if self.mode == "relative" and self.value < 0:

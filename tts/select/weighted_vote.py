@@ -26,26 +26,27 @@ class WeightedVote:
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
-        weights = self.weights(pool)
+        groups = classes(pool)
+        weights = self.weights(pool, groups)
         heaviest = max(
-            classes(pool),
+            groups,
             key=lambda group: (math.fsum(weights[i] for i in group), -first_index(pool, group)),
         )
         share = math.fsum(weights[i] for i in heaviest)
         return Selection(best(pool, heaviest), f"its class holds {share:.0%} of the vote")
 
-    def weights(self, pool: Pool) -> list[float]:
-        """One weight per candidate, summing to 1; an unscored one has none unless nothing is scored: then all are
-        equal.
+    def weights(self, pool: Pool, groups: list[list[int]]) -> dict[int, float]:
+        """Position -> weight of each voter, summing to 1; an unscored one has none unless nothing is scored: then all
+        are equal. The softmax is over the voters, so that a higher score without a vote cannot drown them all.
         """
-        values = [s.value if c.valid else None for s, c in zip(pool.scores, pool.candidates, strict=True)]
-        scored = [value for value in values if value is not None]
+        values = {i: pool.scores[i].value for group in groups for i in group}
+        scored = [value for value in values.values() if value is not None]
         if not scored:
-            return [1 / len(pool)] * len(pool)
+            return dict.fromkeys(values, 1 / len(values))
         top = max(scored)
-        raw = [0.0 if value is None else math.exp((value - top) / self.temperature) for value in values]
-        total = math.fsum(raw)
-        return [weight / total for weight in raw]
+        raw = {i: 0.0 if value is None else math.exp((value - top) / self.temperature) for i, value in values.items()}
+        total = math.fsum(raw.values())
+        return {i: weight / total for i, weight in raw.items()}
 
 
 plugin = WeightedVote
