@@ -1,4 +1,6 @@
-"""Where benchmarks put what they measured: results/<name>.json with the hardware and the versions beside the figures."""
+"""Where benchmarks put what they measured: results/<name>.json with the hardware and the versions beside the
+figures.
+"""
 
 import json
 from pathlib import Path

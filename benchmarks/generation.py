@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tokens per second of the transformers generator beside a plain `model.generate` loop over problems, in one run.
 
-Same model, dtype, problems, n, temperature, top_p and max_tokens. The two take turns, problem set by problem set, so that
-a noisy machine is noisy to both; the ratio of the medians is the figure.
+Same model, dtype, problems, n, temperature, top_p and max_tokens. The two take turns, problem set by problem set, so
+that a noisy machine is noisy to both; the ratio of the medians is the figure.
 
     python benchmarks/generation.py --problems 10 --n 8 --max-tokens 128 --rounds 3
 """

@@ -28,9 +28,7 @@ def card(folder: Path, items: list[tuple[Problem, Candidate]], max_length: int) 
     """What the card does: one padded batch of rendered chats, cut at max_length."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    chats = [
-        [{"role": "user", "content": p.statement}, {"role": "assistant", "content": c.code}] for p, c in items
-    ]
+    chats = [[{"role": "user", "content": p.statement}, {"role": "assistant", "content": c.code}] for p, c in items]
     texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
     tokens = tokenizer(texts, truncation=True, padding=True, max_length=max_length, return_tensors="pt")
     with torch.no_grad():

@@ -301,4 +301,5 @@ def _sampled(
         return 0.0 if chosen is None else float(correct[positions[chosen]])
 
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
-    return metrics.sampled_best_of_k(choose, len(pool), k, draws, rng)
+    # At least n draws, so that k = 1 is always enumerated: every selector must equal random there.
+    return metrics.sampled_best_of_k(choose, len(pool), k, max(draws, len(pool)), rng)

@@ -1,8 +1,9 @@
 """`BestOfN`: best-of-N as one Python object around any generator, scorer and selector. Stores and grades nothing."""
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 from tts import plugins
 from tts.errors import ConfigError
@@ -46,7 +47,7 @@ class _Sampler:
             counts.setdefault(problem.id, []).append(index)
         for name, indices in counts.items():
             texts = self.function(problems[name].statement, len(indices))
-            if isinstance(texts, str) or len(texts) != len(indices):
+            if not _is_texts(texts, len(indices)):
                 raise ConfigError(
                     f"The generator function must return {len(indices)} strings for n = {len(indices)}, got "
                     f"{repr(texts)[:80]}."
@@ -66,8 +67,14 @@ class _Rater:
             if candidate.code is None:
                 yield Score(*candidate.key, None, "no code")
             else:
-                value = self.function(problem.statement, candidate.code)
-                yield Score(*candidate.key, None if value is None else float(value))
+                yield Score(*candidate.key, self._number(self.function(problem.statement, candidate.code)))
+
+    def _number(self, value: object) -> float | None:
+        """A float from whatever is one, NumPy's and PyTorch's scalars too."""
+        try:
+            return None if value is None else float(cast(float, value))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"The scorer function must return a number or None, got {repr(value)[:80]}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,17 @@ class _Chooser:
     def select(self, pool: Pool) -> Selection:
         """Calls the function. Raises ConfigError for a position outside the pool."""
         position = self.function(pool)
-        if position is not None and not 0 <= position < len(pool):
+        if position is None:
+            return Selection(None, "a function abstained")
+        if not isinstance(position, SupportsIndex) or not 0 <= operator.index(position) < len(pool):
             raise ConfigError(f"The select function returned {position!r}; allowed are 0 to {len(pool) - 1} and None.")
-        return Selection(position, "chosen by a function")
+        return Selection(operator.index(position), "chosen by a function")
+
+
+def _is_texts(value: object, count: int) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    return len(value) == count and all(isinstance(text, str) for text in value)
 
 
 class BestOfN:

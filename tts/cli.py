@@ -3,6 +3,8 @@ failure.
 """
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,14 +94,19 @@ def run(
 
     Example: tts run configs/demo.yaml generator.n=32 --folder runs/demo32
     """
+    place = folder or Path("runs") / config.stem
+    again = shlex.join(["tts", "run", str(config), *(overrides or []), *(["--folder", str(folder)] if folder else [])])
+    with _stoppable(f"What was finished is stored. To continue: {again}"):
+        _run(config, overrides or [], place)
+
+
+def _run(config: Path, overrides: list[str], folder: Path) -> None:
     from tts import config as configs
     from tts import pipeline
     from tts.store import open_for_writing
 
-    chosen = configs.load(config, overrides or [])
-    place = folder or Path("runs") / config.stem
-    again = " ".join(["tts run", str(config), *(overrides or []), *(["--folder", str(folder)] if folder else [])])
-    with _continuable(again), open_for_writing(place) as store:
+    chosen = configs.load(config, overrides)
+    with open_for_writing(folder) as store:
         with _bars() as progress:
             undecided = pipeline.run(chosen, store, progress)
         _show(store)
@@ -108,12 +115,25 @@ def run(
 
 
 @contextmanager
-def _continuable(command: str) -> Iterator[None]:
+def _stoppable(remedy: str) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"\nStopped. What was finished is stored. To continue: {command}")
+        _say(f"\nStopped. {remedy}")
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a failure to write tables and pictures, which can be made again, into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written: {error.strerror or error}. What is stored is not touched: make room there, "
+            f"then run `tts report {folder}`."
+        ) from error
 
 
 def _show(store: Any) -> None:
@@ -121,11 +141,11 @@ def _show(store: Any) -> None:
     from tts import analysis, report
 
     found = analysis.analyse(store)
-    (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
-    report.write_picture([found], store.folder / "curves.png")
-    report.write_page([found], store.folder / "report.html")
+    with _writing(store.folder):
+        (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
+        report.write_picture([found], store.folder / "curves.png")
+        report.write_page([found], store.folder / "report.html")
     Console().print(report.table(found))
-    print(report.summary_sentence(found))
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
 
 
@@ -157,9 +177,9 @@ def report(
         return
     for one in found:
         Console().print(reports.table(one))
-        print(reports.summary_sentence(one))
-        reports.write_picture([one], one.folder / "curves.png")
-        reports.write_page([one], one.folder / "report.html")
+        with _writing(one.folder):
+            reports.write_picture([one], one.folder / "curves.png")
+            reports.write_page([one], one.folder / "report.html")
         print(f"Report: {one.folder / 'report.html'}")
 
 
@@ -179,10 +199,10 @@ def compare(
     Console().print(reports.compare_table(*both))
     try:
         to.mkdir(parents=True, exist_ok=True)
+        reports.write_picture(both, to / "curves.png")
+        reports.write_page(both, to / "report.html")
     except OSError as error:
-        raise ConfigError(f"The folder {to} cannot be made: {error.strerror}. Give another --to.") from error
-    reports.write_picture(both, to / "curves.png")
-    reports.write_page(both, to / "report.html")
+        raise UserError(f"{to} cannot be written: {error.strerror or error}. Give another --to.") from error
     print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
 
 
@@ -194,9 +214,9 @@ def grade(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs run at once; default one per usable core")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="CPU seconds per test")] = 6.0,
-    memory_mib: Annotated[int, typer.Option(min=32, help="Memory per program in MiB")] = 2048,
-    output_mib: Annotated[int, typer.Option(min=1, help="Output per test in MiB")] = 16,
+    timeout: Annotated[float, typer.Option(max=86_400, help="CPU seconds per test")] = 6.0,
+    memory_mib: Annotated[int, typer.Option(min=32, max=2**24, help="Memory per program in MiB")] = 2048,
+    output_mib: Annotated[int, typer.Option(min=1, max=2**20, help="Output per test in MiB")] = 16,
 ) -> None:
     """Run candidates on their problems' public and hidden tests, and write a verdict for each in input order.
 
@@ -207,7 +227,7 @@ def grade(
 
     if not timeout > 0:
         raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
-    with _continuable("the same command (grading starts anew)"), _bars() as progress:
+    with _stoppable("Nothing was written; the same command grades anew."), _bars() as progress:
         failed = files.grade(problems, candidates, out, Limits(timeout, memory_mib, output_mib), workers, progress)
     if failed:
         raise InfraError(f"{failed} rows are infra_error: our own machinery failed on them. Run the command again.")
@@ -228,7 +248,7 @@ def score(
     from tts import files, plugins
 
     chosen = plugins.build("scorer", {"name": scorer, **configs.options(options or [])}, f"scorer {scorer!r}")
-    with _continuable("the same command (scoring starts anew)"), _bars() as progress:
+    with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
         files.score(pairs, chosen, out, progress)
 
 
@@ -290,6 +310,7 @@ def list_plugins() -> None:
 
 def main() -> None:
     """Run the command line. A user's mistake prints its message alone; a bug keeps its traceback."""
+    sys.path.append(os.getcwd())  # so that `your.module:Class` beside the config is found, after everything installed
     try:
         app()
     except UserError as error:

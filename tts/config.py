@@ -49,9 +49,9 @@ class PromptConfig(_Strict):
 class GradingConfig(_Strict):
     """Limits of each test's execution; `workers` None means one per core that may be used."""
 
-    timeout: float = Field(default=6.0, gt=0, allow_inf_nan=False, description="CPU seconds per test")
-    memory_mib: int = Field(default=2048, ge=32, strict=True)
-    output_mib: int = Field(default=16, ge=1, strict=True)
+    timeout: float = Field(default=6.0, gt=0, le=86_400, description="CPU seconds per test")
+    memory_mib: int = Field(default=2048, ge=32, le=2**24, strict=True)
+    output_mib: int = Field(default=16, ge=1, le=2**20, strict=True)
     workers: int | None = Field(default=None, ge=1, strict=True)
 
     @property
@@ -108,6 +108,9 @@ class Config(_Strict):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:
                 raise ConfigError(f"{family} has {twice[0]!r} twice. Give one of them a `label:` of its own.")
+        for item in self.selectors:
+            if item.label == "oracle" or (item.label == "random" and item.spec.name != "random"):
+                raise ConfigError(f"The label {item.label!r} belongs to a curve of every report. Give another.")
         return self
 
     def dump(self) -> str:

@@ -4,12 +4,13 @@ Everything wrong with the input is found before any work; results are written be
 file is either the old one or complete.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tts import prompts
 from tts.analysis import grade_of, scorer_identity, stored_config
@@ -27,25 +28,48 @@ INFRA_ERROR = "infra_error"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file that takes `path`'s place when all went well. Raises UserError if it cannot be written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _explained(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            yield file
-        beside.replace(path)
+        yield
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or give another --out."
+            f"{path} cannot be written: {error.strerror or error}. Free some space, or give another file to write."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """Where a result goes, links followed, and a name in the same folder, which is made. Raises OSError."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target, target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether its result has a place. Raises UserError."""
+    with _explained(path):
+        _, beside = _places(path)
+        beside.touch()
+        beside.unlink()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The name of a file to write, which takes `path`'s place when all went well. Raises UserError if it cannot."""
+    with _explained(path):
+        target, beside = _places(path)
+        try:
+            yield beside
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
-    with replacing(path) as file:
+    # What UTF-8 cannot hold, a lone surrogate, is written as JSON's own escape.
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
@@ -59,7 +83,7 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id for problem in benchmark.problems()}
     rows = _read_candidates(candidates, known)
-    counts = {name: len(benchmark.tests(name)) for name in dict.fromkeys(row.problem_id for row in rows)}
+    counts = {name: len(benchmark.tests(name)) for name in known}
     programs = {(row.problem_id, row.code) for row in rows}
     ordered = sorted(programs, key=lambda pair: (pair[0], pair[1] or ""))
     progress.stage("grade", len(ordered), 0)
@@ -71,13 +95,13 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
                 held = name, benchmark.tests(name)
             yield GradeJob(name, code, held[1])
 
+    check_writable(out)
     results: dict[tuple[str, str], Grade | Undecided] = {}
-    with replacing(out) as file:
-        for result in Grader(limits, workers).grade(jobs()):
-            results[result.problem_id, result.program] = result
-            progress.advance()
-        graded = [_grade_row(row, results, counts) for row in rows]
-        file.writelines(json.dumps(row) + "\n" for row in graded)
+    for result in Grader(limits, workers).grade(jobs()):
+        results[result.problem_id, result.program] = result
+        progress.advance()
+    graded = [_grade_row(row, results, counts) for row in rows]
+    _write_rows(out, graded)
     return sum(row["verdict"] == INFRA_ERROR for row in graded)
 
 
@@ -125,22 +149,22 @@ def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
         code = expect(row, "code", str, where)
         questions.append((problem, Candidate(problem.id, 0, code, code, "given")))
     progress.stage("score", len(names), 0)
-    with replacing(out) as file:
-        found: dict[str, Score] = {}
-        for item in scorer.score(questions):
-            found[item.problem_id] = finite(item)
-            progress.advance()
-        for position, name in enumerate(names):
-            value = found[str(position)]
-            file.write(json.dumps({"id": name, "value": value.value, "why": value.why}) + "\n")
-    return len(names)
+    check_writable(out)
+    found: dict[str, Score] = {}
+    for item in scorer.score(questions):
+        found[item.problem_id] = finite(item)
+        progress.advance()
+    ordered = [found[problem.id] for problem, _ in questions]
+    return _write_rows(
+        out, ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, ordered, strict=True))
+    )
 
 
 def export(store: Store, path: Path, layout: str) -> int:
     """Write a run's candidates; the number of rows. Raises ConfigError for an unknown layout or ending."""
     if layout == "livecodebench":
         samples = _livecodebench(store)
-        with replacing(path) as file:
+        with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
             json.dump(samples, file, indent=1)
         return len(samples)
     if layout != "rows":
@@ -216,15 +240,6 @@ def _parquet(rows: list[dict[str, Any]], path: Path) -> int:
         ) from error
     for row in rows:
         row["scores"] = row["scores"] or None  # Parquet has no type for a struct without fields
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as beside:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), beside)
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or give another --to."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return len(rows)

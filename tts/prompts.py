@@ -401,7 +401,7 @@ def _clean(text: str) -> str:
     lines = text.rstrip().split("\n")
     lines = list(itertools.dropwhile(lambda line: not line.strip(), lines))
     indents = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
-    margin = os.path.commonprefix(indents)
+    margin = os.path.commonprefix(indents)  # noqa: RUF071 - of characters, which is meant
     return "\n".join(line.removeprefix(margin) for line in lines) + "\n"
 
 

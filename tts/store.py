@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -39,7 +39,7 @@ SCHEMA = (
         grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
 )
-DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_UNREADABLE")
+DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -168,8 +168,8 @@ class Store:
 
     def complaint(self) -> str | None:
         """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
-        tables = self._all(_words, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-        if tables != [_words(statement) for statement in SCHEMA]:
+        tables = self._all(_without_layout, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        if tables != [_without_layout(statement) for statement in SCHEMA]:
             return "its tables are not those of a run"
         (found,) = self._all(str, "PRAGMA quick_check(1)")
         return None if found == "ok" else found
@@ -259,8 +259,8 @@ class Store:
                 raise _damaged(self.folder, error) from error
 
 
-def _words(statement: str) -> list[str]:
-    return statement.replace("(", "( ").split()
+def _without_layout(statement: str) -> str:
+    return "".join(statement.split())
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:
@@ -295,8 +295,10 @@ def _explained(folder: Path) -> Iterator[None]:
     """Turn SQLite's errors that a user can mend into StoreErrors; the rest are bugs and keep their traceback."""
     try:
         yield
+    except UnicodeDecodeError as error:  # in SQLite's own complaint about a damaged table
+        raise _damaged(folder, error) from error
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorname", None) or "SQLITE_UNREADABLE"  # text that is not UTF-8 has no code
+        code = getattr(error, "sqlite_errorname", None) or ""
         if "FULL" in code or "IOERR" in code:
             raise StoreError(
                 f"{folder} cannot be written: {error}. Nothing stored is lost: free some space and run the same "
@@ -308,23 +310,32 @@ def _explained(folder: Path) -> Iterator[None]:
             raise StoreError(
                 f"{folder} is in use by another program ({error}). Try again when it has ended."
             ) from error
-        if code in DAMAGE:
+        undecodable = not code and isinstance(error, sqlite3.OperationalError)  # text that is not UTF-8
+        if code in DAMAGE or undecodable:
             raise _damaged(folder, error) from error
         raise
 
 
-def open_for_writing(folder: Path) -> Store:
-    """Open or begin a run; a second writer is refused until this one is closed. Raises StoreError."""
-    lock = _lock(folder)
+@contextmanager
+def _opening(folder: Path) -> Iterator[None]:
+    """Like `_explained`, where a table that is missing or not understood is the file's fault and not ours."""
     try:
         with _explained(folder):
-            store = Store(folder, sqlite3.connect(folder / FILE, timeout=10.0), lock)
-    except StoreError:
-        lock.close()
-        raise
-    with _closed_on_error(store), _explained(folder):
-        _begin(store._db)
-        _check(store)
+            yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{folder / FILE} is no tts run ({error}). Give another folder.") from error
+
+
+def open_for_writing(folder: Path) -> Store:
+    """Open or begin a run; a second writer is refused until this one is closed. Raises StoreError."""
+    with ExitStack() as undo:
+        lock = undo.enter_context(_lock(folder))
+        with _opening(folder):
+            connection = undo.enter_context(closing(sqlite3.connect(folder / FILE, timeout=10.0)))
+            store = Store(folder, connection, lock)
+            _begin(connection)
+            _check(store)
+        undo.pop_all()
     return store
 
 
@@ -364,10 +375,10 @@ def open_for_reading(folder: Path) -> Store:
     path = folder / FILE
     if not path.is_file():
         raise StoreError(f"{folder} is no run folder: it has no {FILE}. Give a folder that `tts run` made.")
-    with _explained(folder):
-        store = Store(folder, _connect_readonly(path))
-    with _closed_on_error(store), _explained(folder):
+    with ExitStack() as undo, _opening(folder):
+        store = Store(folder, undo.enter_context(closing(_connect_readonly(path))))
         _check(store)
+        undo.pop_all()
     return store
 
 
@@ -378,27 +389,16 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("SELECT 1 FROM sqlite_master")
     except sqlite3.OperationalError:
+        connection.close()
         if os.access(path.parent, os.W_OK):
             raise
         return sqlite3.connect(address + "&immutable=1", uri=True)
     return connection
 
 
-@contextmanager
-def _closed_on_error(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.__exit__()
-        raise
-
-
 def _check(store: Store) -> None:
     """Raise StoreError for another program's file, another version's, or a damaged one."""
-    try:
-        found = store.meta("schema")
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"{store.folder / FILE} is no tts run ({error}). Give another --folder.") from error
+    found = store.meta("schema")
     if found != SCHEMA_VERSION:
         raise StoreError(
             f"{store.folder} has run format {found}; this tts reads {SCHEMA_VERSION}. Install the tts that wrote it."

@@ -4,6 +4,8 @@ Reads JSONL rows {"question_id", "index", "text" or "code", "logprob"?, "tokens"
 generator of the tests.
 """
 
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,8 @@ from tts.errors import DataError
 from tts.jsonl import expect, read_jsonl
 from tts.types import Candidate, Problem
 
+MAX_COUNT = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -23,10 +27,9 @@ class Replay:
 
     def indices(self, problem: Problem) -> list[int]:
         """The indices that the file holds for a problem, ascending. Raises DataError if there are none."""
-        found = sorted(index for problem_id, index in self._samples if problem_id == problem.id)
-        if not found:
+        if problem.id not in self._indices:
             raise DataError(f"{self.path} has no sample of problem {problem.id!r}. Add some or narrow benchmark.ids.")
-        return found
+        return self._indices[problem.id]
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """The wanted samples in the order asked for. Raises DataError for one that the file does not hold."""
@@ -34,6 +37,13 @@ class Replay:
             if (problem.id, index) not in self._samples:
                 raise DataError(f"{self.path} has no sample {index} of problem {problem.id!r}.")
             yield self._samples[problem.id, index]
+
+    @cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for problem_id, index in sorted(self._samples):
+            found[problem_id].append(index)
+        return dict(found)
 
     @cached_property
     def _samples(self) -> dict[tuple[str, int], Candidate]:
@@ -49,16 +59,29 @@ class Replay:
 def _candidate(row: Mapping[str, Any], where: str) -> Candidate:
     code = expect(row, "code", str, where, needed=row.get("text") is None)
     text = expect(row, "text", str, where, needed=False)
-    logprob = expect(row, "logprob", (int, float), where, needed=False)
     return Candidate(
         problem_id=str(expect(row, "question_id", (str, int), where)),
-        index=expect(row, "index", int, where),
+        index=_count(row, "index", where),
         text=code if text is None else text,
         code=code,
-        tokens=expect(row, "tokens", int, where, needed=False),
-        logprob=None if logprob is None else float(logprob),
+        tokens=None if row.get("tokens") is None else _count(row, "tokens", where),
+        logprob=_logprob(row, where),
         finish=expect(row, "finish", str, where, needed=False) or "stop",
     )
+
+
+def _count(row: Mapping[str, Any], name: str, where: str) -> int:
+    count: int = expect(row, name, int, where)
+    if not 0 <= count <= MAX_COUNT:
+        raise DataError(f"{where}: {name} must be from 0 to {MAX_COUNT}, got {str(count)[:40]}.")
+    return count
+
+
+def _logprob(row: Mapping[str, Any], where: str) -> float | None:
+    value: int | float | None = expect(row, "logprob", (int, float), where, needed=False)
+    if value is not None and not abs(value) <= sys.float_info.max:
+        raise DataError(f"{where}: logprob must be a finite number, got {str(value)[:40]}. Leave it out if unknown.")
+    return None if value is None else float(value)
 
 
 plugin = Replay

@@ -144,13 +144,19 @@ def _decode(row: Mapping[str, Any], column: str, where: str) -> tuple[Test, ...]
     try:
         return decode(row.get(column) or [], _entry_point(row))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: {column} cannot be decoded: {error}.") from error
+        raise DataError(f"{where}: {column} cannot be decoded: {error}. Mend or delete the row.") from error
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _problem(row: Mapping[str, Any], digest: str, where: str) -> Problem:
     for name in REQUIRED:
         if not isinstance(row.get(name), str | int) or row[name] == "":
             raise DataError(f"{where}: {name} is missing or not a string. A row needs {', '.join(REQUIRED)} and tests.")
+    if _has_surrogates(str(row["question_id"])):
+        raise DataError(f"{where}: question_id {row['question_id']!r} is no Unicode text. Rename it.")
     statement, starter = str(row["question_content"]), str(row.get("starter_code") or "")
     return Problem(
         id=str(row["question_id"]),

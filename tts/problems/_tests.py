@@ -8,20 +8,25 @@ import binascii
 import json
 import pickletools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from tts.types import Call, Stdin, Test
 
 MAX_TESTS_BYTES = 2**30  # of one problem's decoded tests; a compressed field of a few kB can claim any size
+MAX_INSTRUCTIONS = 8  # a pickled string takes at most five
 
 _STRINGS = frozenset({"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 _NEUTRAL = frozenset({"PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP"})
 
 
 def unpack(text: str, max_bytes: int = MAX_TESTS_BYTES) -> str:
-    """The JSON inside base64 -> zlib -> pickle. Raises ValueError, zlib.error, or for more than `max_bytes`."""
+    """The JSON inside base64 -> zlib -> pickle. Raises ValueError, also for more than `max_bytes`."""
     inflate = zlib.decompressobj()
-    data = inflate.decompress(base64.b64decode(text.encode(), validate=True), max_bytes)
+    try:
+        data = inflate.decompress(base64.b64decode(text.encode(), validate=True), max_bytes)
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError(f"neither JSON nor base64 of zlib data: {error}") from error
     if not inflate.eof:
         raise ValueError(f"the compressed tests are cut short or larger than {max_bytes} bytes")
     return _pickled_string(data)
@@ -30,16 +35,23 @@ def unpack(text: str, max_bytes: int = MAX_TESTS_BYTES) -> str:
 def _pickled_string(data: bytes) -> str:
     """The one string that a pickle holds. Nothing is executed and no class is looked up."""
     found: list[str] = []
-    for instruction, argument, _ in pickletools.genops(data):
-        if instruction.name in _STRINGS:
+    for name, argument in islice(_instructions(data), MAX_INSTRUCTIONS):
+        if name in _STRINGS:
             found.append(str(argument))
-        elif instruction.name not in _NEUTRAL:
-            raise ValueError(
-                f"the pickle asks for more than a string ({instruction.name} {argument or ''}".rstrip() + ")"
-            )
-    if len(found) != 1:
-        raise ValueError(f"the pickle holds {len(found)} strings, not one")
-    return found[0]
+        elif name == "STOP" and len(found) == 1:
+            return found[0]
+        elif name not in _NEUTRAL:
+            asked = name if argument is None else f"{name} {str(argument)[:80]}"
+            raise ValueError(f"the pickle asks for {asked}; only a string is admitted")
+    raise ValueError(f"the pickle holds {len(found)} strings, not one")
+
+
+def _instructions(data: bytes) -> Iterator[tuple[str, object]]:
+    try:
+        for instruction, argument, _ in pickletools.genops(data):
+            yield instruction.name, argument
+    except ValueError as error:
+        raise ValueError(f"not a pickle: {error}") from error
 
 
 def _cases(value: object) -> list[Mapping[str, str]]:
@@ -72,5 +84,5 @@ def decode(value: object, entry_point: str | None) -> tuple[Test, ...]:
         return tuple(_test(case, entry_point) for case in _cases(value))
     except KeyError as error:
         raise ValueError(f"a test has no {error.args[0]!r}") from error
-    except (binascii.Error, zlib.error, RecursionError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply: {error}") from error

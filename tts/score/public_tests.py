@@ -22,8 +22,11 @@ class PublicTests:
     workers: int | None = field(default=None, metadata=FREE)
 
     def __post_init__(self) -> None:
-        if min(self.timeout, self.memory_mib, self.output_mib) <= 0:
-            raise ConfigError("public_tests' timeout, memory_mib and output_mib must be above 0.")
+        if not (0 < self.timeout <= 86_400 and 32 <= self.memory_mib <= 2**24 and 1 <= self.output_mib <= 2**20):
+            raise ConfigError(
+                "public_tests takes a timeout above 0 and up to 86400 CPU seconds, memory_mib from 32 to 2**24 and "
+                f"output_mib from 1 to 2**20; got {self.timeout}, {self.memory_mib} and {self.output_mib}."
+            )
         if self.workers is not None and self.workers < 1:
             raise ConfigError(
                 f"public_tests' workers must be at least 1, got {self.workers}. Leave it out for all cores."

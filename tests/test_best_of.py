@@ -1,0 +1,160 @@
+"""`BestOfN` around functions, names and objects; no model is loaded."""
+
+import math
+
+import pytest
+
+from tts import BestOfN
+from tts.errors import ConfigError
+from tts.score.length import Length
+from tts.select.argmax import Argmax
+from tts.types import Candidate, Selection
+
+TEXTS = ["```python\nprint(1)\n```", "```python\nprint(22)\n```", "no program here", "```python\nprint(333)\n```"]
+
+
+def sample(prompt: str, n: int) -> list[str]:
+    return TEXTS[:n]
+
+
+def length(question: str, code: str) -> int:
+    return len(code)
+
+
+def best(**changes):
+    return BestOfN(**({"generator": sample, "scorer": length, "n": 4} | changes))
+
+
+def test_functions_sample_score_and_choose():
+    answer = best(select=lambda pool: 1).generate("Print a number.")
+
+    assert (answer.code, answer.text, answer.score) == ("print(22)\n", TEXTS[1], 10.0)
+    assert len(answer.candidates) == len(answer.scores) == 4
+
+
+def test_the_default_selector_takes_the_highest_score():
+    assert best().generate("Print a number.").code == "print(333)\n"
+
+
+def test_functions_see_the_task_as_it_was_given():
+    seen = []
+    best(
+        generator=lambda prompt, n: seen.append((prompt, n)) or TEXTS,
+        scorer=lambda question, code: seen.append((question, code)),
+    ).generate("Print a number.")
+
+    assert seen == [("Print a number.", 4)] + [
+        ("Print a number.", f"print({digits})\n") for digits in ("1", "22", "333")
+    ]
+
+
+def test_plugins_are_named():
+    answer = best(scorer="length", select="argmax").generate("Print a number.")
+
+    assert (answer.code, answer.score) == ("print(1)\n", -9.0)
+
+
+def test_a_named_plugin_takes_options():
+    answer = best(scorer={"name": "length", "prefer": "long"}, select="argmax").generate("Print a number.")
+
+    assert answer.code == "print(333)\n"
+
+
+def test_plugins_are_objects():
+    assert best(scorer=Length("long"), select=Argmax()).generate("Print a number.").code == "print(333)\n"
+
+
+def test_a_generator_object_may_finish_in_any_order():
+    class Backwards:
+        def generate(self, wanted):
+            for problem, index in reversed(wanted):
+                yield Candidate(problem.id, index, TEXTS[index])
+
+    assert [c.index for c in best(generator=Backwards()).generate("task").candidates] == [0, 1, 2, 3]
+
+
+def test_saved_samples_can_be_the_generator(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    path.write_text('{"question_id": "task", "index": 0, "text": "print(5)"}\n')
+
+    assert best(generator={"name": "replay", "path": str(path)}, n=1).generate("task").code == "print(5)\n"
+
+
+def test_the_margin_is_the_distance_to_the_best_other_score():
+    assert best().generate("task").margin == 1.0
+
+
+def test_the_margin_is_negative_where_another_scored_higher():
+    assert best(select=lambda pool: 0).generate("task").margin == -2.0
+
+
+def test_there_is_no_margin_without_a_second_score():
+    assert best(n=1).generate("task").margin is None
+
+
+def test_a_candidate_without_code_has_no_score():
+    assert best().generate("task").scores[2].value is None
+
+
+def test_a_score_that_is_no_finite_number_is_none():
+    answer = best(scorer=lambda question, code: math.nan).generate("task")
+
+    assert {score.value for score in answer.scores} == {None}
+
+
+def test_a_function_may_abstain():
+    answer = best(select=lambda pool: None).generate("task")
+
+    assert (answer.code, answer.text, answer.score, answer.margin) == (None, None, None, None)
+    assert len(answer.candidates) == 4
+
+
+def test_a_selector_object_may_abstain():
+    class Never:
+        def select(self, pool):
+            return Selection(None, "never")
+
+    answer = best(select=Never()).generate("task")
+
+    assert (answer.code, answer.why) == (None, "never")
+
+
+def test_nothing_that_is_a_program_gives_no_code():
+    answer = best(generator=lambda prompt, n: ["I cannot."] * n).generate("task")
+
+    assert (answer.code, answer.score) == (None, None)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_n_below_one_is_refused(n):
+    with pytest.raises(ConfigError, match=f"n must be at least 1, got {n}"):
+        best(n=n)
+
+
+@pytest.mark.parametrize("texts", [None, "text", TEXTS[:3], [1, 2, 3, 4], (text for text in TEXTS), [None] * 4])
+def test_a_generator_function_must_return_n_strings(texts):
+    with pytest.raises(ConfigError, match="must return 4 strings for n = 4, got"):
+        best(generator=lambda prompt, n: texts).generate("task")
+
+
+@pytest.mark.parametrize("value", ["high", [1.0], {}, 10**400])
+def test_a_scorer_function_must_return_a_number(value):
+    with pytest.raises(ConfigError, match="must return a number or None, got"):
+        best(scorer=lambda question, code: value).generate("task")
+
+
+@pytest.mark.parametrize("position", [4, -1, "0", 1.5, [0]])
+def test_a_select_function_must_return_a_position(position):
+    with pytest.raises(ConfigError, match="allowed are 0 to 3 and None"):
+        best(select=lambda pool: position).generate("task")
+
+
+@pytest.mark.parametrize("part", ["generator", "scorer", "select"])
+def test_what_is_neither_name_nor_object_nor_function_is_refused(part):
+    with pytest.raises(ConfigError, match="got 3"):
+        best(**{part: 3})
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'argmax'"):
+        best(select="argmx")

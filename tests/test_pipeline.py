@@ -1,0 +1,347 @@
+"""Runs as processes: what is there is not done again, and however a run was stopped it ends with the same rows."""
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import IDS, SELECTORS, Done, Small, command, environment, exported, programs, rows_of, tts
+
+from tts.plugins import FREE
+from tts.types import Candidate, Problem, Score
+
+TABLES = ("problems", "candidates", "scores", "grades", "behaviours")
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A deterministic generator that writes down what it is asked for and takes its time over each candidate."""
+
+    seed: int = 0
+    temperature: float = 1.0
+    log: str = field(default="", metadata=FREE)
+    seconds: float = field(default=0.0, metadata=FREE)
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        for problem, index in wanted:
+            time.sleep(self.seconds)
+            note(self.log, [problem.id, index])
+            code = programs(problem.id)[index % 4]
+            text = f"```python\n{code}# {index} takes a while\nimport time\ntime.sleep({self.seconds})\n```"
+            yield Candidate(problem.id, index, text, prompt_tokens=7, tokens=index, logprob=-index / 8)
+
+
+@dataclass(frozen=True)
+class LoggedScorer:
+    """A deterministic scorer of the same kind."""
+
+    sign: int = 1
+    log: str = field(default="", metadata=FREE)
+    seconds: float = field(default=0.0, metadata=FREE)
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        for _, candidate in pairs:
+            time.sleep(self.seconds)
+            note(self.log, [candidate.problem_id, candidate.index])
+            yield Score(*candidate.key, self.sign * (candidate.index * 7 % 5))
+
+
+def note(log: str, entry: object) -> None:
+    if log:
+        with open(log, "a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+@pytest.fixture
+def logged(small: Small) -> Small:
+    """The small benchmark with the generator and a scorer that write down what they are asked for."""
+    folder = small.folder
+    generator = {"name": "test_pipeline:Logged", "n": 2, "log": str(folder / "generated.jsonl")}
+    scorer = {"name": "test_pipeline:LoggedScorer", "label": "first", "log": str(folder / "scored.jsonl")}
+    small.config.update(generator=generator, scorers=[scorer], selectors=["argmax"])
+    small.write()
+    return small
+
+
+@pytest.fixture
+def run(small: Small) -> Callable[..., Done]:
+    """Runs the config on the folder `run` and expects success."""
+
+    def successful(*overrides: str) -> Done:
+        done = tts(small.folder, "run", "config.yaml", *overrides, "--folder", "run")
+        assert done.code == 0, done.err
+        return done
+
+    return successful
+
+
+def asked(folder: Path, kind: str = "generated") -> list[tuple[str, int]]:
+    """What a plug-in was asked for since the last look."""
+    log = folder / f"{kind}.jsonl"
+    entries = [(name, index) for name, index in rows_of(log)] if log.exists() else []
+    log.unlink(missing_ok=True)
+    return entries
+
+
+def facts(folder: Path) -> dict[str, list[Any]]:
+    """Every row of every table of facts, with the measured seconds, which would change if a thing were done again."""
+    connection = sqlite3.connect(folder / "run" / "run.sqlite")
+    try:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in TABLES}
+    finally:
+        connection.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+class TestOnlyWhatIsMissing:
+    def test_a_finished_run_does_nothing_again(self, logged, run):
+        run()
+        before, _, _ = facts(logged.folder), asked(logged.folder), asked(logged.folder, "scored")
+        run()
+
+        assert facts(logged.folder) == before
+        assert asked(logged.folder) == asked(logged.folder, "scored") == []
+
+    def test_raising_n_asks_for_the_new_indices_only(self, logged, run):
+        run()
+        before, _, _ = facts(logged.folder), asked(logged.folder), asked(logged.folder, "scored")
+        run("generator.n=4")
+
+        new = sorted((name, index) for name in IDS for index in (2, 3))
+        assert sorted(asked(logged.folder)) == sorted(asked(logged.folder, "scored")) == new
+        after = facts(logged.folder)
+        assert all(set(before[table]) <= set(after[table]) for table in TABLES)
+        assert len(after["candidates"]) == 12
+
+    def test_lowering_n_removes_nothing(self, logged, run):
+        run()
+        before = facts(logged.folder)
+        run("generator.n=1")
+
+        assert facts(logged.folder) == before
+
+    def test_adding_a_scorer_only_scores(self, logged, run):
+        run()
+        before, _, _ = facts(logged.folder), asked(logged.folder), asked(logged.folder, "scored")
+        second = logged.config["scorers"][0] | {"label": "second", "sign": -1}
+        logged.write(scorers=[*logged.config["scorers"], second])
+        run()
+
+        after = facts(logged.folder)
+        assert sorted(asked(logged.folder, "scored")) == sorted((name, index) for name in IDS for index in (0, 1))
+        assert asked(logged.folder) == []
+        assert {table for table in TABLES if after[table] != before[table]} == {"scores"}
+        assert len(after["scores"]) == 12
+
+    def test_a_scorer_under_another_label_is_the_same_scorer(self, logged, run):
+        run()
+        asked(logged.folder, "scored")
+        run("scorers.0.label=renamed")
+
+        assert asked(logged.folder, "scored") == []
+
+    def test_adding_a_selector_that_needs_behaviours_only_observes(self, logged, run):
+        run()
+        before = facts(logged.folder)
+        logged.write(selectors=["argmax", "majority"])
+        run()
+
+        after = facts(logged.folder)
+        assert {table for table in TABLES if after[table] != before[table]} == {"behaviours"}
+
+    def test_adding_problems_only_does_those(self, logged, run):
+        run("benchmark.limit=2")
+        before, _ = facts(logged.folder), asked(logged.folder)
+        run()
+
+        assert asked(logged.folder) == [(IDS[2], 0), (IDS[2], 1)]
+        after = facts(logged.folder)
+        assert all(set(before[table]) <= set(after[table]) for table in TABLES)
+
+    def test_other_limits_grade_anew_and_nothing_else(self, logged, run):
+        run()
+        before = facts(logged.folder)
+        run("grading.timeout=3")
+
+        after = facts(logged.folder)
+        assert {table for table in TABLES if after[table] != before[table]} == {"grades"}
+        assert set(before["grades"]) < set(after["grades"])
+
+    def test_identical_programs_are_graded_once(self, logged, run):
+        rows = [{"question_id": IDS[0], "index": index, "code": programs(IDS[0])[index % 2]} for index in range(10)]
+        (logged.folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        logged.write(
+            benchmark=logged.config["benchmark"] | {"limit": 1},
+            generator={"name": "replay", "path": "samples.jsonl"},
+            selectors=["majority"],
+        )
+        run()
+
+        assert [len(facts(logged.folder)[table]) for table in ("candidates", "grades", "behaviours")] == [10, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("seed=1", "seed"),
+        ("prompt.system=Be brief.", "prompt.system"),
+        ("prompt.extraction=codescaler", "prompt.extraction"),
+        ("generator.temperature=0.5", "generator.temperature"),
+        ("generator.seed=5", "seed"),
+        ("generator={name: replay, path: samples.jsonl}", "generator.name"),
+        ("benchmark.name=livecodebench", "benchmark.name"),
+    ],
+)
+def test_other_samples_are_refused_by_the_key_that_differs(logged, run, override, key):
+    run()
+    before = contents(logged.folder / "run")
+    done = tts(logged.folder, "run", "config.yaml", override, "--folder", "run")
+
+    assert done.code == 2
+    assert done.error.startswith(f"Error: run was run with {key} = ")
+    assert f"set {key} back, or give another --folder" in done.error
+    assert contents(logged.folder / "run") == before
+
+
+def test_a_changed_problem_is_refused_by_its_name(logged, run):
+    run()
+    path = logged.folder / "problems.jsonl"
+    path.write_text(path.read_text().replace("Return their sum.", "Return their product."))
+    before = contents(logged.folder / "run")
+    done = tts(logged.folder, "run", "config.yaml", "--folder", "run")
+
+    assert done.code == 2
+    assert f"Problem '{IDS[0]}' is not what it was" in done.error
+    assert contents(logged.folder / "run") == before
+
+
+def test_a_run_that_could_not_sample_may_be_corrected(logged, run):
+    done = tts(
+        logged.folder, "run", "config.yaml", "generator={name: transformers, model: ./nowhere, n: 1}", "--folder=run"
+    )
+    assert done.code == 2 and "nowhere" in done.error
+    run()
+
+    assert len(facts(logged.folder)["candidates"]) == 6
+
+
+def test_a_run_in_steps_exports_the_same_bytes_as_one_at_once(logged, run):
+    for step in ("benchmark.limit=1", "benchmark.limit=2", "generator.n=3", "generator.n=4"):
+        run(step)
+    stepwise = exported(logged.folder, "run")
+    once = tts(logged.folder, "run", "config.yaml", "generator.n=4", "--folder", "once")
+    assert once.code == 0, once.err
+
+    assert json.dumps(stepwise) == json.dumps(exported(logged.folder, "once"))
+
+
+@pytest.fixture
+def slow(logged: Small) -> Small:
+    """The same, with every candidate, score and program taking a while."""
+
+    def slowly(n: int) -> Small:
+        logged.config["generator"].update(n=n, seconds=0.04)
+        logged.config["scorers"][0].update(seconds=0.02)
+        logged.config["selectors"] = list(SELECTORS)
+        logged.write()
+        return logged
+
+    return slowly
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    arguments = command("run", "config.yaml", "--folder", "run")
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, **pipes)
+
+
+def wait_for_rows(folder: Path, table: str, count: int) -> None:
+    """Wait until so many rows of a table are stored."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if len(facts(folder)[table]) >= count:
+                return
+        except sqlite3.OperationalError:  # not begun yet
+            pass
+        time.sleep(0.01)
+    raise AssertionError(f"no {table}")
+
+
+@pytest.mark.parametrize("stage", ["candidates", "scores", "grades", "behaviours"])
+def test_an_interrupted_run_says_how_to_continue_and_continues(slow, run, stage):
+    folder = slow(8).folder
+    process = start(folder)
+    wait_for_rows(folder, stage, 3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    stored = facts(folder)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Stopped. What was finished is stored. To continue: tts run config.yaml --folder run" in err
+    assert 3 <= len(stored[stage]) < 24
+    run()
+    after = facts(folder)
+    assert all(set(stored[table]) <= set(after[table]) for table in TABLES)
+    assert [len(after[table]) for table in TABLES] == [3, 24, 24, 24, 24]
+    assert Counter(asked(folder)) == Counter((name, index) for name in IDS for index in range(8))
+
+
+def test_a_kill_loses_nothing_that_was_finished(slow):
+    folder = slow(8).folder
+    process = start(folder)
+    wait_for_rows(folder, "candidates", 6)
+    process.kill()
+    process.communicate()
+
+    finished = len(rows_of(folder / "generated.jsonl"))
+    assert finished - 1 <= len(facts(folder)["candidates"]) <= finished
+
+
+def kill_often(folder: Path, kills: int, longest: float, seed: int) -> list[int]:
+    """Start the run again and again and kill it after random times; the candidates, scores, ... found after each."""
+    rng, stages = random.Random(seed), []
+    for _ in range(kills):
+        process = start(folder)
+        try:
+            process.communicate(timeout=rng.uniform(0.05, longest))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+        else:
+            assert process.returncode == 0
+        if (folder / "run" / "run.sqlite").exists():
+            stages.append(folder)
+    return stages
+
+
+@pytest.mark.parametrize(("kills", "n"), [(8, 8), pytest.param(30, 32, marks=pytest.mark.long)])
+def test_kills_at_random_moments_end_with_the_rows_of_an_undisturbed_run(slow, run, kills, n):
+    folder = slow(n).folder
+    begun = time.monotonic()
+    undisturbed = tts(folder, "run", "config.yaml", "--folder", "undisturbed")
+    seconds = time.monotonic() - begun
+    assert undisturbed.code == 0, undisturbed.err
+    asked(folder), asked(folder, "scored")
+
+    kill_often(folder, kills, longest=2.5 * seconds / kills, seed=kills)
+    run()
+
+    rows = exported(folder, "run")
+    assert len({(row["question_id"], row["index"]) for row in rows}) == len(rows) == 3 * n
+    assert rows == exported(folder, "undisturbed")
+    again = Counter(asked(folder)) - Counter((name, index) for name in IDS for index in range(n))
+    assert again.total() <= kills  # what was in flight at each kill
