@@ -160,7 +160,8 @@ def test_an_unknown_plugin_is_refused_with_the_nearest(refused, text, got, neare
         (BASE + "grading: 3", ["grading", "mapping", "3"]),
         (BASE + "grading:", ["grading", "mapping", "None"]),
         (BASE + "grading: {timeout: 0}", ["grading.timeout", "greater than 0", "0"]),
-        (BASE + "grading: {timeout: .inf}", ["grading.timeout", "finite", "inf"]),
+        (BASE + "grading: {timeout: .inf}", ["grading.timeout", "86400", "inf"]),
+        (BASE + "grading: {timeout: .nan}", ["grading.timeout", "nan"]),
         (BASE + "grading: {memory_mib: 1}", ["grading.memory_mib", "32", "1"]),
         (BASE + "grading: {workers: 0}", ["grading.workers", "1", "0"]),
         (BASE + "report: {level: 1}", ["report.level", "less than 1", "1"]),
@@ -375,7 +376,9 @@ CONFIGS = st.fixed_dictionaries(
         "seed": st.integers(),
         "ks": st.lists(st.integers(1, 100)),
         "prompt": st.fixed_dictionaries({"system": st.none() | TEXTS}),
-        "grading": st.fixed_dictionaries({"timeout": st.floats(0.001, 1e9), "workers": st.none() | st.integers(1, 64)}),
+        "grading": st.fixed_dictionaries(
+            {"timeout": st.floats(0.001, 86_400), "workers": st.none() | st.integers(1, 64)}
+        ),
         "report": st.fixed_dictionaries({"level": st.floats(0.5, 1, exclude_min=True, exclude_max=True)}),
     }
 )

@@ -408,6 +408,10 @@ def test_a_row_without_id_or_statement_is_refused(bench, column, value):
     assert f"line 2: {column} is missing" in message
 
 
+def test_an_id_that_is_no_unicode_text_is_refused(bench):
+    assert "line 1: question_id '\\ud800' is no Unicode text" in refusal(bench(row(question_id="\ud800")).problems)
+
+
 def test_an_absent_id_is_refused(bench):
     without = row()
     del without["question_id"]
