@@ -1,5 +1,6 @@
 """What several test files share: a small benchmark with samples, the command line as a process, and a tiny disk."""
 
+import functools
 import json
 import os
 import runpy
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tts import config as configs
+from tts import pipeline
+from tts.store import open_for_writing
 
 TESTS = Path(__file__).parent
 MINI = TESTS.parent / "tts" / "problems" / "data" / "mini"
@@ -55,11 +60,10 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tts.cli", *map(str, arguments)]
 
 
-def tts(folder: Path, *arguments: object, given: str = "") -> Done:
-    """Run `tts` in a folder until it ends."""
-    done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(), input=given, capture_output=True, text=True, timeout=120
-    )
+def tts(folder: Path, *arguments: object, given: str = "", ulimit: str = "-c 0") -> Done:
+    """Run `tts` in a folder until it ends, under a limit of the shell's, such as "-n 12" for its open files."""
+    line = ["sh", "-c", f'ulimit {ulimit}; exec "$@"', "sh", *command(*arguments)]
+    done = subprocess.run(line, cwd=folder, env=environment(), input=given, capture_output=True, text=True, timeout=120)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -72,16 +76,6 @@ def write_rows(path: Path, rows: Sequence[Any]) -> Path:
     """Write a JSONL file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def exported(folder: Path, run: object) -> list[dict[str, Any]]:
-    """A run's rows as `tts export` writes them, without the CPU seconds, which no two runs share."""
-    done = tts(folder, "export", run, "--to", "exported.jsonl")
-    assert done.code == 0, done.err
-    rows = rows_of(folder / "exported.jsonl")
-    for row in rows:
-        del row["seconds"]
-    return rows
 
 
 def mini_rows(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -123,6 +117,13 @@ def make_small(folder: Path) -> Small:
     return small
 
 
+def bring_up(small: Small, *overrides: str, folder: str = "run") -> None:
+    """Bring a run up to the config, here in this process."""
+    config = configs.load(small.folder / "config.yaml", overrides)
+    with open_for_writing(small.folder / folder) as store:
+        assert pipeline.run(config, store) == []
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
     """The small benchmark in a folder of its own."""
@@ -132,7 +133,7 @@ def small(tmp_path: Path) -> Small:
 @pytest.fixture
 def cli(tmp_path: Path) -> Callable[..., Done]:
     """Runs `tts` in the test's folder."""
-    return lambda *arguments, given="": tts(tmp_path, *arguments, given=given)
+    return functools.partial(tts, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IDS, SELECTORS, Small, command, environment, programs, rows_of, tts
+from conftest import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts
 
-from tts import config as configs
-from tts import files, pipeline
+from tts import files
 from tts.errors import ModelError, StoreError
 from tts.plugins import FREE
-from tts.store import open_for_reading, open_for_writing
+from tts.store import open_for_reading
 from tts.types import Candidate, Problem, Score
 
 TABLES = ("problems", "candidates", "scores", "grades", "behaviours")
@@ -82,13 +81,6 @@ def logged(small: Small) -> Small:
     small.config.update(generator=generator, scorers=[scorer], selectors=["argmax"])
     small.write()
     return small
-
-
-def bring_up(small: Small, *overrides: str, folder: str = "run") -> None:
-    """Bring a run up to the config, here in this process."""
-    config = configs.load(small.folder / "config.yaml", overrides)
-    with open_for_writing(small.folder / folder) as store:
-        assert pipeline.run(config, store) == []
 
 
 @pytest.fixture

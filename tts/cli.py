@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, InfraError, UserError
+from tts.errors import ConfigError, InfraError, StoreError, UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -109,7 +109,11 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
     with open_for_writing(folder) as store:
         with _bars() as progress:
             undecided = pipeline.run(chosen, store, progress)
-        _show(store)
+        try:
+            _show(store)
+        except StoreError:
+            if not undecided:  # else nothing may be left to show, and why is what matters
+                raise
     if undecided:
         raise pipeline.unsettled(undecided)
 

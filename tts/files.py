@@ -112,8 +112,8 @@ def _read_candidates(path: Path, known: set[str]) -> list[Candidate]:
         name = str(expect(row, "question_id", (str, int), where))
         if name not in known:
             raise DataError(f"{where}: {unknown(name, 'the problems', known)}")
-        code = expect(row, "code", str, where, needed="text" not in row)
-        text = expect(row, "text", str, where, needed=code is None and "code" not in row)
+        code = expect(row, "code", str, where, needed=not row.keys() & {"code", "text"})
+        text = expect(row, "text", str, where, needed=False)
         if code is None and text is not None:
             code = prompts.extract(encode(text)).code
         rows.append(

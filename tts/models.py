@@ -52,14 +52,22 @@ def _embedded() -> Path:
         # Converted beside its place and renamed, so that a killed conversion never looks finished.
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             _dequantise(gguf, Path(folder) / "model")
-            if not target.exists():
-                os.rename(Path(folder) / "model", target)
+            _settle(Path(folder) / "model", target)
     except OSError as error:
         raise ModelError(
             f"The embedded model cannot be unpacked into {target.parent}: {error.strerror or error}. "
             "It needs 300 MB there; set XDG_CACHE_HOME to a folder that can be written."
         ) from error
     return target
+
+
+def _settle(made: Path, target: Path) -> None:
+    """Rename, unless another process was quicker: a full folder is not replaced."""
+    try:
+        os.rename(made, target)
+    except OSError:
+        if not target.is_dir():
+            raise
 
 
 def _gguf() -> Path:

@@ -277,7 +277,8 @@ def _observe(
 def unsettled(undecided: Sequence[Undecided]) -> InfraError:
     """What to tell the user when our own machinery could not decide something."""
     first = undecided[0]
+    count = len({(item.problem_id, item.program) for item in undecided})
     return InfraError(
-        f"{len(undecided)} programs could not be run because our own machinery failed; their problems are left out of "
+        f"{count} programs could not be run because our own machinery failed; their problems are left out of "
         f"the report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
     )

@@ -20,12 +20,13 @@ from tts.types import Pool, Selection
 class Threshold:
     """Options: `mode` "relative" keeps scores at most `value` below the best, "quantile" those from that quantile on
     (0.5 keeps the upper half, ties included), "absolute" those of at least `value`; `then` is the selector that
-    follows.
+    follows, `seed` its seed, by default the run's.
     """
 
     mode: Literal["relative", "quantile", "absolute"] = "relative"
     value: float = 1.0
     then: str | Mapping[str, Any] = field(default="majority")
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):
@@ -39,7 +40,7 @@ class Threshold:
     @cached_property
     def chooser(self) -> Selector:
         """The selector that chooses among what is kept."""
-        built: Selector = plugins.build("selector", self.then, "threshold's then")
+        built: Selector = plugins.build("selector", self.then, "threshold's then", seed=self.seed)
         return built
 
     @property
