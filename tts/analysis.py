@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from tts import config as configs
-from tts import grade, metrics, plugins
+from tts import metrics, pipeline, plugins
 from tts.config import Config, Labelled
 from tts.errors import StoreError
 from tts.plugins import Spec
@@ -112,27 +112,41 @@ def stored_config(store: Store) -> Config:
 
 
 def judge(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, str]]]:
-    """The problems whose candidates all have a grade, and those left out with the reason."""
-    grader = grade.grader_version(config.grading.limits)
+    """The problems about whose candidates all is known, and those left out with the reason."""
+    grader = stored_grader(store)
     grades, behaviours = store.grades(grader), store.behaviours(grader)
+    observed = "behaviours" in pipeline.needs(config)
     pools: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in store.candidates():
         pools[candidate.problem_id].append(candidate)
     judged, left_out = [], []
     for problem in store.problems():
         candidates = tuple(pools[problem.id])
-        found = [grade_of(candidate, grades) for candidate in candidates]
-        missing = found.count(None)
+        found = tuple(grade_of(candidate, grades) for candidate in candidates)
+        done = tuple(_behaviour_of(candidate, behaviours) for candidate in candidates)
+        unseen = [c for c, behaviour in zip(candidates, done, strict=True) if c.code is not None and behaviour is None]
         if not candidates:
             left_out.append((problem.id, "no candidates"))
-        elif missing:
-            left_out.append((problem.id, f"{missing} of {len(candidates)} candidates have no verdict"))
+        elif None in found:
+            left_out.append((problem.id, f"{found.count(None)} of {len(candidates)} candidates have no verdict"))
+        elif observed and unseen:
+            left_out.append(
+                (problem.id, f"{len(unseen)} of {len(candidates)} candidates were not run on public inputs")
+            )
         else:
-            done = [
-                behaviours.get((problem.id, program_hash(c.code))) if c.code is not None else None for c in candidates
-            ]
-            judged.append(Judged(problem, candidates, tuple(g for g in found if g is not None), tuple(done)))
+            judged.append(Judged(problem, candidates, tuple(g for g in found if g is not None), done))
     return judged, left_out
+
+
+def stored_grader(store: Store) -> str:
+    """The grader whose verdicts the run was last brought up to; a report may be made under another Python."""
+    return store.meta("grader") or ""
+
+
+def _behaviour_of(candidate: Candidate, behaviours: dict[tuple[str, str], Behaviour]) -> Behaviour | None:
+    if candidate.code is None:
+        return None
+    return behaviours.get((candidate.problem_id, program_hash(candidate.code)))
 
 
 def grade_of(candidate: Candidate, grades: dict[tuple[str, str], Grade]) -> Grade | None:

@@ -115,7 +115,7 @@ class Config(_Strict):
 
     def dump(self) -> str:
         """The resolved config as YAML that `load` reads back to an equal object."""
-        return yaml.safe_dump(_plain(self), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(_plain(self), sort_keys=False)
 
 
 def _plain(config: Config) -> dict[str, Any]:
@@ -163,7 +163,8 @@ def _parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _OnceLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is not readable YAML: {error}") from error
+        reason = " ".join(str(error).split())  # YAML's own has several lines
+        raise ConfigError(f"{where} is not readable YAML: {reason}. Mend it.") from error
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

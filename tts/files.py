@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tts import prompts
-from tts.analysis import grade_of, scorer_identity, stored_config
+from tts.analysis import grade_of, scorer_identity, stored_config, stored_grader
 from tts.errors import ConfigError, DataError, UserError, unknown
-from tts.grade import GradeJob, Grader, Undecided, grader_version
+from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, finite
 from tts.plugins import build
@@ -187,7 +187,7 @@ def _by_problem(store: Store) -> Iterator[tuple[Problem, list[Candidate]]]:
 def _export_rows(store: Store) -> Iterator[dict[str, Any]]:
     config = stored_config(store)
     scores = {item.label: store.scores(scorer_identity(item, config.seed)) for item in config.scorers}
-    grades = store.grades(grader_version(config.grading.limits))
+    grades = store.grades(stored_grader(store))
     for _, candidates in _by_problem(store):
         for c in candidates:
             found = {label: held[c.key].value if c.key in held else None for label, held in scores.items()}

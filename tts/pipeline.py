@@ -56,13 +56,18 @@ def build(config: Config) -> Parts:
     for item in config.scorers:
         scorer = plugins.build("scorer", item.spec, f"scorer {item.label!r}", seed=config.seed)
         scorers[item.label] = plugins.fingerprint(item.spec.name, scorer), scorer
-    selectors = [plugins.build("selector", s.spec, f"selector {s.label!r}", seed=config.seed) for s in config.selectors]
     return Parts(
         benchmark=plugins.build("benchmark", config.benchmark, "benchmark"),
         generator=plugins.build("generator", config.generator.spec, "generator", seed=config.seed),
         scorers=scorers,
-        needs=frozenset(need for selector in selectors for need in getattr(selector, "needs", ())),
+        needs=needs(config),
     )
+
+
+def needs(config: Config) -> frozenset[str]:
+    """What the config's selectors need beside scores."""
+    selectors = [plugins.build("selector", s.spec, f"selector {s.label!r}", seed=config.seed) for s in config.selectors]
+    return frozenset(need for selector in selectors for need in getattr(selector, "needs", ()))
 
 
 def fingerprint(config: Config, generator: Generator) -> dict[str, Any]:
@@ -90,7 +95,8 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     store.claim(fingerprint(config, parts.generator))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
-    store.set_meta({"config": config.dump(), "versions": environment.versions(), "commit": environment.commit()})
+    made_with = {"versions": environment.versions(), "commit": environment.commit()}
+    store.set_meta(made_with | {"config": config.dump(), "grader": grader_version(config.grading.limits)})
     with _timed(store, "generate"):
         _generate(wanted, parts.generator, config.prompt.extraction, store, progress)
     pairs = [(problem, candidate) for problem, candidate in _pairs(problems, store)]

@@ -55,8 +55,8 @@ class Transformers:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
         if not wanted:
             return
-        torch, _ = require("The transformers generator")
         jobs = self._jobs(wanted)
+        torch, _ = require("The transformers generator")
         with torch.inference_mode():
             yield from _Batch(self, jobs).run()
 
@@ -83,11 +83,11 @@ class Transformers:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded when first used. Raises ModelError."""
+        source = locate(self.model)  # before torch is imported, which takes seconds
         _, transformers = require("The transformers generator")
         from tts.generate._decode import register_attention
 
         device, dtype = device_and_dtype(self.device, self.dtype)
-        source = locate(self.model)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
             model = transformers.AutoModelForCausalLM.from_pretrained(

@@ -79,9 +79,9 @@ class CodeScaler:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded when first used. Raises ModelError for a checkpoint that is no reward model."""
+        source = locate(self.model)  # before torch is imported, which takes seconds
         _, transformers = require("codescaler")
         device, dtype = device_and_dtype(self.device, self.dtype)
-        source = locate(self.model)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
             model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
