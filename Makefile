@@ -1,5 +1,5 @@
 # Each target does all of its own set-up in .venv, made once and reused.
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long clean
 
 PYTHON ?= python3
 VENV := .venv

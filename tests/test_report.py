@@ -58,6 +58,7 @@ def assemble(folder: str, pools: Pools, selectors: Sequence[str], scorers: Seque
         extraction=Counter(c.extraction for c in candidates),
         verdicts=Counter(str(g.verdict) for item in judged for g in item.grades),
         finish=Counter(c.finish for c in candidates),
+        unscored={},
         meta={"versions": {"python": "3.11"}, "hardware": {"cores": 2}, "commit": None, "timings": {"grade": 8.0}},
     )
 

@@ -7,6 +7,7 @@ Recomputed each time, without a model: changing a selector, k or a scorer's role
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ class Curve:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """All that a report shows of one run. `n` is the least over problems; `graded` counts candidates; `left_out` holds
-    (problem id, why) of problems that are in no number here; `scores` maps scorer label -> candidate key -> score.
+    (problem id, why) of problems that are in no number here; `scores` maps scorer label -> candidate key -> score;
+    `unscored` counts by scorer why candidates with code have none.
     """
 
     folder: Path
@@ -90,6 +92,7 @@ class RunReport:
     extraction: Counter[str]
     verdicts: Counter[str]
     finish: Counter[str]
+    unscored: dict[str, Counter[str]]
     meta: dict[str, Any]
 
     def curve(self, name: str) -> Curve:
@@ -97,10 +100,10 @@ class RunReport:
         return next(curve for curve in self.curves if curve.name == name)
 
 
-def scorer_identity(item: Labelled, seed: int) -> str:
-    """What a stored score belongs to: the plug-in and the options that decide its values."""
-    plugin = plugins.build("scorer", item.spec, f"scorer {item.label!r}", seed=seed)
-    return plugins.fingerprint(item.spec.name, plugin)
+def stored_scores(store: Store, config: Config) -> dict[str, dict[tuple[str, int], Score]]:
+    """Scorer label -> candidate key -> score, for the config's scorers as they were when the run was last continued."""
+    identities = store.meta("scorers") or {}
+    return {item.label: store.scores(identities.get(item.label, "")) for item in config.scorers}
 
 
 def stored_config(store: Store) -> Config:
@@ -166,7 +169,7 @@ def analyse(store: Store) -> RunReport:
         )
     n = min(len(item.candidates) for item in judged)
     ks = choose_ks(n, config.ks)
-    scores = {item.label: store.scores(scorer_identity(item, config.seed)) for item in config.scorers}
+    scores = stored_scores(store, config)
     candidates = [c for item in judged for c in item.candidates]
     return RunReport(
         folder=store.folder,
@@ -178,11 +181,19 @@ def analyse(store: Store) -> RunReport:
         left_out=tuple(left_out),
         curves=tuple(curves(judged, scores, config, ks)),
         scores=scores,
-        extraction=Counter(c.extraction for c in candidates),
+        extraction=Counter(c.extraction + ", cut off" * c.truncated for c in candidates),
         verdicts=Counter(str(g.verdict) for item in judged for g in item.grades),
         finish=Counter(c.finish for c in candidates),
+        unscored={label: _unscored(candidates, held) for label, held in scores.items()},
         meta={key: store.meta(key) for key in ("versions", "hardware", "commit", "timings", "fingerprint")},
     )
+
+
+def _unscored(candidates: Sequence[Candidate], held: dict[tuple[str, int], Score]) -> Counter[str]:
+    """Why candidates that have code have no score; what follows a colon is particular, so like reasons are one."""
+    missing = Score("", 0, None, "not scored yet")
+    reasons = [held.get(c.key, missing) for c in candidates if c.code is not None]
+    return Counter(score.why.split(":")[0] for score in reasons if score.value is None)
 
 
 def choose_ks(n: int, wanted: Sequence[int]) -> tuple[int, ...]:
@@ -315,5 +326,15 @@ def _sampled(
         return 0.0 if chosen is None else float(correct[positions[chosen]])
 
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
-    # At least n draws, so that k = 1 is always enumerated: every selector must equal random there.
-    return metrics.sampled_best_of_k(choose, len(pool), k, max(draws, len(pool)), rng)
+    # At k = 1 all n subsets are enumerated: every selector must equal random there.
+    return metrics.sampled_best_of_k(choose, len(pool), k, max(draws, len(pool)) if k == 1 else draws, rng)
+
+
+def paired(report: RunReport) -> dict[tuple[str, str], metrics.Difference]:
+    """For each two curves, the first minus the second at k = n, paired problem by problem, with its interval."""
+    options = report.config.report
+    settings = options.resamples, options.level, report.config.seed
+    return {
+        (one.name, two.name): metrics.paired_difference(one.per_problem[:, -1], two.per_problem[:, -1], *settings)
+        for one, two in combinations(report.curves, 2)
+    }

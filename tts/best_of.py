@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex, cast
 
 from tts import plugins
-from tts.errors import ConfigError
-from tts.pipeline import finite, with_code
+from tts.errors import ConfigError, InfraError, unknown
+from tts.grade import GradeJob, Grader, Undecided
+from tts.pipeline import expected, finite, with_code
+from tts.prompts import EXTRACTORS
 from tts.protocols import Generator, Scorer, Selector
-from tts.types import Behaviour, Candidate, Message, Pool, Problem, Score, Selection
+from tts.sandbox import Limits
+from tts.types import Behaviour, Candidate, Message, Pool, Problem, Score, Selection, Test, program_hash
 
 GenerateFunction = Callable[[str, int], Sequence[str]]
 ScoreFunction = Callable[[str, str], float | None]
@@ -117,26 +120,45 @@ class BestOfN:
         extraction: str = "cascade",
         seed: int = 0,
     ) -> None:
-        if n < 1:
-            raise ConfigError(f"n must be at least 1, got {n}.")
+        if not isinstance(n, int) or n < 1:
+            raise ConfigError(f"n must be a whole number, at least 1, got {n!r}.")
+        if extraction not in EXTRACTORS:
+            raise ConfigError(unknown(extraction, "the extraction rules", EXTRACTORS))
         self.n, self.extraction = n, extraction
         self.generator = cast(Generator, _resolve("generator", generator, "generate", _Sampler, seed))
         self.scorer = cast(Scorer, _resolve("scorer", scorer, "score", _Rater, seed))
         self.selector = cast(Selector, _resolve("selector", select, "select", _Chooser, seed))
 
-    def generate(self, task: str) -> Answer:
-        """The best of n for one task, given as plain text."""
-        problem = Problem(id="task", statement=task, messages=(Message("user", task),))
-        drawn = self.generator.generate([(problem, index) for index in range(self.n)])
+    def generate(self, task: str, public_tests: Sequence[Test] = ()) -> Answer:
+        """The best of n for one task, given as plain text.
+
+        `public_tests` are what majority votes and the public_tests scorer run programs on; without any, programs of the
+        same text vote together.
+        """
+        problem = Problem(
+            id="task", statement=task, messages=(Message("user", task),), public_tests=tuple(public_tests)
+        )
+        wanted = {(problem.id, index) for index in range(self.n)}
+        drawn = expected(
+            "generator", wanted, self.generator.generate([(problem, index) for _, index in sorted(wanted)])
+        )
         candidates = sorted((with_code(c, self.extraction) for c in drawn), key=lambda c: c.index)
         return self.rank(problem, candidates)
 
+    def _behaviours(self, problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behaviour | None, ...]:
+        if "behaviours" not in getattr(self.selector, "needs", ()) or not problem.public_tests:
+            return ()
+        return _observe(problem, candidates)
+
     def rank(self, problem: Problem, candidates: Sequence[Candidate]) -> Answer:
         """The best of candidates that exist already, their code extracted."""
-        found = {score.key: finite(score) for score in self.scorer.score([(problem, c) for c in candidates])}
+        pairs = [(problem, c) for c in candidates]
+        found = {s.key: finite(s) for s in expected("scorer", {c.key for c in candidates}, self.scorer.score(pairs))}
         scores = tuple(found[c.key] for c in candidates)
-        behaviours: tuple[Behaviour | None, ...] = ()
+        behaviours = self._behaviours(problem, candidates)
         chosen = self.selector.select(Pool(problem, tuple(candidates), scores, behaviours))
+        if chosen.position is not None and not 0 <= chosen.position < len(candidates):
+            raise ConfigError(f"The selector chose {chosen.position}; allowed are 0 to {len(candidates) - 1} and None.")
         if chosen.position is None:
             return Answer(None, None, None, None, chosen.why, tuple(candidates), scores)
         winner, score = candidates[chosen.position], scores[chosen.position].value
@@ -145,12 +167,23 @@ class BestOfN:
         return Answer(winner.code, winner.text, score, margin, chosen.why, tuple(candidates), scores)
 
 
+def _observe(problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behaviour | None, ...]:
+    """What the candidates do on the problem's public inputs, in the sandbox with its default limits."""
+    jobs = [GradeJob(problem.id, c.code, problem.public_tests) for c in candidates]
+    found = {program: behaviour for _, program, behaviour in Grader(Limits()).behaviours(jobs)}
+    failed = [b for b in found.values() if isinstance(b, Undecided)]
+    if failed:
+        raise InfraError(f"{len(failed)} programs could not be run on the public inputs: {failed[0].why}")
+    seen = {program: b for program, b in found.items() if isinstance(b, Behaviour)}
+    return tuple(None if c.code is None else seen[program_hash(c.code)] for c in candidates)
+
+
 def _resolve(family: str, given: object, method: str, wrap: Callable[[Any], object], seed: int) -> object:
     if isinstance(given, str | Mapping):
         return plugins.build(family, given, seed=seed)
-    if hasattr(given, method):
+    if hasattr(given, method) and not isinstance(given, type):
         return given
-    if callable(given):
+    if callable(given) and not isinstance(given, type):
         return wrap(given)
     raise ConfigError(
         f"A {family} is a plug-in's name, a mapping, an object with .{method}() or a function; got {given!r}."

@@ -2,8 +2,8 @@
 failure.
 """
 
+import io
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def _bars() -> Iterator[_Bars]:
     )
 
     columns = (
-        TextColumn("{task.description:<20}"),
+        TextColumn("{task.description:<20}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -314,7 +314,10 @@ def list_plugins() -> None:
 
 def main() -> None:
     """Run the command line. A user's mistake prints its message alone; a bug keeps its traceback."""
-    sys.path.append(os.getcwd())  # so that `your.module:Class` beside the config is found, after everything installed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets all there is
+    sys.path.append("")  # so that `your.module:Class` beside the config is found, after everything installed
     try:
         app()
     except UserError as error:

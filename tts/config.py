@@ -96,7 +96,7 @@ class Config(_Strict):
     scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
     selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
     ks: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = ()
-    seed: int = Field(default=0, strict=True)
+    seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
     prompt: PromptConfig = PromptConfig()
     grading: GradingConfig = GradingConfig()
     report: ReportConfig = ReportConfig()
@@ -108,14 +108,53 @@ class Config(_Strict):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:
                 raise ConfigError(f"{family} has {twice[0]!r} twice. Give one of them a `label:` of its own.")
+        for item in (*self.scorers, *self.selectors):
+            if not item.label or ":" in item.label or not item.label.isprintable():
+                raise ConfigError(f"The label {item.label!r} must be printable text without a colon. Give another.")
         for item in self.selectors:
             if item.label == "oracle" or (item.label == "random" and item.spec.name != "random"):
                 raise ConfigError(f"The label {item.label!r} belongs to a curve of every report. Give another.")
         return self
 
+    @model_validator(mode="after")
+    def _ks_fit(self) -> "Config":
+        if self.generator.n is not None and self.ks and max(self.ks) > self.generator.n:
+            raise ConfigError(
+                f"ks has {max(self.ks)}, but generator.n is {self.generator.n}: k of n candidates are kept. Raise "
+                "generator.n or leave the larger ks out."
+            )
+        return self
+
     def dump(self) -> str:
-        """The resolved config as YAML that `load` reads back to an equal object."""
+        """YAML that `load` reads back to an equal object."""
         return yaml.safe_dump(_plain(self), sort_keys=False)
+
+    def context(self) -> dict[str, Any]:
+        """What plug-ins take from the run unless they say otherwise: its seed and its grading limits."""
+        return {"seed": self.seed, **self.grading.model_dump()}
+
+    def resolved(self) -> "Config":
+        """The same experiment with every default of every plug-in written out."""
+        return self.model_copy(
+            update={
+                "benchmark": self._filled("benchmark", self.benchmark),
+                "generator": self.generator.model_copy(update={"spec": self._filled("generator", self.generator.spec)}),
+                "scorers": tuple(s.model_copy(update={"spec": self._filled("scorer", s.spec)}) for s in self.scorers),
+                "selectors": tuple(
+                    s.model_copy(update={"spec": self._filled("selector", s.spec)}) for s in self.selectors
+                ),
+            }
+        )
+
+    def _filled(self, family: str, spec: Spec) -> Spec:
+        plugin = plugins.build(family, spec, **self.context())
+        return Spec(spec.name, {name: _as_yaml(value) for name, value in plugins.values(plugin).items()})
+
+
+def _as_yaml(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _as_yaml(item) for key, item in value.items()}
+    return [_as_yaml(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _plain(config: Config) -> dict[str, Any]:
@@ -197,7 +236,8 @@ def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config")
 
 
 def _check_version(tree: Mapping[str, Any], where: str) -> None:
-    if tree.get("version", VERSION) != VERSION:
+    version = tree.get("version", VERSION)
+    if version != VERSION or isinstance(version, bool):
         raise ConfigError(
             f"{where} has version {tree['version']!r}; this tts reads version {VERSION}. "
             "Install the tts that wrote it, or rewrite it after configs/demo.yaml."

@@ -6,6 +6,8 @@ Every message says what was got, what is allowed, and what to do.
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 25  # names in one message
+
 
 class TtsError(Exception):
     """Base of every error that tts raises on purpose."""
@@ -40,4 +42,5 @@ def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"No {got!r} in {where}.{hint} There are: {', '.join(names) or 'none'}."
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"No {got!r} in {where}.{hint} There are: {', '.join(names[:SHOWN]) or 'none'}{more}."

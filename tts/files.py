@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tts import prompts
-from tts.analysis import grade_of, scorer_identity, stored_config, stored_grader
+from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
 from tts.errors import ConfigError, DataError, UserError, unknown
 from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
-from tts.pipeline import Progress, finite
+from tts.pipeline import Progress, expected, finite
 from tts.plugins import build
 from tts.protocols import Scorer
 from tts.sandbox import Limits
@@ -82,7 +82,7 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
     """
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id for problem in benchmark.problems()}
-    rows = _read_candidates(candidates, known)
+    given, rows = _read_candidates(candidates, known)
     counts = {name: len(benchmark.tests(name)) for name in known}
     programs = {(row.problem_id, row.code) for row in rows}
     ordered = sorted(programs, key=lambda pair: (pair[0], pair[1] or ""))
@@ -100,16 +100,18 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
     for result in Grader(limits, workers).grade(jobs()):
         results[result.problem_id, result.program] = result
         progress.advance()
-    graded = [_grade_row(row, results, counts) for row in rows]
+    graded = [{"question_id": name} | _grade_row(row, results, counts) for name, row in zip(given, rows, strict=True)]
     _write_rows(out, graded)
     return sum(row["verdict"] == INFRA_ERROR for row in graded)
 
 
-def _read_candidates(path: Path, known: set[str]) -> list[Candidate]:
-    rows = []
+def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list[Candidate]]:
+    """The rows' question ids as they were written, and the rows."""
+    given, rows = [], []
     for number, row in read_jsonl(path):
         where = f"{path}, line {number}"
-        name = str(expect(row, "question_id", (str, int), where))
+        given.append(expect(row, "question_id", (str, int), where))
+        name = str(given[-1])
         if name not in known:
             raise DataError(f"{where}: {unknown(name, 'the problems', known)}")
         code = expect(row, "code", str, where, needed=not row.keys() & {"code", "text"})
@@ -119,14 +121,14 @@ def _read_candidates(path: Path, known: set[str]) -> list[Candidate]:
         rows.append(
             Candidate(name, expect(row, "index", int, where), text or "", None if code is None else encode(code))
         )
-    return rows
+    return given, rows
 
 
 def _grade_row(
     row: Candidate, results: Mapping[tuple[str, str], Grade | Undecided], counts: Mapping[str, int]
 ) -> dict[str, Any]:
     result = results[row.problem_id, "" if row.code is None else program_hash(row.code)]
-    start = {"question_id": row.problem_id, "index": row.index}
+    start = {"index": row.index}
     if isinstance(result, Undecided):
         return start | {"verdict": INFRA_ERROR, "seconds": 0.0, "tests": counts[row.problem_id], "passed": 0}
     return start | {
@@ -151,7 +153,7 @@ def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
     progress.stage("score", len(names), 0)
     check_writable(out)
     found: dict[str, Score] = {}
-    for item in scorer.score(questions):
+    for item in expected("scorer", {candidate.key for _, candidate in questions}, scorer.score(questions)):
         found[item.problem_id] = finite(item)
         progress.advance()
     ordered = [found[problem.id] for problem, _ in questions]
@@ -186,7 +188,7 @@ def _by_problem(store: Store) -> Iterator[tuple[Problem, list[Candidate]]]:
 
 def _export_rows(store: Store) -> Iterator[dict[str, Any]]:
     config = stored_config(store)
-    scores = {item.label: store.scores(scorer_identity(item, config.seed)) for item in config.scorers}
+    scores = stored_scores(store, config)
     grades = store.grades(stored_grader(store))
     for _, candidates in _by_problem(store):
         for c in candidates:

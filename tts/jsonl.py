@@ -8,6 +8,17 @@ from typing import Any
 from tts.errors import DataError
 
 
+def user_path(text: str) -> Path:
+    """A path as a user wrote it, with ~ for a home folder. Raises DataError for what can be no path."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"The path {text!r} names a user who has no home folder here. Write it out.") from error
+    if "\0" in text:
+        raise DataError(f"The path {text!r} holds a NUL character, which no file name can.")
+    return path
+
+
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number from 1, object) of each non-empty line. Raises DataError."""
     for number, _, line in raw_lines(path):

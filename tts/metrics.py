@@ -118,7 +118,8 @@ def sampled_best_of_k(
 
     `choose` gets k ascending positions out of range(n) and returns the correctness of what it selects among them, 0
     when it abstains. With at most `draws` subsets in all, each is asked once and the answer is exact; otherwise `draws`
-    uniform subsets are asked, and `se` is the standard error of their mean. ValueError unless 1 <= k <= n, draws >= 2.
+    uniform subsets are asked, and `se` is the standard error of their mean (never 0: draws that all agree are taken for
+    Laplace's estimate, one that differs among two more). ValueError unless 1 <= k <= n, draws >= 2.
     """
     _check_k(k, n)
     if draws < 2:
@@ -127,7 +128,9 @@ def sampled_best_of_k(
         values = np.array([choose(positions) for positions in combinations(range(n), k)], dtype=np.float64)
         return Estimate(float(values.mean()), 0.0, exact=True)
     values = np.array([choose(_subset(n, k, rng)) for _ in range(draws)], dtype=np.float64)
-    return Estimate(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(draws), exact=False)
+    unseen = 1 / (draws + 2)
+    spread = max(float(values.std(ddof=1)), math.sqrt(unseen * (1 - unseen)))
+    return Estimate(float(values.mean()), spread / math.sqrt(draws), exact=False)
 
 
 def bootstrap_intervals(per_problem: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Floats:

@@ -25,7 +25,7 @@ def locate(model: str) -> str:
     """A folder's path or a hub name that `from_pretrained` takes. Raises ModelError for a folder that is not there."""
     if model == EMBEDDED:
         return str(_embedded())
-    path = Path(model).expanduser()
+    path = _path(model)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(f"The model folder {path} has no config.json. Give a Hugging Face folder or a hub name.")
@@ -34,6 +34,33 @@ def locate(model: str) -> str:
     if looks_local:
         raise ModelError(f"No model folder {model!r}. Give a folder, a hub name (owner/name), or {EMBEDDED!r}.")
     return model
+
+
+def _path(model: str) -> Path:
+    """A model's name as a path; it may be none."""
+    try:
+        return Path(model.replace("\0", "?")).expanduser()
+    except RuntimeError:  # ~ before the name of nobody
+        return Path(model)
+
+
+def content(model: str) -> str:
+    """What a local folder's weights are, so that another model in the same place is noticed; "" for a name.
+
+    Hashes the config and, of each weight file, its size and three samples of 64 KiB: reading all would take minutes.
+    """
+    path = _path(model)
+    if not path.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted([*path.glob("*.safetensors"), *path.glob("*.bin"), *path.glob("*.json")]):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as data:
+            for place in (0, size // 2, max(0, size - 65536)):
+                data.seek(place)
+                digest.update(data.read(65536))
+    return digest.hexdigest()[:16]
 
 
 def cache_folder() -> Path:

@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
 from tts import environment, plugins, prompts
 from tts.config import Config
-from tts.errors import ConfigError, DataError, InfraError
+from tts.errors import ConfigError, DataError, InfraError, StoreError
 from tts.grade import GradeJob, Grader, Undecided, grader_version
 from tts.protocols import Benchmark, Generator, Scorer
 from tts.store import Store, encode
@@ -54,7 +55,7 @@ def build(config: Config) -> Parts:
     """The plug-ins of a config. Raises ConfigError."""
     scorers = {}
     for item in config.scorers:
-        scorer = plugins.build("scorer", item.spec, f"scorer {item.label!r}", seed=config.seed)
+        scorer = plugins.build("scorer", item.spec, f"scorer {item.label!r}", **config.context())
         scorers[item.label] = plugins.fingerprint(item.spec.name, scorer), scorer
     return Parts(
         benchmark=plugins.build("benchmark", config.benchmark, "benchmark"),
@@ -70,11 +71,12 @@ def needs(config: Config) -> frozenset[str]:
     return frozenset(need for selector in selectors for need in getattr(selector, "needs", ()))
 
 
-def fingerprint(config: Config, generator: Generator) -> dict[str, Any]:
+def fingerprint(config: Config, benchmark: Benchmark, generator: Generator) -> dict[str, Any]:
     """What decides the samples, flat: benchmark, prompt, generator and seed; not n, scorers, selectors or filters."""
     options = plugins.identity(generator)
     return {
         "benchmark.name": config.benchmark.name,
+        **{f"benchmark.{name}": value for name, value in plugins.identity(benchmark).items()},
         "prompt.system": config.prompt.system,
         "prompt.extraction": config.prompt.extraction,
         "generator.name": config.generator.spec.name,
@@ -92,11 +94,10 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     parts = build(config)
     problems = [_with_system(problem, config.prompt.system) for problem in parts.benchmark.problems()]
     wanted = _wanted(problems, parts.generator, config.generator.n)
-    store.claim(fingerprint(config, parts.generator))
+    store.claim(fingerprint(config, parts.benchmark, parts.generator))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
-    made_with = {"versions": environment.versions(), "commit": environment.commit()}
-    store.set_meta(made_with | {"config": config.dump(), "grader": grader_version(config.grading.limits)})
+    _record(config, parts, store)
     with _timed(store, "generate"):
         _generate(wanted, parts.generator, config.prompt.extraction, store, progress)
     pairs = [(problem, candidate) for problem, candidate in _pairs(problems, store)]
@@ -108,8 +109,24 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
             undecided += _observe(config, pairs, store, progress)
-    store.set_meta({"hardware": environment.hardware()})
     return undecided
+
+
+def _record(config: Config, parts: Parts, store: Store) -> None:
+    """What this session makes its results with: for the report, and one entry a session for whoever doubts them."""
+    made_with = {
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+        "commit": environment.commit(),
+        "config": config.resolved().dump(),
+    }
+    session = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), **made_with}
+    keys = {
+        "grader": grader_version(config.grading.limits),
+        "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
+        "sessions": [*(store.meta("sessions") or []), session],
+    }
+    store.set_meta(made_with | keys)
 
 
 def _with_system(problem: Problem, system: str | None) -> Problem:
@@ -164,10 +181,41 @@ def _generate(
     held = store.candidate_keys()
     missing = [(problem, index) for problem, index in wanted if (problem.id, index) not in held]
     progress.stage("generate", len(wanted), len(wanted) - len(missing))
+    if hasattr(generator, "indices"):
+        _check_unchanged([(p, i) for p, i in wanted if (p.id, i) in held], generator, store)
     if missing:
-        extracted = (with_code(candidate, rule) for candidate in generator.generate(missing))
-        for _ in store.add_candidates(extracted):
+        drawn = expected("generator", {(p.id, i) for p, i in missing}, generator.generate(missing))
+        for _ in store.add_candidates(with_code(candidate, rule) for candidate in drawn):
             progress.advance()
+
+
+def _check_unchanged(held: Sequence[tuple[Problem, int]], generator: Generator, store: Store) -> None:
+    """Ready-made samples cost nothing to read again: those stored must still be what the file holds."""
+    stored = {c.key: program_hash(c.text) for c in store.candidates()} if held else {}
+    for candidate in generator.generate(held):
+        if stored[candidate.key] != program_hash(encode(candidate.text)):
+            raise StoreError(
+                f"Sample {candidate.index} of problem {candidate.problem_id!r} is not the one in {store.folder}. "
+                "Restore the file of samples, or give another --folder."
+            )
+
+
+Keyed = TypeVar("Keyed", Candidate, Score)
+
+
+def expected(what: str, wanted: set[tuple[str, int]], found: Iterable[Keyed]) -> Iterator[Keyed]:
+    """Pass on what was wanted, each once. Raises InfraError for anything else and, at the end, for what is missing."""
+    waiting = set(wanted)
+    for item in found:
+        if item.key not in waiting:
+            raise InfraError(f"The {what} yielded {item.key}, which was not wanted or came twice. Mend the plug-in.")
+        waiting.remove(item.key)
+        yield item
+    if waiting:
+        raise InfraError(
+            f"The {what} yielded nothing for {len(waiting)} of {len(wanted)} candidates, {min(waiting)} first. What "
+            "came is stored; run the same command again to try the rest."
+        )
 
 
 def with_code(candidate: Candidate, rule: str) -> Candidate:
@@ -176,7 +224,7 @@ def with_code(candidate: Candidate, rule: str) -> Candidate:
         code = encode(candidate.code)
         return replace(candidate, code=code, extraction="given" if prompts.parses(code) else UNPARSABLE)
     found = prompts.extract(encode(candidate.text), rule)
-    return replace(candidate, code=found.code, extraction=found.rule)
+    return replace(candidate, code=found.code, extraction=found.rule, truncated=found.truncated)
 
 
 def _pairs(problems: Sequence[Problem], store: Store) -> Iterator[tuple[Problem, Candidate]]:
@@ -198,7 +246,8 @@ def _score(
     missing = [pair for pair in pairs if pair[1].key not in held]
     progress.stage(f"score {label}", len(pairs), len(pairs) - len(missing))
     if missing:
-        for _ in store.add_scores(identity, map(finite, scorer.score(missing))):
+        found = expected(f"scorer {label!r}", {c.key for _, c in missing}, scorer.score(missing))
+        for _ in store.add_scores(identity, map(finite, found)):
             progress.advance()
 
 
@@ -234,7 +283,7 @@ def _grade(
 
 
 def _grade_jobs(programs: dict[tuple[str, str], tuple[Problem, str]], benchmark: Benchmark) -> Iterator[GradeJob]:
-    """Jobs problem by problem, so that only one problem's hidden tests are decoded at a time."""
+    """Jobs problem by problem, so that only the hidden tests of what is being graded are decoded."""
     codes: dict[str, list[str]] = defaultdict(list)
     for (problem_id, _), (_, code) in programs.items():
         codes[problem_id].append(code)

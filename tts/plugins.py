@@ -86,7 +86,7 @@ def _outside(family: str, name: str) -> type[Any]:
         raise ConfigError(f"The {family} {name!r} is no name. Outside code is named your.module:Class.")
     try:
         plugin: type[Any] = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise ConfigError(
             f"The {family} {name!r} cannot be imported: {error}. Install it or set PYTHONPATH."
         ) from error
@@ -182,10 +182,20 @@ def build(family: str, value: object, where: str = "", **context: Any) -> Any:
     return plugin(**{k: v for k, v in context.items() if k in wanted} | chosen)
 
 
+def values(plugin: Any) -> dict[str, Any]:
+    """Every option of a plug-in object as it was built, defaults included."""
+    return {f.name: getattr(plugin, f.name) for f in _fields(type(plugin))}
+
+
 def identity(plugin: Any) -> dict[str, Any]:
-    """The options that decide what a plug-in object produces, for fingerprints; those marked FREE are left out."""
+    """The options that decide what a plug-in object produces, for fingerprints; those marked FREE are left out.
+
+    A plug-in that reads files says in `content` what is in them.
+    """
     kept = [f for f in _fields(type(plugin)) if f.metadata.get("fingerprint", True)]
-    return {f.name: getattr(plugin, f.name) for f in kept}
+    found = {f.name: getattr(plugin, f.name) for f in kept}
+    content = getattr(plugin, "content", "")
+    return found | {"content": content} if content else found
 
 
 def fingerprint(name: str, plugin: Any) -> str:

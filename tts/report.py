@@ -10,6 +10,7 @@ import io
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -23,7 +24,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tts import metrics
+from tts import analysis, metrics
 from tts.analysis import Curve, Judged, Point, RunReport
 from tts.errors import UserError
 from tts.types import Candidate, Grade, Score, Verdict
@@ -134,7 +135,13 @@ def _notes(report: RunReport) -> list[str]:
         notes.append("All values are exact averages over the ways to draw k of n.")
     if report.scores:
         notes.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
+    notes += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return notes + _left_out(report)
+
+
+def _unscored(label: str, why: Counter[str]) -> str:
+    reasons = "; ".join(f"{count} {reason}" for reason, count in why.most_common(3))
+    return f"{label} gave no score to {_count(why.total(), 'candidate')} with code ({reasons}): they rank last."
 
 
 def _left_out(report: RunReport, most: int = 3) -> list[str]:
@@ -334,6 +341,11 @@ def _run_json(report: RunReport) -> dict[str, Any]:
         "selectors": {curve.name: [_point_json(point, curve) for point in curve.points] for curve in ordered(report)},
         "over_random": {curve.name: _difference_json(curve.over_random) for curve in ordered(report)},
         "efficiency": {curve.name: _number(curve.efficiency) for curve in ordered(report)},
+        "paired": [
+            {"of": one, "minus": two, **_difference_json(found)}
+            for (one, two), found in analysis.paired(report).items()
+        ],
+        "unscored": {label: dict(why) for label, why in report.unscored.items()},
         "left_out": [{"problem": name, "why": why} for name, why in report.left_out],
     }
 
@@ -539,7 +551,7 @@ class _Shown:
         words = self.grade.verdict.replace("_", " ")
         if self.passed or not self.grade.tests:
             return words
-        return f"{words} in test {self.grade.passed + 1} of {self.grade.tests}"
+        return f"{words} in test {self.grade.passed} of 0 to {self.grade.tests - 1}"
 
 
 @dataclass(frozen=True, slots=True)

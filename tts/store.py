@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from tts.errors import StoreError
-from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Test, Verdict
+from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Test, Verdict, program_hash
 
 FILE = "run.sqlite"
 LOCK = "lock"
@@ -27,7 +27,7 @@ SCHEMA = (
     """CREATE TABLE candidates (
         problem_id TEXT NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, code TEXT, extraction TEXT NOT NULL,
         prompt_tokens INTEGER, tokens INTEGER, logprob REAL, finish TEXT NOT NULL,
-        PRIMARY KEY (problem_id, idx)) WITHOUT ROWID""",
+        truncated INTEGER NOT NULL, PRIMARY KEY (problem_id, idx)) WITHOUT ROWID""",
     """CREATE TABLE scores (
         scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
         PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID""",
@@ -142,29 +142,31 @@ class Store:
         self.set_meta({"fingerprint": given})
 
     def add_problems(self, problems: Sequence[Problem]) -> None:
-        """Store the problems in their order; those of before without candidates give way.
+        """Store the problems in their order; those of before that are not among them stay, but out of sight.
 
         Raises StoreError if one with candidates has changed since it was stored.
         """
         sampled = "(SELECT problem_id FROM candidates)"
         known = dict(self._all(_row, f"SELECT id, digest FROM problems WHERE id IN {sampled}"))
+        digests = {problem.id: program_hash(_dump_problem(problem)) for problem in problems}
         for problem in problems:
-            if known.get(problem.id, problem.digest) != problem.digest:
+            if known.get(problem.id, digests[problem.id]) != digests[problem.id]:
                 raise StoreError(
-                    f"Problem {problem.id!r} is not what it was when {self.folder} was begun (its text or its tests "
+                    f"Problem {problem.id!r} is not what it was when {self.folder} was begun (its prompt or its tests "
                     "changed). Restore the benchmark's file, or give another --folder."
                 )
-        rows = [(p.id, position, p.digest, encode(_dump_problem(p))) for position, p in enumerate(problems)]
+        rows = [(p.id, position, digests[p.id], encode(_dump_problem(p))) for position, p in enumerate(problems)]
         with self._writing():
             self._db.execute(f"DELETE FROM problems WHERE id NOT IN {sampled}")
+            self._db.execute("UPDATE problems SET position = -1")
             self._db.executemany(
                 "INSERT INTO problems VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position",
                 rows,
             )
 
     def problems(self) -> list[Problem]:
-        """The stored problems in their order."""
-        return self._all(_load_problem, "SELECT id, data FROM problems ORDER BY position, id")
+        """The problems of the last config, in their order."""
+        return self._all(_load_problem, "SELECT id, data FROM problems WHERE position >= 0 ORDER BY position")
 
     def complaint(self) -> str | None:
         """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
@@ -182,12 +184,14 @@ class Store:
 
     def candidates(self) -> Iterator[Candidate]:
         """All candidates, by problem id and index."""
-        columns = "problem_id, idx, text, code, extraction, prompt_tokens, tokens, logprob, finish"
-        yield from self._all(Candidate, f"SELECT {columns} FROM candidates ORDER BY problem_id, idx")
+        columns = "problem_id, idx, text, code, extraction, prompt_tokens, tokens, logprob, finish, truncated"
+        yield from self._all(_candidate, f"SELECT {columns} FROM candidates ORDER BY problem_id, idx")
 
     def add_candidates(self, items: Iterable[Candidate]) -> Iterator[Candidate]:
         """Store candidates as they come; yields each once its transaction is committed."""
-        return self._add(items, "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _candidate_row)
+        return self._add(
+            items, "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _candidate_row
+        )
 
     def scores(self, scorer: str) -> dict[tuple[str, int], Score]:
         """The scores of one scorer (its identity as stored) by candidate."""
@@ -271,10 +275,14 @@ def _load_grade(problem_id: str, program: str, verdict: str, *rest: Any) -> Grad
     return Grade(problem_id, program, Verdict(verdict), *rest)
 
 
+def _candidate(*row: Any) -> Candidate:
+    return Candidate(*(*row[:-1], bool(row[-1])))
+
+
 def _candidate_row(c: Candidate) -> tuple[Any, ...]:
     code = None if c.code is None else encode(c.code)
     counts = c.prompt_tokens, c.tokens, c.logprob
-    return c.problem_id, c.index, encode(c.text), code, c.extraction, *counts, encode(c.finish)
+    return c.problem_id, c.index, encode(c.text), code, c.extraction, *counts, encode(c.finish), c.truncated
 
 
 def _first_mismatch(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mismatch | None:

@@ -66,7 +66,7 @@ class Candidate:
     `code` is None where no program could be extracted; `extraction` names the rule that fired (see `prompts.py`).
     `logprob` is the mean log probability per generated token under the unmodified model, in nats. `finish` is why
     sampling ended: "stop" (end of text or a stop string), "length" (max_tokens reached) or another word of the
-    server's.
+    server's. `truncated` says that the text looks cut off: it ends in an open fence or an open thought.
     """
 
     problem_id: str
@@ -78,6 +78,7 @@ class Candidate:
     tokens: int | None = None
     logprob: float | None = None
     finish: str = "stop"
+    truncated: bool = False
 
     @property
     def key(self) -> tuple[str, int]:

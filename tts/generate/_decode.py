@@ -107,6 +107,7 @@ class Slots:
         self.layers = [_SlotLayer(self) for _ in range(model.config.get_text_config().num_hidden_layers)]
         self.cache = Cache(layers=list(self.layers))
 
+    @torch.inference_mode()
     def prefill(self, prompt: Sequence[int]) -> tuple[DynamicCache, torch.Tensor]:
         """Run one prompt: its cache and the logits (vocabulary,) after its last token."""
         ids = torch.tensor([list(prompt)], device=self.model.device)
@@ -114,6 +115,7 @@ class Slots:
         out = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return cache, out.logits[0, -1]
 
+    @torch.inference_mode()
     def admit(self, prompt: DynamicCache, copies: int) -> None:
         """Give the next `copies` slots to sequences that begin with this prompt."""
         slots = torch.arange(self.active, self.active + copies, device=self.lengths.device)
@@ -122,6 +124,7 @@ class Slots:
         self.lengths[slots] = prompt.get_seq_length()
         self.active += copies
 
+    @torch.inference_mode()
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Append one token (active,) to each active sequence: the logits (active, vocabulary) that follow."""
         self.positions = self.lengths[: self.active]
@@ -139,6 +142,7 @@ class Slots:
         logits: torch.Tensor = out.logits[:, -1]
         return logits
 
+    @torch.inference_mode()
     def release(self, finished: Sequence[int]) -> list[int]:
         """Drop these active slots; the last active ones move into the holes. Returns the old slot of each kept one."""
         kept = self.active - len(finished)

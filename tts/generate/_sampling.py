@@ -9,6 +9,7 @@ import torch
 SHORTLIST = 256  # most nuclei are far smaller; sorting a whole vocabulary would cost more than the model's own step
 
 
+@torch.inference_mode()
 def sample(
     logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float, top_k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:

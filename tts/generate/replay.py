@@ -7,13 +7,13 @@ generator of the tests.
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tts.errors import DataError
-from tts.jsonl import expect, read_jsonl
+from tts.jsonl import expect, read_jsonl, user_path
+from tts.plugins import FREE
 from tts.types import Candidate, Problem
 
 MAX_COUNT = 2**63 - 1
@@ -23,7 +23,7 @@ MAX_COUNT = 2**63 - 1
 class Replay:
     """Options: `path` of the samples. With `generator.n` unset, all samples of each problem are taken."""
 
-    path: str
+    path: str = field(metadata=FREE)
 
     def indices(self, problem: Problem) -> list[int]:
         """The indices that the file holds for a problem, ascending. Raises DataError if there are none."""
@@ -47,7 +47,7 @@ class Replay:
 
     @cached_property
     def _samples(self) -> dict[tuple[str, int], Candidate]:
-        path, samples = Path(self.path).expanduser(), {}
+        path, samples = user_path(self.path), {}
         for number, row in read_jsonl(path):
             candidate = _candidate(row, f"{path}, line {number}")
             if candidate.key in samples:

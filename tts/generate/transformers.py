@@ -12,13 +12,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import EMBEDDED, device_and_dtype, load_failure, locate, require
+from tts.models import EMBEDDED, content, device_and_dtype, load_failure, locate, require
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
 
 if TYPE_CHECKING:
     import torch
+    from transformers.cache_utils import DynamicCache
 
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -27,8 +28,9 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 @dataclass(frozen=True)
 class Transformers:
     """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
-    off; `max_tokens` per candidate; `stop` strings end a candidate and are cut off; `batch_size` sequences are decoded
-    at once, fewer where their cache would take more than `cache_gib`.
+    off; `max_tokens` per candidate; `stop` strings end a candidate and are cut off its text (its tokens and log
+    probability count them); `batch_size` sequences are decoded at once, fewer where their cache would take more than
+    `cache_gib`.
     """
 
     model: str = EMBEDDED
@@ -55,14 +57,13 @@ class Transformers:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
         if not wanted:
             return
-        jobs = self._jobs(wanted)
-        torch, _ = require("The transformers generator")
-        with torch.inference_mode():
-            yield from _Batch(self, jobs).run()
+        yield from _Batch(self, self._jobs(wanted)).run()
 
     def _jobs(self, wanted: Sequence[tuple[Problem, int]]) -> list["_Job"]:
         prompts = {problem.id: self.prompt_tokens(problem) for problem, _ in wanted}
-        context = self.loaded[0].config.get_text_config().max_position_embeddings
+        config = self.loaded[0].config.get_text_config()
+        context = config.max_position_embeddings
+        _check_layers(config, max(map(len, prompts.values())) + self.max_tokens, self.model)
         for name, prompt in prompts.items():
             if len(prompt) + self.max_tokens > context:
                 raise ModelError(
@@ -79,6 +80,11 @@ class Transformers:
         text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return tokens
+
+    @property
+    def content(self) -> str:
+        """What the weights are, for fingerprints."""
+        return content(self.model)
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
@@ -97,7 +103,6 @@ class Transformers:
             raise load_failure(self.model, error) from error
         if tokenizer.chat_template is None:
             raise ModelError(f"The tokenizer of {self.model!r} has no chat template. Use an instruction-tuned model.")
-        _check_layers(model.config.get_text_config(), self.model)
         return model.to(device).eval(), tokenizer
 
 
@@ -106,12 +111,16 @@ def _check(fine: bool, name: str, allowed: str, got: object) -> None:
         raise ConfigError(f"generator.{name} must be {allowed}, got {got!r}.")
 
 
-def _check_layers(config: Any, model: str) -> None:
+def _check_layers(config: Any, longest: int, model: str) -> None:
+    """Refuse layers that would not see the whole of a sequence of `longest` tokens. Raises ModelError."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    if not hasattr(config, "layer_types") and window is not None and window < longest:
+        kinds = {f"sliding_attention over {window} tokens"}
     if kinds != {"full_attention"}:
         raise ModelError(
-            f"{model!r} has layers of kind {', '.join(sorted(kinds))}; this generator decodes full_attention only. "
-            "Use generator: vllm."
+            f"{model!r} has layers of kind {', '.join(sorted(kinds))}; this generator decodes full_attention only, "
+            f"here up to {longest} tokens. Choose another model, or lower generator.max_tokens if the window is enough."
         )
 
 
@@ -146,8 +155,12 @@ class _Batch:
         self.options = generator
         self.model, self.tokenizer = generator.loaded
         self.ends = _end_tokens(self.model, self.tokenizer)
+        # A token holds at least one byte, so a stop string lies within so many last tokens; decoding all each time
+        # would cost quadratic time.
+        self.tail = max((len(stop.encode()) for stop in generator.stop), default=0) + 4
         self.queue = [list(group) for _, group in groupby(jobs, key=lambda job: job.problem_id)][::-1]
         self.active: list[_Job] = []
+        self.prompt: tuple[str, DynamicCache, torch.Tensor] | None = None
         capacity = max(len(job.prompt) for job in jobs) + generator.max_tokens
         self.slots: Slots = Slots(self.model, self._count(len(jobs), capacity), capacity)
 
@@ -155,7 +168,8 @@ class _Batch:
         """As many slots as jobs, batch_size and the cache's memory allow."""
         config = self.model.config.get_text_config()
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        token_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head * self.model.dtype.itemsize
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        token_bytes = 2 * config.num_hidden_layers * heads * head * self.model.dtype.itemsize
         fitting = int(self.options.cache_gib * 2**30 // (token_bytes * capacity))
         return max(1, min(jobs, self.options.batch_size, fitting))
 
@@ -176,12 +190,18 @@ class _Batch:
                 self.queue.append(later)
             for job in now:
                 job.uniform = self._uniform(job)
-            cache, logits = self.slots.prefill(now[0].prompt)
+            cache, logits = self._prefilled(now[0])
             self.slots.admit(cache, len(now))
             self.active += now
             first = len(self.active) - len(now)
             yield from self._extend(first, logits.expand(len(now), -1))
             free = self.slots.count - self.slots.active
+
+    def _prefilled(self, job: _Job) -> "tuple[DynamicCache, torch.Tensor]":
+        """A prompt's cache and logits; the last prompt's are kept for those of its candidates that still wait."""
+        if self.prompt is None or self.prompt[0] != job.problem_id:
+            self.prompt = job.problem_id, *self.slots.prefill(job.prompt)
+        return self.prompt[1:]
 
     def _uniform(self, job: _Job) -> list[float]:
         own = self.torch.Generator().manual_seed(seed_of(self.options.seed, job.problem_id, job.index))
@@ -195,9 +215,9 @@ class _Batch:
     def _extend(self, first: int, logits: "torch.Tensor") -> Iterator[Candidate]:
         """Draw a token for each active job from `first` on, and retire those that end with it."""
         jobs = self.active[first:]
-        uniform = self.torch.tensor([job.uniform[len(job.tokens)] for job in jobs], device=logits.device)
+        uniform = self.torch.tensor([job.uniform[len(job.tokens)] for job in jobs], dtype=self.torch.float64)
         o = self.options
-        tokens, logprobs = self.sample(logits, uniform, o.temperature, o.top_p, o.top_k)
+        tokens, logprobs = self.sample(logits, uniform.to(logits.device), o.temperature, o.top_p, o.top_k)
         finished = {}
         for slot, (job, token, logprob) in enumerate(zip(jobs, tokens.tolist(), logprobs.tolist(), strict=True), first):
             job.tokens.append(token)
@@ -214,11 +234,10 @@ class _Batch:
         """(text, finish) if the job's last token ended it."""
         if job.tokens[-1] in self.ends:
             return self._text(job.tokens[:-1]), "stop"
-        if self.options.stop:
+        if self.options.stop and any(stop in self._text(job.tokens[-self.tail :]) for stop in self.options.stop):
             text = self._text(job.tokens)
             cuts = [text.find(stop) for stop in self.options.stop if stop in text]
-            if cuts:
-                return text[: min(cuts)], "stop"
+            return text[: min(cuts, default=len(text))], "stop"
         if len(job.tokens) == self.options.max_tokens:
             return self._text(job.tokens), "length"
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ConfigError, DataError, unknown
-from tts.jsonl import parse_line, raw_lines
+from tts.jsonl import parse_line, raw_lines, user_path
 from tts.plugins import FREE
 from tts.problems._tests import decode
 from tts.types import Message, Problem, Test
@@ -216,7 +216,7 @@ class RowBenchmark:
 
     def files(self) -> list[Path]:
         """The JSONL files to read, in order. Raises DataError."""
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not found:
             raise DataError(f"The folder {path} holds no .jsonl file. Put files of rows there, or give a file.")

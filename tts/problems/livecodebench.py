@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.errors import DataError
+from tts.jsonl import user_path
 from tts.plugins import FREE
 from tts.problems._rows import RowBenchmark
 
@@ -28,7 +29,7 @@ class LiveCodeBench(RowBenchmark):
 
     def files(self) -> list[Path]:
         """The JSONL files of the release, downloaded if `path` names a hub data set. Raises DataError."""
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         wanted = RELEASE_FILES[: int(self.release[1:])]
         if path.is_dir() and (path / wanted[0]).exists():
             missing = [name for name in wanted if not (path / name).exists()]

@@ -406,7 +406,7 @@ def execute(source: str, module: ModuleType, is_call: bool, entry_point: str, ar
 def find_function(names: dict[str, Any], entry_point: str) -> Any:
     """`Solution().f` if the program defines the class, else `f`."""
     solution = names.get("Solution")
-    if isinstance(solution, type) and (hasattr(solution, entry_point) or entry_point not in names):
+    if isinstance(solution, type):
         return getattr(solution(), entry_point)
     if entry_point not in names:
         raise NameError(f"the program defines no {entry_point!r}")

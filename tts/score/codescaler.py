@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import device_and_dtype, load_failure, locate, require
+from tts.models import content, device_and_dtype, load_failure, locate, require
 from tts.plugins import FREE
 from tts.types import Candidate, Problem, Score
 
@@ -50,6 +50,11 @@ class CodeScaler:
             logits = self._logits([tokens for _, tokens in batch])
             for (candidate, _), value in zip(batch, logits, strict=True):
                 yield Score(*candidate.key, value)
+
+    @property
+    def content(self) -> str:
+        """What the weights are, for fingerprints."""
+        return content(self.model)
 
     def tokens(self, statement: str, code: str) -> list[int]:
         """The pair as the model reads it, not truncated."""

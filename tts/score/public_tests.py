@@ -33,7 +33,7 @@ class PublicTests:
             )
 
     def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
-        """Fractions from 0 to 1; None without code, without public tests, or where our machinery failed."""
+        """Fractions from 0 to 1; None without code or public tests; nothing for what our own machinery failed on."""
         jobs: dict[tuple[str, str], Job[tuple[str, str]]] = {}
         waiting: dict[tuple[str, str], list[Candidate]] = {}
         for problem, candidate in pairs:
@@ -45,11 +45,8 @@ class PublicTests:
             waiting.setdefault(key, []).append(candidate)
         limits = Limits(self.timeout, self.memory_mib, self.output_mib)
         for key, passed in run_programs(jobs.values(), _judge, limits, self.workers):
-            for candidate in waiting[key]:
-                if isinstance(passed, InfraError):
-                    yield Score(*candidate.key, None, f"infra error: {passed}")
-                else:
-                    yield Score(*candidate.key, sum(passed) / len(passed))
+            if not isinstance(passed, InfraError):
+                yield from (Score(*candidate.key, sum(passed) / len(passed)) for candidate in waiting[key])
 
 
 def _judge(test: Test, outcome: Outcome) -> tuple[bool, bool]:

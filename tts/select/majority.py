@@ -20,7 +20,8 @@ class Majority:
         """The first sampled program of the largest class."""
         largest = max(classes(pool), key=lambda group: (len(group), -first_index(pool, group)))
         chosen = min(largest, key=lambda i: pool.candidates[i].index)
-        return Selection(chosen, f"{len(largest)} of {len(pool)} behave alike")
+        alike = "behave alike" if pool.behaviours else "are the same text, without public inputs to run them on"
+        return Selection(chosen, f"{len(largest)} of {len(pool)} {alike}")
 
 
 plugin = Majority
