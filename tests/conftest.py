@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from tts import config as configs
 from tts import pipeline
 from tts.store import open_for_writing
+
+settings.register_profile("tts", deadline=None)  # a busy machine is no failure
+settings.load_profile("tts")
 
 TESTS = Path(__file__).parent
 MINI = TESTS.parent / "tts" / "problems" / "data" / "mini"

@@ -127,7 +127,7 @@ def test_nothing_that_is_a_program_gives_no_code():
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_n_below_one_is_refused(n):
-    with pytest.raises(ConfigError, match=f"n must be at least 1, got {n}"):
+    with pytest.raises(ConfigError, match=f"n must be a whole number, at least 1, got {n}"):
         best(n=n)
 
 

@@ -157,6 +157,12 @@ def test_an_unknown_plugin_is_refused_with_the_nearest(refused, text, got, neare
         (BASE + "ks: [1, 0]", ["ks.1", "greater than or equal to 1", "0"]),
         (BASE + "ks: 4", ["ks", "list", "4"]),
         (BASE + "seed: yes", ["seed", "integer", "True"]),
+        (BASE + "seed: -1", ["seed", "greater than or equal to 0", "-1"]),
+        (
+            BASE + "scorers: [length, likelihood]\nselectors: [argmax, {name: random, label: 'argmax:likelihood'}]",
+            ["Two curves would have one name"],
+        ),
+        (BASE + "selectors: [{name: argmax, label: oracle}]", ["'oracle'", "every report"]),
         (BASE + "grading: 3", ["grading", "mapping", "3"]),
         (BASE + "grading:", ["grading", "mapping", "None"]),
         (BASE + "grading: {timeout: 0}", ["grading.timeout", "greater than 0", "0"]),
@@ -369,11 +375,11 @@ CONFIGS = st.fixed_dictionaries(
             st.fixed_dictionaries({"name": st.just("jsonl"), "path": TEXTS, "start_date": st.just("2024-08-01")}),
         ),
         "generator": st.fixed_dictionaries(
-            {"name": st.just("replay"), "path": TEXTS, "n": st.none() | st.integers(1, 1000)}
+            {"name": st.just("replay"), "path": TEXTS, "n": st.none() | st.integers(100, 1000)}
         ),
         "scorers": st.lists(st.sampled_from(["length", "likelihood", "public_tests"]), unique=True),
         "selectors": st.lists(SELECTORS, unique_by=str),
-        "seed": st.integers(),
+        "seed": st.integers(0, 2**63 - 1),
         "ks": st.lists(st.integers(1, 100)),
         "prompt": st.fixed_dictionaries({"system": st.none() | TEXTS}),
         "grading": st.fixed_dictionaries(

@@ -55,6 +55,13 @@ def test_functions_are_graded_by_their_returned_value():
     assert grade_one("def g(a): return a", tests).verdict is Verdict.RUNTIME_ERROR
 
 
+def test_an_object_that_is_not_data_is_a_wrong_answer():
+    tests = [Call("f", (3,), [0, 1, 2])]
+
+    assert grade_one("def f(n): return range(n)", tests).verdict is Verdict.WRONG_ANSWER
+    assert grade_one("def f(n): return list(range(n))", tests).verdict is Verdict.PASSED
+
+
 def test_identical_programs_are_graded_once():
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # as root, candidates run as another user

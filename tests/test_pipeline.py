@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts
 
 from tts import files
@@ -383,3 +384,59 @@ def test_kills_at_random_moments_end_with_the_rows_of_an_undisturbed_run(slow, r
     again = Counter(asked(small.folder)) - Counter((name, index) for name in IDS for index in range(n))
     assert again.total() <= killed.total()  # what was in flight at each kill
     assert len(killed) >= stages, killed
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """A generator that loses one candidate of each problem, and an outside plug-in."""
+
+    def generate(self, wanted):
+        for problem, index in wanted:
+            if index != 1:
+                yield Candidate(problem.id, index, "print(1)", "print(1)")
+
+
+def test_a_generator_that_yields_too_little_is_a_failure_and_what_came_is_kept(small):
+    small.write(generator={"name": "test_pipeline:Forgetful", "n": 3})
+    done = tts(small.folder, "run", "config.yaml", "--folder", "run")
+    assert done.code == 1
+    assert "yielded nothing for 3 of 9 candidates" in done.err
+    with open_for_reading(small.folder / "run") as store:
+        assert len(store.candidate_keys()) == 6
+
+
+def test_samples_that_changed_in_their_file_are_refused(small):
+    assert tts(small.folder, "run", "config.yaml", "--folder", "run").code == 0
+    path = small.folder / "samples.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0] |= {"code": "print('other')", "text": "print('other')"}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = tts(small.folder, "run", "config.yaml", "--folder", "run")
+    assert done.code == 2
+    assert f"Sample {rows[0]['index']} of problem {rows[0]['question_id']!r} is not the one" in done.error
+
+
+def test_a_samples_file_may_move(small):
+    assert tts(small.folder, "run", "config.yaml", "--folder", "run").code == 0
+    (small.folder / "samples.jsonl").rename(small.folder / "moved.jsonl")
+    done = tts(small.folder, "run", "config.yaml", "generator.path=moved.jsonl", "--folder", "run")
+    assert done.code == 0, done.err
+
+
+def test_the_report_follows_the_config_s_problems(small):
+    assert tts(small.folder, "run", "config.yaml", "--folder", "run").code == 0
+    narrowed = ["benchmark.limit=1", "scorers=[length]", "selectors=[argmax]"]
+    assert tts(small.folder, "run", "config.yaml", *narrowed, "--folder", "run").code == 0
+    (one,) = json.loads(tts(small.folder, "report", "run", "--json").out)["runs"]
+    assert one["problems"] == 1
+    assert tts(small.folder, "run", "config.yaml", "--folder", "run").code == 0
+    (one,) = json.loads(tts(small.folder, "report", "run", "--json").out)["runs"]
+    assert one["problems"] == 3
+
+
+def test_the_stored_config_writes_out_every_default(small):
+    assert tts(small.folder, "run", "config.yaml", "--folder", "run").code == 0
+    kept = yaml.safe_load((small.folder / "run" / "config.yaml").read_text())
+    threshold = next(item for item in kept["selectors"] if item["name"] == "threshold")
+    assert threshold["then"] == "majority"
+    assert threshold["mode"] == "relative"

@@ -23,6 +23,7 @@ from tts.problems import _tests as encoding
 from tts.problems.jsonl import Jsonl
 from tts.problems.livecodebench import LiveCodeBench
 from tts.problems.mini import Mini
+from tts.sandbox import wire
 from tts.types import Call, Message, Stdin
 
 CONTEST = Path(__file__).parents[2] / "shared" / "data" / "leetcode-contest.lcb.jsonl"
@@ -561,6 +562,25 @@ def test_no_pickle_at_all_brings_down_the_loader(data):
 def test_no_column_at_all_brings_down_the_loader(column):
     with contextlib.suppress(ValueError):
         assert isinstance(encoding.decode(column, "f"), tuple)
+
+
+def test_values_are_as_deep_and_as_long_as_the_sandbox_can_carry():
+    def decoded(value: str) -> Call:
+        (test,) = encoding.decode([{"input": value, "output": value}], "f")
+        return test
+
+    deep = decoded("[" * 400 + "]" * 400)
+    wide = decoded("[" + "[[1],[2]]," * 1000 + "0]")
+    assert wire.dumps(deep.returns) == b"[" * 400 + b"]" * 400
+    assert len(wide.returns) == 1001
+    for brackets in ("[" * 401 + "]" * 401, "[" * 99_999, '{"k":[' * 201 + "]}" * 201):
+        with pytest.raises(ValueError, match="400 deep" if "]" in brackets else "400 deep|Expecting"):
+            decoded(brackets)
+
+    assert decoded("[-1" + "0" * 50_000 + ", 7]").args == ([-(10**50_000), 7],)
+    assert decoded("9" * 4_301).returns == 10**4_301 - 1
+    with pytest.raises(ValueError, match="integer of 100001 digits; 100000 are allowed"):
+        decoded("1" * 100_001)
 
 
 def test_a_small_field_cannot_unpack_to_any_size():

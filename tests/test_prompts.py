@@ -48,6 +48,7 @@ DOCTESTED = '''def f(x):
     return x + 1
 '''
 
+FENCE_STRING = "s = '''\n```\n'''\nprint(s)\n"
 QUOTING = 's = """\n```python\nf()\n```\n"""\n'
 
 CASES = {
@@ -89,6 +90,31 @@ CASES = {
     "a draft left open": (f"```python\ndef f(\n{fenced(F)}", F, TAGGED),
     "windows line ends": (f"Hi!\n\n{fenced(F)}".replace("\n", "\r\n"), F, TAGGED),
     "inline backticks": ("Use `f(x)` or ```f = 1``` here.", None, NONE),
+    # Fences with text on their line.
+    "a token after the fence": (f"```python\n{F}```<|im_end|>", F, TAGGED),
+    "a token after an untagged fence": (f"```\n{F}```<|im_end|>", F, UNTAGGED),
+    "a token after a longer fence": (f"So:\n~~~python\n{F}~~~~</s>\n", F, TAGGED),
+    "prose after the fence": (f"```python\n{F}``` Hope this helps\n\nIt's `O(1)`.", F, TAGGED),
+    "prose after the fence, then output": (f"```python\n{F}``` It's\n\nOutput:\n```\n5\n```\nBye", F, TAGGED),
+    "a better block ended by a token": (f"{fenced(F)}\nBetter:\n```python\n{G}```<|im_end|>", G, TAGGED),
+    "a better block behind a token": (f"```python\n{F}```<|im_end|>\nBetter:\n{fenced(G)}", G, TAGGED),
+    "output instead of the fence": (f"```python\n{F}```output\n5\n```\nThat's it.", F, TAGGED),
+    "a fence at the end of the code": (f"So:\n```python\n{F.strip()}```", F, TAGGED),
+    "a fence at the end of the code, then output": (f"```python\n{F.strip()}```\nIt's\n{fenced('5', '')}", F, TAGGED),
+    "a fence at the end of code with a hash": ("```python\nprint('#' * 3)```", "print('#' * 3)\n", TAGGED),
+    "a token, but no program": ("Hi\n```python\nx = (\n```<|im_end|>", None, NONE),
+    "a token after a broken block": (f"{F}\n```python\nx = (\n```<|im_end|>\nBye now", F, BARE),
+    # Fences inside strings.
+    "a string with a fence": (f"So:\n{fenced(FENCE_STRING)}Bye", FENCE_STRING, TAGGED),
+    "a string with a fence, alone": (fenced(FENCE_STRING), FENCE_STRING, TAGGED),
+    "a string with a tagged fence": (f"So:\n{fenced(QUOTING)}Bye", QUOTING, TAGGED),
+    "a string with a fence, then a token": (f"So:\n```python\n{FENCE_STRING}```<|im_end|>", FENCE_STRING, TAGGED),
+    "two strings with fences": (f"So:\n{fenced(FENCE_STRING * 2)}\n{fenced('5', '')}", FENCE_STRING * 2, TAGGED),
+    "a draft with an open string": (f"```python\ns = '''a\n```\nOr:\n{fenced(F)}", F, TAGGED),
+    # Byte order marks.
+    "a mark before bare code": (f"\ufeff{F}", F, BARE),
+    "a mark before the fence": (f"\ufeff{fenced(F, '')}", F, UNTAGGED),
+    "a mark inside the fence": (f"So:\n{fenced(NL + chr(0xFEFF) + F)}", F, TAGGED),
     # Bare text.
     "bare": (F, F, BARE),
     "bare and indented": ("\n    def f(x):\n        return x + 1\n\n", F, BARE),
@@ -134,6 +160,8 @@ def test_completions(name: str) -> None:
     [
         (f"Sure:\n```python\n{F}", F, UNCLOSED),
         (f"```\n{F}", F, UNCLOSED),
+        ("```python\ns = '```'\ndef f(", None, NONE),
+        ("```python\nimport os  # a ```\ndef f(", None, NONE),
         (f"```python\n{CUT}", None, NONE),
         (f"```python\nimport os\n\n{CUT}", None, NONE),
         (f"{fenced(F)}\nBetter:\n```python\n{CUT}", F, TAGGED),
@@ -154,7 +182,8 @@ def test_a_cut_completion_is_truncated_and_not_repaired(text: str, code: str | N
 )
 def test_prose_is_not_a_program(text: str) -> None:
     assert extract(text) == Extraction(None, NONE, truncated=False)
-    assert extract(fenced(text + "\n")).code is None
+    assert extract(fenced(text + "\n", "")).code is None
+    assert (extract(fenced(text + "\n")).code is None) == (text not in ("Python (fast)", "Note: n = 5"))
 
 
 @pytest.mark.parametrize(
@@ -164,6 +193,16 @@ def test_prose_is_not_a_program(text: str) -> None:
 )
 def test_statements_are_programs(code: str) -> None:
     assert extract(code).code == code + "\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["print('YES') if int(input()) % 2 == 0 else print('NO')", "print (sum(map(int,input().split())))"]
+    + ["int(input())>3 and print('x')", "print(1), print(2)", "n: int = 5", "{f(x) for x in y}"],
+)
+def test_under_a_python_tag_a_call_or_an_assignment_is_a_program(code: str) -> None:
+    assert extract(f"So:\n{fenced(code)}Bye") == Extraction(code + "\n", TAGGED, truncated=False)
+    assert extract(fenced(code, "")).code is None
 
 
 def test_the_code_is_trimmed() -> None:
@@ -257,6 +296,12 @@ FRAGMENTS = st.sampled_from(
         "\xa0",
         "é",
         "f'{x}'",
+        "\ufeff",
+        "```<|im_end|>\n",
+        "``` Bye\n",
+        "print(x)```",
+        "print (x)\n",
+        FENCE_STRING,
     ]
 )
 COMPLETIONS = st.lists(FRAGMENTS, max_size=14).map("".join)
@@ -286,7 +331,8 @@ def longer_fence(code: str) -> str:
 def test_extracting_again_changes_nothing(text: str) -> None:
     code = extract(text).code
     if code is not None:
-        assert extract(code) == Extraction(code, BARE, truncated=False)
+        if prompts._program(code):  # not only under its tag
+            assert extract(code) == Extraction(code, BARE, truncated=False)
         assert extract(fenced(code, "python", longer_fence(code))) == Extraction(code, TAGGED, truncated=False)
 
 
@@ -394,6 +440,12 @@ HOSTILE = {
     "tildes": "~",
     "fences": "```python\n",
     "blocks": "```python\nx = 1 1\n```\n",
+    "blocks ended by tokens": "```python\nx = 1 1\n```a\n",
+    "good blocks ended by tokens": "~~~\nx = 1\n~~~ a b\n~~~~\n",
+    "glued fences": "x = 1```\n",
+    "open strings": "```python\nx = 1 1\n'''\n```\n",
+    "strings with fences": "```python\nf('''\n```\n''')\n",
+    "byte order marks": "\ufeff",
     "quiet statements": "a;",
     "open thoughts": "\n<think>",
     "closed thoughts": "</think>",
@@ -418,6 +470,17 @@ def test_hostile_text_neither_hangs_nor_crashes(name: str) -> None:
         extract(text, "codescaler")
         prompts.normalised(text)
     assert time.monotonic() - started < 30  # about 1; generous, for a busy machine
+
+
+@pytest.mark.parametrize("body", ["x = 1", "x = 1 1", "'''", "x = 1\n{fence} a\ny"])
+def test_ever_shorter_fences_take_no_longer(body: str) -> None:
+    """None of them closes the ones before, so that every block could reach to the end."""
+    fences = ["~" * size for size in range(400, 2, -1)]
+    text = "".join(f"{fence}\n{body.format(fence=fence)}\n{fence} a b\n" for fence in fences)
+    started = time.monotonic()
+    extract(text + "\n" * 700_000)
+    extract(text[-100_000:] + "x\n" * 10_000)
+    assert time.monotonic() - started < 30  # about 2
 
 
 def test_the_longest_f_string_is_refused_before_cpython_sees_it() -> None:

@@ -171,7 +171,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
     found = json.loads(json.dumps(report.as_json([run]), allow_nan=False))
     assert found.keys() == {"runs"} and len(found["runs"]) == 1
     one = found["runs"][0]
-    extra = {"left_out", "efficiency", "over_random"}
+    extra = {"left_out", "efficiency", "over_random", "paired", "unscored"}
     assert one.keys() - extra == {"folder", "benchmark", "problems", "n", "graded", "selectors"}
     assert (one["folder"], one["benchmark"]) == ("runs/demo", "mini")
     assert (one["problems"], one["n"], one["graded"]) == (20, 8, 160)
@@ -336,7 +336,7 @@ def test_the_page_has_the_numbers_the_facts_and_the_choices(run: RunReport, page
     text = " ".join(Reader(page).text.split())
     assert report.summary_sentence(run) in text
     assert "Wall time: grade 8.0 s; 8.0 s in all, 0.05 s per graded candidate." in text
-    assert "wrong answer in test 4 of 14" in text and "expected 4, got 5" in text
+    assert "wrong answer in test 3 of 14, counted from 0" in text and "expected 4, got 5" in text
     assert "none (overlong)" in text and "Title of mini-7" in text and "path: samples.jsonl" in text
     for name, count in [*run.verdicts.items(), *run.extraction.items(), *run.finish.items()]:
         assert re.search(rf"{name.replace('_', ' ')} ?{count} \(", text)

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from tts.errors import ConfigError, ModelError
 from tts.generate._sampling import sample
-from tts.generate.transformers import Transformers
+from tts.generate.transformers import Transformers, _Batch
 from tts.types import Candidate, Message, Problem
 
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny.causal(tmp_path_factory.mktemp("causal")))
 
 
-@pytest.mark.parametrize("kind", ["Qwen3", "Llama"])
+@pytest.mark.parametrize("kind", ["Qwen3", "Llama", "GPTNeoX"])
 def test_greedy_tokens_and_log_probabilities_equal_the_library_s(kind: str, tmp_path: Path) -> None:
     generator = Transformers(model=str(tiny.causal(tmp_path, kind)), dtype="float32", temperature=0, max_tokens=12)
     reference = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
@@ -142,11 +142,33 @@ def test_a_prompt_beyond_the_context_is_an_error_that_names_the_problem(tmp_path
         list(generator.generate([(PROBLEMS[5], 0)]))
 
 
-def test_layers_that_do_not_attend_to_everything_are_refused(tmp_path: Path) -> None:
-    layers = ["sliding_attention", "full_attention"]
-    folder = tiny.causal(tmp_path, layer_types=layers, use_sliding_window=True, sliding_window=16)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("Qwen3", {"layer_types": ["sliding_attention", "full_attention"], "use_sliding_window": True}),
+        ("Mistral", {}),
+    ],
+)
+def test_layers_that_would_not_see_the_whole_text_are_refused(tmp_path: Path, kind: str, options: dict) -> None:
+    folder = tiny.causal(tmp_path, kind, sliding_window=16, **options)
     with pytest.raises(ModelError, match="sliding_attention"):
-        _ = Transformers(model=str(folder)).loaded
+        drawn(Transformers(model=str(folder), max_tokens=8), PROBLEMS, [0])
+
+
+def test_candidates_that_wait_for_a_slot_share_their_prompt_s_prefill(folder: str) -> None:
+    generator = Transformers(model=folder, dtype="float32", max_tokens=2, batch_size=2)
+    batch = _Batch(generator, generator._jobs([(PROBLEMS[0], i) for i in range(8)]))
+    seen = []
+    original = batch.slots.prefill
+    batch.slots.prefill = lambda prompt: seen.append(1) or original(prompt)  # counts, and calls the real one
+    assert len(list(batch.run())) == 8
+    assert len(seen) == 1
+
+
+def test_the_caller_s_torch_is_not_left_in_inference_mode(folder: str) -> None:
+    samples = Transformers(model=folder, dtype="float32", max_tokens=2, batch_size=1).generate([(PROBLEMS[0], 0)])
+    next(samples)
+    assert not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.parametrize(

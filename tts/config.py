@@ -109,8 +109,14 @@ class Config(_Strict):
             if twice:
                 raise ConfigError(f"{family} has {twice[0]!r} twice. Give one of them a `label:` of its own.")
         for item in (*self.scorers, *self.selectors):
-            if not item.label or ":" in item.label or not item.label.isprintable():
-                raise ConfigError(f"The label {item.label!r} must be printable text without a colon. Give another.")
+            if not item.label or not item.label.isprintable():
+                raise ConfigError(f"The label {item.label!r} must be printable text. Give another.")
+        further = [item.label for item in self.scorers[1:]]
+        curves = [name for s in self.selectors for name in (s.label, *(f"{s.label}:{label}" for label in further))]
+        if len(set(curves)) < len(curves):
+            raise ConfigError(
+                "Two curves would have one name (a selector's label, a colon, a scorer's). Change a label."
+            )
         for item in self.selectors:
             if item.label == "oracle" or (item.label == "random" and item.spec.name != "random"):
                 raise ConfigError(f"The label {item.label!r} belongs to a curve of every report. Give another.")

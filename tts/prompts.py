@@ -41,11 +41,21 @@ MAX_CONTINUED_LINES = 4000
 # expressions in 131,062 characters take 1.2 s, 15,000 of them, just within this limit, 0.2 s.
 MAX_BRACE_WORK = 2 * 10**9
 
+# Of one text, so much is parsed to find where its blocks end: blocks, ends tried for a block, characters in all.
+MAX_MENDED = 64
+MAX_ENDS = 8
+MAX_MENDED_CHARS = 4 * MAX_CHARS
+
 _PYTHON_TAGS = frozenset({"python", "py", "python3"})
 _KEYWORDS = frozenset([*keyword.kwlist, *keyword.softkwlist])
 # Possessive quantifiers (*+) keep a hostile line linear.
 _OPENER = re.compile(r"(?P<lead>[^`~]*+)(?P<fence>`{3,}+|~{3,}+)(?P<info>[^`]*+)$")
 _TAG = re.compile(r"[\s{.]*([\w#+-]*)")
+_ATTACHED_TAG = re.compile(r"[\w+#-]+\s*")
+_COMMENT = re.compile(r"^\s*+#|#[^'\"#]*+$")
+_TRIPLE = re.compile("'''|\"\"\"")
+# Blank lines, and byte order marks with what blanks stand before them.
+_BLANK_START = re.compile(r"(?:[^\S\n]*+[\n\ufeff])*+")
 _WORDS = re.compile(r"\b([^\W\d]\w*+)(?=[ \t]++([^\W\d]\w*+))")
 _THINK = re.compile(r"^[ \t]*<think>|</think>", re.MULTILINE)
 _DEFINES = re.compile(r"^[ \t]*(?:def|class|import|from|async)\b", re.MULTILINE)
@@ -177,20 +187,113 @@ def _restarts(line: str, fence: _Fence) -> bool:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
-    """The fenced blocks of a text in order, in one pass."""
+    """The fenced blocks of a text in order, each with the end at which it is a program where there is one."""
+    budget = _Budget()
+    block = _next_block(lines, 0)
+    while block is not None:
+        block = _mended(lines, block, budget)
+        yield block
+        block = _next_block(lines, block.end)
+
+
+def _next_block(lines: Sequence[str], start: int) -> _Block | None:
+    """The first block from this line on, as the fences alone on their lines have it."""
     fence: _Fence | None = None
-    first = 0
-    for at, line in enumerate(lines):
+    first = start
+    for at in range(start, len(lines)):
+        line = lines[at]
         if fence is None:
             fence, first = _opener(line), at
         elif _closes(line, fence):
-            yield _Block(fence.rule, "\n".join(lines[first + 1 : at]), first, at + 1, closed=True)
-            fence = None
+            return _Block(fence.rule, "\n".join(lines[first + 1 : at]), first, at + 1, closed=True)
         elif _restarts(line, fence):
-            yield _Block(fence.rule, "\n".join(lines[first + 1 : at]), first, at, closed=True)
-            fence, first = _opener(line), at
-    if fence is not None:
-        yield _Block(fence.rule, "\n".join(lines[first + 1 :]), first, len(lines), closed=False)
+            return _Block(fence.rule, "\n".join(lines[first + 1 : at]), first, at, closed=True)
+    if fence is None:
+        return None
+    return _Block(fence.rule, "\n".join(lines[first + 1 :]), first, len(lines), closed=False)
+
+
+# Blocks that end elsewhere: at a fence with text on its line, or behind a fence inside a string.
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What may still be parsed of one text to mend its blocks."""
+
+    blocks: int = MAX_MENDED
+    chars: int = MAX_MENDED_CHARS
+
+    def allows(self, block: _Block) -> bool:
+        """Whether one more block may be looked at; counts it."""
+        self.blocks -= 1
+        return self.blocks >= 0 and len(block.text) <= self.chars
+
+    def holds_program(self, block: _Block) -> bool:
+        """Whether this is a program, as far as the budget goes; counts its length."""
+        if len(block.text) > self.chars:
+            return False
+        self.chars -= len(block.text)
+        return _block_program(block) is not None
+
+
+def _mended(lines: Sequence[str], block: _Block, budget: _Budget) -> _Block:
+    """The block, or where it is no program the shortest one that a fence outside its strings ends and that is.
+
+    Where there is none, a fence that starts its line still shows that a block left open was not cut off.
+    """
+    fence = _opener(lines[block.first])
+    if fence is None or not (fence.marker in block.text or _ends_in_string(block.text)):
+        return block
+    if not budget.allows(block) or budget.holds_program(block):
+        return block
+    ends = list(itertools.islice(_other_ends(lines, block, fence), MAX_ENDS))
+    found = next(filter(budget.holds_program, ends), None)
+    # The text of one whose line starts with the fence ends in a line break.
+    return found or replace(block, closed=block.closed or any(end.text[-1:] in ("", "\n") for end in ends))
+
+
+def _other_ends(lines: Sequence[str], block: _Block, fence: _Fence) -> Iterator[_Block]:
+    """The block as ended by each fence outside its strings; beyond its own end only where that is inside a string."""
+    stop = len(lines) if block.closed and _ends_in_string(block.text) else block.end
+    quotes = size = 0
+    for at in range(block.first + 1, stop):
+        line = lines[at]
+        size += len(line) + 1
+        if size > MAX_CHARS:
+            return
+        lead = _lead(line, fence)
+        if lead is not None and (quotes + _triples(lead)) % 2 == 0:
+            text = "\n".join([*lines[block.first + 1 : at], lead])
+            yield replace(block, text=text, end=at + (not _opens_next(line, block, fence)), closed=True)
+        quotes += _triples(line)
+
+
+def _lead(line: str, fence: _Fence) -> str | None:
+    """What stands on this line before a fence that may end the block: nothing, or code; None without such a fence."""
+    at = line.find(fence.marker)
+    if at < 0:
+        return None
+    lead = line[:at]
+    if lead.strip():
+        return None if _COMMENT.search(lead) else lead  # a comment may mention a fence
+    return "" if fence.shares(len(lead.expandtabs(4)), fence.marker) else None
+
+
+def _opens_next(line: str, block: _Block, fence: _Fence) -> bool:
+    """Whether the line that ends the block opens another: with a Python tag, or any tag if a fence closes that one."""
+    if _restarts(line, fence):
+        return True
+    opener = _opener(line)
+    return opener is not None and block.closed and _ATTACHED_TAG.fullmatch(opener.info) is not None
+
+
+def _ends_in_string(text: str) -> bool:
+    """Whether a string in triple quotes seems open at the end."""
+    return _triples(text) % 2 == 1
+
+
+def _triples(text: str) -> int:
+    return len(_TRIPLE.findall(text))
 
 
 # The cascade.
@@ -198,7 +301,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
 
 def _cascade(text: str) -> Extraction:
     """The default: think tags removed, then the best class of text that holds a program; see `_choose`."""
-    text = _unix(text)
+    text = _unix(text).lstrip("\ufeff")
     # Tags and fences inside the strings of a program are no markup, hence the look at the text as a whole first.
     whole = _whole(text)
     if whole:
@@ -218,7 +321,7 @@ def _whole(text: str) -> Extraction | None:
     block = next(_blocks(lines), None)
     if block is None or not block.closed or (block.first, block.end) != (0, len(lines)):
         return None
-    code = _program(block.text)
+    code = _block_program(block)
     return Extraction(code, block.rule, truncated=False) if code else None
 
 
@@ -252,7 +355,7 @@ def _choose(text: str) -> Extraction:
         return Extraction(head, BARE, truncated=False)
     truncated = _left_open(blocks)
     for block in _ranked(blocks):
-        code = _program(block.text)
+        code = _block_program(block)
         if code:
             return Extraction(code, block.rule if block.closed else UNCLOSED, truncated)
     return replace(_outside(lines, blocks), truncated=truncated)
@@ -384,8 +487,13 @@ def _unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _program(text: str) -> str | None:
-    """The text as a clean program, or None unless it parses and does something.
+def _block_program(block: _Block) -> str | None:
+    """The program in a block. What is tagged as Python need not be told from prose."""
+    return _program(block.text, _computes if block.rule == TAGGED else _does_something)
+
+
+def _program(text: str, counts: Callable[[ast.Module, str], bool] | None = None) -> str | None:
+    """The text as a clean program, or None unless it parses and counts, by default as what `_does_something`.
 
     A result goes through unchanged a second time. `~~~python` parses, as an expression, yet is a fence.
     """
@@ -393,16 +501,25 @@ def _program(text: str) -> str | None:
     if _opener(code.split("\n", 1)[0]):
         return None
     module = _syntax(code)
-    return code if module is not None and _does_something(module, code) else None
+    return code if module is not None and (counts or _does_something)(module, code) else None
 
 
 def _clean(text: str) -> str:
-    """Without blank lines around and indentation of the whole; ends with one newline."""
-    lines = text.rstrip().split("\n")
-    lines = list(itertools.dropwhile(lambda line: not line.strip(), lines))
+    """Without byte order mark, blank lines around and indentation of the whole; ends with one newline."""
+    text = text.rstrip()
+    start = _BLANK_START.match(text)
+    lines = text[start.end() if start else 0 :].split("\n")
     indents = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
     margin = os.path.commonprefix(indents)  # noqa: RUF071 - of characters, which is meant
     return "\n".join(line.removeprefix(margin) for line in lines) + "\n"
+
+
+def _computes(module: ast.Module, code: str) -> bool:
+    """Whether a statement calls or assigns something, or does more than a value could: enough under a Python tag."""
+    return _does_something(module, code) or any(
+        isinstance(node, ast.Call) or (isinstance(node, ast.AnnAssign) and node.value is not None)
+        for node in ast.walk(module)
+    )
 
 
 def _does_something(module: ast.Module, code: str) -> bool:

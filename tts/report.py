@@ -551,7 +551,7 @@ class _Shown:
         words = self.grade.verdict.replace("_", " ")
         if self.passed or not self.grade.tests:
             return words
-        return f"{words} in test {self.grade.passed} of 0 to {self.grade.tests - 1}"
+        return f"{words} in test {self.grade.passed} of {self.grade.tests}, counted from 0"
 
 
 @dataclass(frozen=True, slots=True)

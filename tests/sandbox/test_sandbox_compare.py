@@ -16,7 +16,7 @@ def printed(want: str, got: str, tolerance: float | None = None) -> bool:
 
 
 def claimed(value: object) -> Outcome:
-    return Outcome(Status.OK, wire.parse(wire.dumps(value).encode()), 0.0)
+    return Outcome(Status.OK, wire.parse(wire.dumps(value)), 0.0)
 
 
 def returned(want: object, got: object, tolerance: float | None = None) -> bool:
@@ -121,7 +121,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_values_survive_the_wire(value):
-    rebuilt = wire.build(wire.parse(wire.dumps(value).encode()))
+    rebuilt = wire.build(wire.parse(wire.dumps(value)))
     assert (type(rebuilt), rebuilt) == (type(value), value)
     assert returned(value, value)
 
@@ -137,11 +137,52 @@ def test_a_document_claims_a_value_or_is_refused(text):
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"[" * 100_000, b"NaN", b'{"x":1}', b'{"d":[1]}', b'{"i":7}', b"1 2", b"[" + b"0," * 5_000_000 + b"0]"],
+    [b"", b"[" * 100_000, b"NaN", b'{"x":1}', b'{"d":[1]}', b'{"i":7}', b"1 2", b'{"o":[]}', b'{"c":[1]}', b'"\xff"'],
 )
 def test_bad_documents_are_refused(document):
     with pytest.raises(ValueError, match=r"."):
         wire.parse(document)
+
+
+def test_only_lists_outside_strings_are_limited():
+    assert wire.parse(b'[",[[{{\\"[[",[]]', max_lists=2) == [',[[{{"[[', []]
+    assert wire.parse(b"[" + b"0," * 5_000_000 + b"0]") == [0] * 5_000_001
+    assert wire.parse(b'"' + b"," * 5_000_000 + b'"') == "," * 5_000_000
+    with pytest.raises(wire.TooLarge):
+        wire.parse(b'["\\\\",[],[]]', max_lists=2)
+    with pytest.raises(wire.TooLarge):
+        wire.parse(b"[" + b"[]," * wire.MAX_LISTS + b"0]")
+
+
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
+def test_depth_is_limited_on_both_sides_alike(wrap):
+    def nested(depth):
+        value = 1
+        for _ in range(depth):
+            value = wrap(value)
+        return value
+
+    assert returned(nested(400), nested(400))
+    assert canonical(Call("f", (), None), claimed(nested(400))) is not None
+    with pytest.raises(ValueError, match="410 deep"):
+        wire.dumps(nested(420))
+
+
+def test_surrogates_and_other_characters_cross_as_they_are():
+    assert returned("\ud83d\ude00\u00e9", "\ud83d\ude00\u00e9")
+    assert not returned("\U0001f600", "\ud83d\ude00")
+    assert len(wire.dumps("\u00e9" * 1000)) == 2002
+
+
+def test_what_is_not_data_equals_nothing_and_has_no_canonical_text():
+    test = Call("f", (), None)
+    for value in (range(3), object(), [b"x"], {object(): 1}, (1, {2: {3: iter(())}})):
+        outcome = Outcome(Status.OK, wire.parse(wire.dumps(value, opaque=True)), 0.0)
+        assert canonical(test, outcome) is None
+        assert not matches(Call("f", (), None), outcome)
+        assert not matches(Call("f", (), {"a": 1}), outcome)
+    with pytest.raises(TypeError):
+        wire.dumps([object()])
 
 
 def test_equal_values_have_one_canonical_text():

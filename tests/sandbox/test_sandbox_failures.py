@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tts.errors import InfraError
 from tts.sandbox import Limits, Status
 from tts.types import Call
 
@@ -29,6 +30,7 @@ QUICK = Limits(cpu_seconds=0.4, memory_mib=128, output_mib=1)
         "import os\ndef f(a):\n    os.write(3, b'7')\n    os.kill(os.getpid(), 11)",
         "def g(a): return 7",
         "def f(a): return object()",
+        "class Solution: pass\ndef f(a): return 7",
         "def f(a):\n    r = []\n    r.append(r)\n    return r",
         "",
     ],
@@ -90,6 +92,44 @@ def test_every_failure_has_its_status(run, code, status, why):
 
 def test_a_returned_value_has_the_output_limit(call):
     assert call("def f(a): return 'x' * (2 << 20)", 1).status is Status.OUTPUT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "output"),
+    [
+        ("def f(a): return a * 2_500_000", Status.OK, ",[" * 2_500_000),
+        ("def f(a): return '\u00e9' * 3_000_000", Status.OK, "\u00e9" * 3_000_000),
+        ("def f(a): return [7] * 4_500_000", Status.OK, [7] * 4_500_000),
+        ("def f(a): return [[] for _ in range(4_000_000)]", Status.OUTPUT_LIMIT, None),
+    ],
+)
+def test_large_values_are_limited_by_their_bytes_and_lists(call, code, status, output):
+    outcome = call(code, ",[", limits=Limits())
+
+    assert outcome.status is status, outcome.detail
+    assert outcome.output == output
+
+
+def test_large_arguments_reach_the_function(call):
+    given = [[]] * 3_100_000, "," * 5_000_000
+    assert call("def f(a, b): return [len(a), len(b)]", *given, limits=Limits()).output == [3_100_000, 5_000_000]
+
+
+def test_the_amount_of_diagnostics_decides_nothing(run):
+    code = "import sys\nfor n in (9999, 3_000_000) * 200: sys.stderr.write('x' * n)\nprint(7)"
+
+    outcome = run(code)
+
+    assert (outcome.status, outcome.output) == (Status.OK, "7\n"), outcome.detail
+
+
+def test_arguments_that_cannot_be_sent_are_no_verdict(cell):
+    deep: list[object] = []
+    for _ in range(2000):
+        deep = [deep]
+    for value in (deep, object()):
+        with pytest.raises(InfraError, match="cannot be sent"):
+            cell.run("", Call("f", (value,), None), QUICK)
 
 
 def test_output_up_to_the_limit_is_kept(run):

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -148,6 +150,74 @@ def test_a_dead_cell_says_so_and_buries_its_dead(tmp_path, monkeypatch):
     for cwd in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):
             assert str(tmp_path) not in os.readlink(cwd)
+
+
+HOST = """
+import os
+from tts.sandbox import Job, Limits, run_programs
+from tts.types import Stdin
+jobs = [Job(n, "import time\\ntime.sleep(60)", [Stdin("", "")]) for n in range(2)]
+list(run_programs(jobs, lambda test, outcome: (outcome, True), Limits(), 2))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_host_leaves_no_folder(tmp_path, number):
+    tmp_path.chmod(0o711)
+    host = subprocess.Popen([sys.executable, "-c", HOST], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        assert soon(lambda: len(list(tmp_path.glob("*/1"))) == 2)
+    finally:
+        host.send_signal(number)
+        host.wait()
+
+    assert soon(lambda: not list(tmp_path.iterdir()))
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true within half a minute."""
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+FEW_FILES = """
+import resource
+from tts.sandbox import Job, Limits, run_programs
+from tts.types import Stdin
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 120))
+jobs = [Job(n, "print(1)", [Stdin("", "")]) for n in range(40)]
+results = list(run_programs(jobs, lambda test, outcome: (outcome, True), Limits(memory_mib=64), 200))
+print([result[0].output for key, result in results] == ["1\\n"] * 40)
+"""
+
+
+def test_more_workers_than_open_files_allow_are_fewer():
+    done = subprocess.run([sys.executable, "-c", FEW_FILES], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "True\n", done.stdout + done.stderr
+
+
+SPIN = "import time\ndef f():\n    t = time.thread_time() + 1.2\n    while time.thread_time() < t: pass\n"
+
+
+ELSEWHERE = [
+    "import threading\nt = threading.Thread(target=f)\nt.start()\nt.join()",
+    "import threading\nfor _ in range(8):\n    t = threading.Thread(target=g)\n    t.start()\n    t.join()",
+    "import multiprocessing\nwith multiprocessing.Pool(1) as pool: pool.apply(f)",
+    "import os\nfor _ in range(8):\n    if os.fork() == 0:\n        g()\n        os._exit(0)\n    os.wait()",
+]
+
+
+def test_a_busy_machine_times_out_no_program_that_computes_elsewhere():
+    spin = SPIN + SPIN.replace("f()", "g()").replace("1.2", "0.15")
+    count = 8 * len(os.sched_getaffinity(0))  # together for longer than one may wait
+    jobs = [Job(n, f"{spin}{ELSEWHERE[n % 4]}\nprint(1)", [TEST]) for n in range(count)]
+
+    results = dict(run_programs(jobs, keep, LIMITS, count))
+
+    assert {n: outcome.detail for n, (outcome,) in results.items() if outcome.output != "1\n"} == {}
 
 
 def test_workers_fit_the_memory():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tts.sandbox import Limits, Status
+from tts.sandbox import Limits, Status, canonical, matches, wire
+from tts.types import Call
 
 PROGRAMS = {  # SUM stands for sum(map(int, input().split()))
     "input": "a, b = map(int, input().split())\nprint(a + b)",
@@ -101,6 +102,53 @@ def test_a_program_is_deterministic(run):
 )
 def test_methods_and_functions_are_called(returns, code):
     assert returns(code, 2)
+
+
+def test_the_class_is_called_if_there_is_one(call):
+    method = "class Solution:\n    def f(self, a): return a + 1\ndef f(a): return a"
+
+    assert call(method, 1).output == 2
+    assert "AttributeError" in call("class Solution: pass\ndef f(a): return a", 1).detail
+
+
+def test_a_byte_order_mark_is_passed_over(run):
+    assert run("\ufefffrom __future__ import annotations\nprint(len('\ufeff'))").output == "1\n"
+    assert "U+FEFF" in run("\ufeff\ufeffprint(1)").detail
+
+
+def test_deep_values_go_through(call):
+    deep: list[object] = [{}]
+    for _ in range(398):
+        deep = [deep]
+
+    assert call("def f(a): return a", deep).output == wire.parse(wire.dumps(deep))
+    assert call("def f(a):\n    for i in range(300): a = [a]\n    return a", 1).status is Status.OK
+    assert "410 deep" in call("def f(a):\n    for i in range(3000): a = [a]\n    return a", 1).detail
+
+
+def test_long_integers_go_through(call):
+    assert call("def f(a): return a + 1", 10**50_000).output == 10**50_000 + 1
+
+
+@pytest.mark.parametrize(
+    "value", ["range(3)", "deque([0, 1, 2])", "{0: 1}.keys()", "iter([0])", "b'0'", "[0, range(3)]"]
+)
+def test_objects_that_are_not_data_are_only_wrong(call, value):
+    test = Call("f", (), [0, 1, 2])
+
+    outcome = call(f"def f(a): return {value}", 1)
+
+    assert outcome.status is Status.OK, outcome.detail
+    assert not matches(test, outcome)
+    assert canonical(test, outcome) is None
+
+
+def test_arrays_are_only_wrong_and_their_scalars_are_numbers(call):
+    pytest.importorskip("numpy")
+    code = "import numpy as np\ndef f(a): return [np.int64(a), np.bool_(a), np.float64(a)] if a else np.arange(3)"
+
+    assert call(code, 1, limits=Limits()).output == [1, True, 1.0]
+    assert canonical(Call("f", (), [0, 1, 2]), call(code, 0, limits=Limits())) is None
 
 
 def test_a_main_guard_does_not_run_in_a_functional_program(returns):

@@ -8,14 +8,18 @@ import binascii
 import json
 import pickletools
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from tts.types import Call, Stdin, Test
 
 MAX_TESTS_BYTES = 2**30  # of one problem's decoded tests; a compressed field of a few kB can claim any size
+MAX_DEPTH = 400  # of a functional test's values; the sandbox carries a little more
+MAX_DIGITS = 100_000  # of an integer in a functional test's values
+CHUNK_DIGITS = 600  # what `int` converts whatever the interpreter's own limit of digits
 MAX_INSTRUCTIONS = 8  # a pickled string takes at most five
 
+TOO_DEEP = f"a value nested over {MAX_DEPTH} deep"
 _STRINGS = frozenset({"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 _NEUTRAL = frozenset({"PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP"})
 
@@ -74,8 +78,50 @@ def _test(case: Mapping[str, str], entry_point: str | None) -> Test:
         raise ValueError(f"a test's testtype is stdin or functional, got {kind!r}")
     if not entry_point:
         raise ValueError("a functional test needs metadata.func_name")
-    args = tuple(json.loads(line) for line in given.split("\n") if line.strip())
-    return Call(entry_point, args, json.loads(expected))
+    args = tuple(_value(line) for line in given.split("\n") if line.strip())
+    return Call(entry_point, args, _value(expected))
+
+
+def _value(text: str) -> object:
+    """A JSON value of bounded depth, with integers of up to MAX_DIGITS digits. Raises ValueError."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than the interpreter's limit
+        value = json.loads(text, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _integer(text: str) -> int:
+    digits = text.lstrip("-")
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits; {MAX_DIGITS} are allowed")
+    number = 0
+    for start in range(0, len(digits), CHUNK_DIGITS):
+        chunk = digits[start : start + CHUNK_DIGITS]
+        number = number * 10 ** len(chunk) + int(chunk)
+    return -number if text.startswith("-") else number
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for outer in level for item in _contents(outer) if isinstance(item, list | dict)]
+        if not level:
+            return
+    raise ValueError(TOO_DEEP)
+
+
+def _contents(value: object) -> Iterable[object]:
+    """What is nested in a JSON value."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def decode(value: object, entry_point: str | None) -> tuple[Test, ...]:

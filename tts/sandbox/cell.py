@@ -112,7 +112,8 @@ class Cell:
             self._control.shutdown(socket.SHUT_RDWR)
 
     def run(self, code: str, test: Test, limits: Limits) -> Outcome:
-        """Runs a program on one test. Raises CellDied if the cell, rather than the program, failed."""
+        """Runs a program on one test. Raises CellDied if the cell, rather than the program, failed, and InfraError for
+        arguments that cannot be sent to any cell."""
         is_call = isinstance(test, Call)
         with _memfds(code, test) as fds:
             request = wire.Request(
@@ -164,7 +165,7 @@ def _command(control: int, folder: str) -> list[str]:
 def _memfds(code: str, test: Test) -> Iterator[tuple[int, ...]]:
     """Descriptors of the job, the input, and the empty files for output, errors and result."""
     text = code.encode("utf-8", "surrogatepass")
-    call = wire.dumps((test.entry_point, list(test.args))).encode() if isinstance(test, Call) else b""
+    call = _call(test) if isinstance(test, Call) else b""
     given = "" if isinstance(test, Call) else test.input
     with ExitStack() as stack:
         fds = []
@@ -176,6 +177,13 @@ def _memfds(code: str, test: Test) -> Iterator[tuple[int, ...]]:
             os.lseek(fds[-1], 0, os.SEEK_SET)
         fds += [_memfd(stack, 0) for _ in range(3)]
         yield tuple(fds)
+
+
+def _call(test: Call) -> bytes:
+    try:
+        return wire.dumps((test.entry_point, list(test.args)))
+    except (TypeError, ValueError) as error:
+        raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
 
 
 def _memfd(stack: ExitStack, flags: int) -> int:
@@ -197,6 +205,8 @@ def _outcome(
         return Outcome(Status.OK, _read(output).decode("utf-8", "surrogateescape"), cpu)
     try:
         return Outcome(Status.OK, wire.parse(_read(result)), cpu)
+    except wire.TooLarge as error:
+        return Outcome(Status.OUTPUT_LIMIT, None, cpu, str(error))
     except ValueError as error:
         why = f"no usable result: {error}" if os.fstat(result).st_size else "ended without returning a value"
         return Outcome(Status.RUNTIME_ERROR, None, cpu, f"{why}\n{_tail(errors)}".strip())

@@ -5,7 +5,8 @@ asked whether it is equal. It runs nothing and decides no verdict (`grade.py`).
 
 Deliberate differences from LiveCodeBench: a tuple equals a list at any depth, not only at the top; keys of dicts and
 elements of sets must be of one type (`{1: 2}` is neither `{"1": 2}` nor `{True: 2}`); decimals of over 10,000
-characters are compared as text only; a tolerance may be given, and never applies to integers.
+characters are compared as text only; a tolerance may be given, and never applies to integers; an object that is not
+made of base types (a range, a deque, an array of numpy's) equals nothing.
 """
 
 import json
@@ -15,9 +16,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tts.sandbox.outcome import Outcome, Status
-from tts.sandbox.wire import Elements, Pairs
+from tts.sandbox.wire import Elements, Opaque, Pairs
 from tts.types import Stdin, Test
 
+OPAQUE = "\0"  # in no text of a value that can be compared, whose strings are escaped
 MAX_DECIMAL = 10_000  # characters; right answers are hardly longer, and wrong ones are not worth parsing
 
 
@@ -31,12 +33,13 @@ def matches(test: Test, outcome: Outcome, tolerance: float | None = None) -> boo
 
 
 def canonical(test: Test, outcome: Outcome) -> str | None:
-    """A text that is mostly the same for outcomes that the rules call equal; None if the program gave no output."""
+    """A text, mostly the same for outcomes that the rules call equal; None if it gave none to compare."""
     if outcome.status is not Status.OK:
         return None
     if isinstance(test, Stdin):
         return "\n".join(line.strip() for line in outcome.output.strip().split("\n"))
-    return _text(outcome.output, exact=False)
+    text = _text(outcome.output, exact=False)
+    return None if OPAQUE in text else text
 
 
 def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
@@ -135,6 +138,8 @@ def _text(value: Any, exact: bool) -> str:
     if isinstance(value, Pairs | dict):
         pairs = value.items if isinstance(value, Pairs) else value.items()
         return "{" + ",".join(sorted(f"{_key(key)}:{_text(item, exact)}" for key, item in pairs)) + "}"
+    if isinstance(value, Opaque):
+        return OPAQUE
     return _exact_scalar(value) if exact else _scalar(value)
 
 

@@ -13,6 +13,7 @@ import atexit
 import builtins
 import contextlib
 import ctypes
+import errno
 import fcntl
 import gc
 import importlib
@@ -138,7 +139,7 @@ def children_cpu() -> float:
 
 def watch(pid: int, task: Task, control: socket.socket) -> "wire.End":
     """Returns when the child has ended, or has used more than it may and must be killed."""
-    started = time.monotonic()
+    started, meter = time.monotonic(), Meter()
     pidfd = os.pidfd_open(pid)
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
@@ -150,42 +151,64 @@ def watch(pid: int, task: Task, control: socket.socket) -> "wire.End":
                 raise HostGone
             if pidfd in events:
                 return wire.End.EXITED
-            excess = excess_of(pid, task, time.monotonic() - started)
+            excess = excess_of(meter, task, time.monotonic() - started)
             if excess is not None:
                 return excess
     finally:
         os.close(pidfd)
 
 
-def excess_of(pid: int, task: Task, elapsed: float) -> "wire.End | None":
+def excess_of(meter: "Meter", task: Task, elapsed: float) -> "wire.End | None":
     """Which limit the tree of processes is over by now, if any."""
-    cpu, resident = usage()
+    cpu, resident = meter.read()
     if cpu > task.request.cpu_seconds:
         return wire.End.CPU
     if resident > task.request.memory:
         return wire.End.MEMORY
     if elapsed > task.request.wall_seconds and (
-        elapsed > 10 * task.request.wall_seconds or elapsed - queued(pid) > task.request.wall_seconds
+        elapsed > 10 * task.request.wall_seconds or elapsed - meter.queued > task.request.wall_seconds
     ):
         return wire.End.WALL
     return None
 
 
-def usage() -> tuple[float, int]:
-    """CPU seconds and resident bytes of all living descendants together."""
-    cpu_ticks = pages = 0
-    todo = children(os.getpid())
-    while todo:
-        pid = todo.pop()
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        cpu_ticks += sum(int(field) for field in fields[11:15])  # own and reaped children's, user and system
-        pages += int(fields[21])
-        todo += children(pid)
-    return cpu_ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize()
+class Meter:
+    """What a tree of processes uses, read every tick.
+
+    `queued` is the seconds for which its threads were ready but no processor was free, which is not their fault; what a
+    thread had waited when it was last seen stays counted after its end.
+    """
+
+    def __init__(self) -> None:
+        self.queued = 0.0
+        self.seen: dict[str, int] = {}  # what each thread had waited, in nanoseconds
+
+    def read(self) -> tuple[float, int]:
+        """CPU seconds and resident bytes of all living descendants together; adds to `queued`."""
+        cpu_ticks = pages = 0
+        todo = children(os.getpid())
+        while todo:
+            pid = todo.pop()
+            try:
+                with open(f"/proc/{pid}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                self.add_queued(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            cpu_ticks += sum(int(field) for field in fields[11:15])  # own and reaped children's, user and system
+            pages += int(fields[21])
+            todo += children(pid)
+        return cpu_ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize()
+
+    def add_queued(self, pid: int) -> None:
+        """Adds what each thread of a process has waited since it was last seen."""
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
+                    waited = int(file.read().split()[1])
+                before = self.seen.get(thread, 0)
+                self.queued += (waited - before if waited >= before else waited) / 1e9  # less: another thread's number
+                self.seen[thread] = waited
 
 
 def children(pid: int) -> list[int]:
@@ -199,18 +222,6 @@ def children(pid: int) -> list[int]:
         if pid == os.getpid():
             raise  # this kernel cannot list children: a candidate could not be killed whole
     return found
-
-
-def queued(pid: int) -> float:
-    """Seconds for which the process was ready but no processor was free: not its fault."""
-    longest = 0
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
-                longest = max(longest, int(file.read().split()[1]))
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return longest / 1e9
 
 
 def bury(pid: int) -> tuple[int, int]:
@@ -354,10 +365,26 @@ def install_prelude() -> None:
     vars(builtins).update(names)
 
 
+class Truncated(io.FileIO):
+    """A file that loses what goes beyond the limit of its size: diagnostics must not decide a verdict."""
+
+    def write(self, data: Any) -> int:
+        """Says that all was written even if the limit cut it off."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            return memoryview(data).nbytes
+
+
 def open_streams() -> None:
-    """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them."""
+    """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
+    error takes any amount."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+        if fd == 2:
+            binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
         binary.raw.name = f"<{name}>"
         errors = "backslashreplace" if fd == 2 else "surrogateescape"
         stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
@@ -372,13 +399,14 @@ def read_job(fd: int) -> tuple[str, bytes]:
     data = os.pread(fd, os.fstat(fd).st_size, 0)
     (length,) = wire.JOB.unpack_from(data)
     start = wire.JOB.size
-    return data[start : start + length].decode("utf-8", "surrogatepass"), data[start + length :]
+    text = data[start : start + length].decode("utf-8", "surrogatepass")
+    return text.removeprefix("\ufeff"), data[start + length :]  # a byte order mark, which Python passes over in files
 
 
 def run_candidate(task: Task, began: mmap.mmap) -> NoReturn:
     """In the child: runs the program as its own module would run, and ends the process with its exit code."""
     source, call = read_job(task.fds[0])
-    entry_point, arguments = wire.build(wire.parse(call)) if task.request.is_call else ("", [])
+    entry_point, arguments = wire.build(wire.parse(call, None)) if task.request.is_call else ("", [])
     module = ModuleType("candidate" if task.request.is_call else "__main__")
     vars(module)["__builtins__"] = builtins
     sys.modules[module.__name__] = sys.modules["__main__"] = module
@@ -393,12 +421,12 @@ def run_candidate(task: Task, began: mmap.mmap) -> NoReturn:
 
 
 def execute(source: str, module: ModuleType, is_call: bool, entry_point: str, arguments: list[Any]) -> None:
-    """Runs the text unaltered; for a call, then writes what the function returns to descriptor 3."""
+    """Runs the text; for a call, then writes what the function returns to descriptor 3."""
     exec(compile(source, "<candidate>", "exec", dont_inherit=True), vars(module))
     if not is_call:
         return
     value = find_function(vars(module), entry_point)(*arguments)
-    document = memoryview(wire.dumps(value).encode())
+    document = memoryview(wire.dumps(value, opaque=True))
     while document:
         document = document[os.write(3, document) :]
 
@@ -522,14 +550,17 @@ def main() -> None:
     account = find_account()
     zygote = Zygote(open_control(fd), folder, account)
     prepare(libc)
-    zygote.control.send(wire.HELLO.pack(-1 if account.uid is None else account.uid))
+    task = None
     try:
+        zygote.control.send(wire.HELLO.pack(-1 if account.uid is None else account.uid))
         task = zygote.serve()
-    except HostGone:
+    except (HostGone, ConnectionError):
+        pass
+    if task is None:
+        remove_tree(folder)  # the host would, unless it was killed
         return
-    if task is not None:
-        confine(task, account, libc)
-        run_candidate(task, zygote.began)
+    confine(task, account, libc)
+    run_candidate(task, zygote.began)
 
 
 if __name__ == "__main__":

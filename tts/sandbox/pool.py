@@ -6,6 +6,7 @@ with a program's next test, is the caller's (`judge`).
 """
 
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,8 @@ from tts.types import Test
 
 ATTEMPTS = 3
 MEMORY_SHARE = 0.8  # of the available memory, for all cells together
+CELL_FILES = 16  # descriptors: two for as long as a cell lives, five while it runs a test, more while it starts
+SPARE_FILES = 64  # for all else that this process opens meanwhile
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -46,9 +49,10 @@ def run_programs(
 
     `judge` says what to keep of an outcome and whether to go on with the program's next test; it is called in a
     worker's thread. `jobs` is read in the caller's thread, a little ahead of what is running. `workers=None` is
-    `default_workers(limits)`.
+    `default_workers(limits)`; there are never more than this process may open files for, and its soft limit of open
+    files is raised for good if that lets it have more.
     """
-    count = default_workers(limits) if workers is None else workers
+    count = _with_files(default_workers(limits) if workers is None else workers)
     cells = _Cells(limits)
     source = iter(jobs)
     running: dict[Future[list[R] | InfraError], K] = {}
@@ -71,6 +75,17 @@ def default_workers(limits: Limits) -> int:
     """One per core that this process may use, or fewer if their memory limits would exceed 80% of what is available."""
     affordable = int(_available_bytes() * MEMORY_SHARE) // (limits.memory_mib << 20)
     return max(1, min(len(os.sched_getaffinity(0)), affordable))
+
+
+def _with_files(workers: int) -> int:
+    """As many of these workers as there are file descriptors for, but one at least; raises the soft limit if needed."""
+    taken = len(os.listdir("/proc/self/fd")) + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = taken + workers * CELL_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return workers if soft == resource.RLIM_INFINITY else max(1, min(workers, (soft - taken) // CELL_FILES))
 
 
 def _available_bytes() -> int:

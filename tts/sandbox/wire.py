@@ -4,8 +4,9 @@ Loaded on both sides: as `tts.sandbox.wire` by the host, and by path in the gues
 therefore imports the standard library alone. It compares nothing (`compare.py`) and never runs what it reads.
 
 The JSON form keeps apart what plain JSON merges. Null, booleans, strings, lists, finite floats and 64-bit integers are
-themselves; everything else is an object with a single key: "t" a tuple, "s" a set, "d" a dict as a list of pairs, "i" a
-large integer in hexadecimal, "f" nan or an infinity, "c" a complex number.
+themselves; everything else is an object with a single key: "t" a tuple, "s" a set, "d" a dict as a list of its keys
+and values in turn, "i" a large integer in hexadecimal, "f" nan or an infinity, "c" a complex number, "o" any other
+object.
 """
 
 import json
@@ -14,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from typing import Any, NamedTuple
 
 REPLY = struct.Struct("<BidQ")  # End, exit code or signal, CPU seconds, peak resident bytes
@@ -23,8 +25,11 @@ JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arg
 MEMORY_EXIT = (
     86  # exit code of a guest that ended with MemoryError; a program that forges it only mislabels its failure
 )
-MAX_DEPTH = 200
-MAX_NODES = 4_000_000  # some 300 MB of Python objects on the host; the output limit alone would allow 2 GB
+MAX_DEPTH = (
+    410  # the tests' own limit and the call around their arguments; tags double it, and Python's JSON ends at 1000
+)
+TOO_DEEP = f"a value nested over {MAX_DEPTH} deep"
+MAX_LISTS = 3_000_000  # some 300 MB of Python objects on the host; the output limit alone would allow 1 GB
 _WIDE = 1 << 63
 
 
@@ -75,127 +80,192 @@ class Elements:
     items: tuple[Any, ...]
 
 
-def dumps(value: Any) -> str:
-    """The JSON form of a value. Raises TypeError for one that is not made of base types, ValueError for a deep one."""
-    return _encode(_pack(value, MAX_DEPTH))
+@dataclass(frozen=True, slots=True, eq=False)
+class Opaque:
+    """An object of no base type. Nothing of it crosses, and it equals nothing."""
+
+
+class TooLarge(ValueError):
+    """A document that would fill the host's memory."""
+
+
+def dumps(value: Any, *, opaque: bool = False) -> bytes:
+    """The JSON form of a value. Raises ValueError for one nested over MAX_DEPTH deep.
+
+    An object that is not made of base types is sent as `Opaque` if `opaque`, and raises TypeError otherwise.
+    """
+    top = [value]
+    todo = [(top, MAX_DEPTH)]
+    while todo:  # not recursive: the host's recursion limit is low
+        items, depth = todo.pop()
+        if depth < 0:
+            raise ValueError(TOO_DEEP)
+        for i, item in enumerate(() if _is_plain(items) else items):
+            items[i], inner = _pack(item, opaque)
+            if inner is not None:
+                todo.append((inner, depth - 1))
+    return _encode(top[0]).encode("utf-8", "surrogatepass")
 
 
 # Bound before any candidate runs, so that a program that rebinds `json.dumps` still gets its value out.
-_encode = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(check_circular=False, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+Packed = tuple[Any, list[Any] | None]  # the form, and the list inside it whose items are still to be packed
 
 
-def _pack(value: Any, depth: int) -> Any:
+def _pack(value: Any, opaque: bool) -> Packed:
+    pack = _packer(value)
+    if pack is None and type(value).__module__ == "numpy" and not getattr(value, "shape", None):
+        value = value.item()  # a numpy scalar; only a claim of a value, like any other
+        pack = _packer(value)
+    if pack is not None:
+        return pack(value)
+    if opaque:
+        return {"o": ""}, None
+    raise TypeError(f"a value of type {type(value).__name__!r} is not made of base types")
+
+
+def _packer(value: Any) -> Callable[[Any], Packed] | None:
     kind = type(value)  # not isinstance: an object may lie about its __class__
-    if depth == 0:
-        raise ValueError(f"a value nested over {MAX_DEPTH} deep")
-    for base, pack in _PACKERS:
-        if kind is base or issubclass(kind, base):
-            return pack(value, depth - 1)
-    if kind.__module__ == "numpy" and not getattr(value, "shape", None):
-        return _pack(value.item(), depth - 1)  # a numpy scalar; only a claim of a value, like any other
-    raise TypeError(f"a value of type {kind.__name__!r} is not made of base types")
+    return next((pack for base, pack in _PACKERS if kind is base or issubclass(kind, base)), None)
 
 
-def _pack_all(items: Iterable[Any], depth: int) -> list[Any]:
-    return [item if type(item) is str else _pack(item, depth) for item in items]
+def _is_plain(items: list[Any]) -> bool:
+    """Whether these values are their own form, found quickly."""
+    kinds = set(map(type, items))
+    return kinds <= {str} or (kinds == {int} and min(items) >= -_WIDE and max(items) < _WIDE)
 
 
-def _pack_int(value: int, depth: int) -> Any:
+def _pack_int(value: int) -> Packed:
     number = int.__int__(value)
-    return number if -_WIDE <= number < _WIDE else {"i": hex(number)}
+    return number if -_WIDE <= number < _WIDE else {"i": hex(number)}, None
 
 
-def _pack_float(value: float, depth: int) -> Any:
+def _pack_float(value: float) -> Packed:
     number = float.__pos__(value)
-    return number if math.isfinite(number) else {"f": float.__repr__(number)}
+    return number if math.isfinite(number) else {"f": float.__repr__(number)}, None
 
 
-def _pack_complex(value: complex, depth: int) -> Any:
+def _pack_complex(value: complex) -> Packed:
     number = complex.__pos__(value)
-    return {"c": [_pack_float(number.real, depth), _pack_float(number.imag, depth)]}
+    parts: list[Any] = [number.real, number.imag]
+    return {"c": parts}, parts
 
 
-def _pack_dict(value: dict[Any, Any], depth: int) -> Any:
-    return {"d": [[_pack(key, depth), _pack(item, depth)] for key, item in dict.items(value)]}
+def _pack_list(value: list[Any]) -> Packed:
+    items = list(list.__iter__(value))
+    return items, items
+
+
+def _pack_dict(value: dict[Any, Any]) -> Packed:
+    return _pack_tagged("d", chain.from_iterable(dict.items(value)))
+
+
+def _pack_tagged(tag: str, contents: Iterable[Any]) -> Packed:
+    items = list(contents)
+    return {tag: items}, items
 
 
 # Each takes the value's contents through the base type's own method: a subclass's overrides are never asked.
-_PACKERS: tuple[tuple[type, Callable[[Any, int], Any]], ...] = (
-    (bool, lambda value, depth: value),
+_PACKERS: tuple[tuple[type, Callable[[Any], Packed]], ...] = (
+    (bool, lambda value: (value, None)),
     (int, _pack_int),
-    (str, lambda value, depth: str.__str__(value)),
-    (list, lambda value, depth: _pack_all(list.__iter__(value), depth)),
+    (str, lambda value: (str.__str__(value), None)),
+    (list, _pack_list),
     (float, _pack_float),
-    (type(None), lambda value, depth: None),
-    (tuple, lambda value, depth: {"t": _pack_all(tuple.__iter__(value), depth)}),
+    (type(None), lambda value: (None, None)),
+    (tuple, lambda value: _pack_tagged("t", tuple.__iter__(value))),
     (dict, _pack_dict),
-    (set, lambda value, depth: {"s": _pack_all(set.__iter__(value), depth)}),
-    (frozenset, lambda value, depth: {"s": _pack_all(frozenset.__iter__(value), depth)}),
+    (set, lambda value: _pack_tagged("s", set.__iter__(value))),
+    (frozenset, lambda value: _pack_tagged("s", frozenset.__iter__(value))),
     (complex, _pack_complex),
 )
 
 
-def parse(document: bytes) -> Any:
-    """The value a document claims, with `Pairs` and `Elements` for dicts and sets. ValueError if it claims none."""
-    if document.count(b",") + document.count(b"[") > MAX_NODES:
-        raise ValueError(f"a value of over {MAX_NODES} parts")
+def parse(document: bytes, max_lists: int | None = MAX_LISTS) -> Any:
+    """The value a document claims, with `Pairs` and `Elements` for dicts and sets. ValueError if it claims none.
+
+    Raises TooLarge for more than `max_lists` lists, a tag counting twice; None is for a document that can be trusted.
+    """
+    if max_lists is not None and _lists(document, max_lists) > max_lists:
+        raise TooLarge(f"a value of over {max_lists} lists")
     try:
-        return _unpack(json.loads(document, parse_constant=_refuse), MAX_DEPTH)
+        return _unpack(json.loads(document.decode("utf-8", "surrogatepass"), parse_constant=_refuse))
     except RecursionError as error:
-        raise ValueError(f"a value nested over {MAX_DEPTH} deep") from error
+        raise ValueError(TOO_DEEP) from error
+
+
+def _lists(document: bytes, enough: int) -> int:
+    """How many lists a document has; strings are passed over, but only when there may be more than `enough`."""
+    found = document.count(b"[") + 2 * document.count(b"{")
+    if found <= enough:
+        return found
+    quotes = document.replace(rb"\\", b"").replace(rb"\"", b"")  # but those inside strings
+    bare = b"".join(quotes.split(b'"')[::2])
+    return bare.count(b"[") + 2 * bare.count(b"{")
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} outside a tag")
 
 
-def _unpack(tree: Any, depth: int) -> Any:
-    if depth == 0:
-        raise ValueError(f"a value nested over {MAX_DEPTH} deep")
-    if type(tree) is list:
-        return [_unpack(item, depth - 1) if type(item) in (list, dict) else item for item in tree]
-    if type(tree) is not dict:
-        return tree
-    if len(tree) != 1:
+def _unpack(tree: Any) -> Any:
+    top = [tree]
+    todo = [(top, MAX_DEPTH)]
+    tags: list[tuple[list[Any], int]] = []  # where each tag stands, outer ones before those inside them
+    while todo:
+        items, depth = todo.pop()
+        if depth < 0:
+            raise ValueError(TOO_DEEP)
+        if not {list, dict} & set(map(type, items)):
+            continue
+        for i, item in enumerate(items):
+            if type(item) is dict:
+                tags.append((items, i))
+                item = _content(item)
+            if type(item) is list:
+                todo.append((item, depth - 1))
+    for items, i in reversed(tags):
+        ((tag, content),) = items[i].items()
+        items[i] = _UNPACKERS[tag](content)
+    return top[0]
+
+
+def _content(tagged: dict[str, Any]) -> Any:
+    if len(tagged) != 1:
         raise ValueError("an object that is not one tag")
-    ((tag, content),) = tree.items()
-    if tag not in _UNPACKERS or type(content) not in (list, str):
+    ((tag, content),) = tagged.items()
+    if tag not in _UNPACKERS or type(content) is not (str if tag in "ifo" else list):
         raise ValueError(f"an unknown tag {tag[:20]!r}")
-    return _UNPACKERS[tag](content, depth - 1)
+    return content
 
 
-def _unpack_pair(pair: Any, depth: int) -> tuple[Any, Any]:
-    if type(pair) is not list or len(pair) != 2:
-        raise ValueError("a dict with an item that is no pair")
-    return _unpack(pair[0], depth), _unpack(pair[1], depth)
+def _unpack_dict(content: list[Any]) -> Pairs:
+    if len(content) % 2:
+        raise ValueError("a dict with a key that has no value")
+    return Pairs(tuple(zip(content[::2], content[1::2], strict=True)))
 
 
-def _unpack_special(text: Any, depth: int) -> float:
+def _unpack_special(text: str) -> float:
     if text not in ("nan", "inf", "-inf"):
         raise ValueError("a special float that is none")
     return float(text)
 
 
-def _unpack_complex(parts: Any, depth: int) -> complex:
-    real, imag = (_unpack(part, depth) for part in parts)
-    if type(real) is not float or type(imag) is not float:
+def _unpack_complex(parts: list[Any]) -> complex:
+    if [type(part) for part in parts] != [float, float]:
         raise ValueError("a complex number that is none")
-    return complex(real, imag)
+    return complex(*parts)
 
 
-def _unpack_int(text: Any, depth: int) -> int:
-    if type(text) is not str:
-        raise ValueError("a large integer that is none")
-    return int(text, 16)
-
-
-_UNPACKERS: dict[str, Callable[[Any, int], Any]] = {
-    "t": lambda content, depth: tuple(_unpack(list(content), depth)),
-    "s": lambda content, depth: Elements(tuple(_unpack(list(content), depth))),
-    "d": lambda content, depth: Pairs(tuple(_unpack_pair(pair, depth) for pair in content)),
-    "i": _unpack_int,
+_UNPACKERS: dict[str, Callable[[Any], Any]] = {
+    "t": tuple,
+    "s": lambda content: Elements(tuple(content)),
+    "d": _unpack_dict,
+    "i": lambda text: int(text, 16),
     "f": _unpack_special,
     "c": _unpack_complex,
+    "o": lambda text: Opaque(),
 }
 
 
