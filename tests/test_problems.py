@@ -569,12 +569,12 @@ def test_values_are_as_deep_and_as_long_as_the_sandbox_can_carry():
         (test,) = encoding.decode([{"input": value, "output": value}], "f")
         return test
 
-    deep = decoded("[" * 400 + "]" * 400)
+    deep = decoded("[" * 300 + "]" * 300)
     wide = decoded("[" + "[[1],[2]]," * 1000 + "0]")
-    assert wire.dumps(deep.returns) == b"[" * 400 + b"]" * 400
+    assert wire.dumps(deep.returns) == b"[" * 300 + b"]" * 300
     assert len(wide.returns) == 1001
-    for brackets in ("[" * 401 + "]" * 401, "[" * 99_999, '{"k":[' * 201 + "]}" * 201):
-        with pytest.raises(ValueError, match="400 deep" if "]" in brackets else "400 deep|Expecting"):
+    for brackets in ("[" * 301 + "]" * 301, "[" * 99_999, '{"k":[' * 151 + "]}" * 151):
+        with pytest.raises(ValueError, match="300 deep" if "]" in brackets else "300 deep|Expecting"):
             decoded(brackets)
 
     assert decoded("[-1" + "0" * 50_000 + ", 7]").args == ([-(10**50_000), 7],)

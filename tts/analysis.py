@@ -118,26 +118,27 @@ def judge(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, s
     """The problems about whose candidates all is known, and those left out with the reason."""
     grader = stored_grader(store)
     grades, behaviours = store.grades(grader), store.behaviours(grader)
-    observed = "behaviours" in pipeline.needs(config)
+    observed, undecided = "behaviours" in pipeline.needs(config), set(store.meta("undecided") or [])
     pools: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in store.candidates():
         pools[candidate.problem_id].append(candidate)
     judged, left_out = [], []
     for problem in store.problems():
         candidates = tuple(pools[problem.id])
-        found = tuple(grade_of(candidate, grades) for candidate in candidates)
-        done = tuple(_behaviour_of(candidate, behaviours) for candidate in candidates)
-        unseen = [c for c, behaviour in zip(candidates, done, strict=True) if c.code is not None and behaviour is None]
-        if not candidates:
-            left_out.append((problem.id, "no candidates"))
-        elif None in found:
-            left_out.append((problem.id, f"{found.count(None)} of {len(candidates)} candidates have no verdict"))
-        elif observed and unseen:
-            left_out.append(
-                (problem.id, f"{len(unseen)} of {len(candidates)} candidates were not run on public inputs")
-            )
+        found = [grade_of(candidate, grades) for candidate in candidates]
+        done = [_behaviour_of(candidate, behaviours) for candidate in candidates]
+        known = [
+            g is not None and not (observed and c.code is not None and b is None)
+            for c, g, b in zip(candidates, found, done, strict=True)
+        ]
+        # A run that is being continued has gaps only behind what it had done: what stands before the first is complete.
+        n = known.index(False) if False in known else len(known)
+        if problem.id in undecided:
+            left_out.append((problem.id, "our own machinery could not decide about all its candidates"))
+        elif n == 0:
+            left_out.append((problem.id, f"none of its {len(candidates)} candidates is graded yet"))
         else:
-            judged.append(Judged(problem, candidates, tuple(g for g in found if g is not None), done))
+            judged.append(Judged(problem, candidates[:n], tuple(g for g in found[:n] if g), tuple(done[:n])))
     return judged, left_out
 
 

@@ -237,9 +237,7 @@ def _parquet(rows: list[dict[str, Any]], path: Path) -> int:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise ConfigError(
-            "Writing Parquet needs pyarrow. Run: pip install 'tts-code[parquet]'. Or use .jsonl."
-        ) from error
+        raise ConfigError("Writing Parquet needs pyarrow. Run: pip install pyarrow. Or use .jsonl.") from error
     for row in rows:
         row["scores"] = row["scores"] or None  # Parquet has no type for a struct without fields
     with replacing(path) as beside:

@@ -13,7 +13,7 @@ from tts.errors import DataError, InfraError
 from tts.sandbox import Job, Limits, Outcome, Status, canonical, matches, run_programs
 from tts.types import Behaviour, Grade, Test, Verdict, program_hash
 
-VERSION = 1
+VERSION = 2
 
 _VERDICTS = {
     Status.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,

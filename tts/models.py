@@ -132,7 +132,9 @@ def require(what: str) -> tuple[Any, Any]:
         import torch
         import transformers
     except ImportError as error:
-        raise ModelError(f"{what} needs torch and transformers. Run: pip install 'tts-code[transformers]'") from error
+        raise ModelError(
+            f"{what} needs torch and transformers. Run, in tts's folder: pip install -e '.[transformers]'"
+        ) from error
     log: Any = transformers.utils.logging
     log.set_verbosity_error()
     log.disable_progress_bar()

@@ -109,6 +109,7 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
             undecided += _observe(config, pairs, store, progress)
+    store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
 
 

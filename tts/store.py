@@ -39,6 +39,7 @@ SCHEMA = (
         grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
 )
+LONG_INTEGER = "integer in hexadecimal"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -49,8 +50,21 @@ def encode(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def _dump_test(test: Test) -> dict[str, Any]:
-    return {"kind": type(test).__name__, **asdict(test)}
+def _dump_test(test: Test) -> Any:
+    return _packed({"kind": type(test).__name__, **asdict(test)})
+
+
+def _packed(value: Any) -> Any:
+    """Integers of more digits than Python prints by default are kept in hexadecimal."""
+    if isinstance(value, dict):
+        return {key: _packed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_packed(item) for item in value]
+    return {LONG_INTEGER: hex(value)} if isinstance(value, int) and value.bit_length() > 14_000 else value
+
+
+def _unpacked(data: dict[str, Any]) -> Any:
+    return int(data[LONG_INTEGER], 16) if data.keys() == {LONG_INTEGER} else data
 
 
 def _load_test(data: dict[str, Any]) -> Test:
@@ -73,7 +87,7 @@ def _dump_problem(problem: Problem) -> str:
 
 
 def _load_problem(name: str, text: str) -> Problem:
-    data = json.loads(text)
+    data = json.loads(text, object_hook=_unpacked)
     return Problem(
         id=name,
         statement=data["statement"],

@@ -118,12 +118,12 @@ def test_a_byte_order_mark_is_passed_over(run):
 
 def test_deep_values_go_through(call):
     deep: list[object] = [{}]
-    for _ in range(398):
+    for _ in range(298):
         deep = [deep]
 
     assert call("def f(a): return a", deep).output == wire.parse(wire.dumps(deep))
     assert call("def f(a):\n    for i in range(300): a = [a]\n    return a", 1).status is Status.OK
-    assert "410 deep" in call("def f(a):\n    for i in range(3000): a = [a]\n    return a", 1).detail
+    assert "310 deep" in call("def f(a):\n    for i in range(3000): a = [a]\n    return a", 1).detail
 
 
 def test_long_integers_go_through(call):

@@ -14,7 +14,7 @@ from itertools import islice
 from tts.types import Call, Stdin, Test
 
 MAX_TESTS_BYTES = 2**30  # of one problem's decoded tests; a compressed field of a few kB can claim any size
-MAX_DEPTH = 400  # of a functional test's values; the sandbox carries a little more
+MAX_DEPTH = 300  # of a functional test's values; the sandbox carries a little more
 MAX_DIGITS = 100_000  # of an integer in a functional test's values
 CHUNK_DIGITS = 600  # what `int` converts whatever the interpreter's own limit of digits
 MAX_INSTRUCTIONS = 8  # a pickled string takes at most five
