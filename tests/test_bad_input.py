@@ -431,3 +431,11 @@ def test_candidates_that_cannot_be_read(small, cli, name):
     done = cli("grade", "problems.jsonl", name, "--out", "g.jsonl")
 
     assert_refused(done, f"{name} cannot be read", "Give the path of a JSONL file")
+
+
+def test_an_output_that_is_an_input_is_refused_and_left_alone(small, cli):
+    problems = small.folder / "problems.jsonl"
+    before = problems.read_bytes()
+    done = cli("grade", "problems.jsonl", "samples.jsonl", "--out", "problems.jsonl")
+    assert_refused(done, "--out problems.jsonl is the input problems.jsonl")
+    assert problems.read_bytes() == before

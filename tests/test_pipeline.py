@@ -440,3 +440,16 @@ def test_the_stored_config_writes_out_every_default(small):
     threshold = next(item for item in kept["selectors"] if item["name"] == "threshold")
     assert threshold["then"] == "majority"
     assert threshold["mode"] == "relative"
+
+
+def test_a_run_whose_growth_is_interrupted_still_reports_what_was_complete(small):
+    bring_up(small, "generator.n=2")
+    bring_up(small, folder="whole")
+    (before,) = json.loads(tts(small.folder, "report", "run", "--json").out)["runs"]
+    db = sqlite3.connect(small.folder / "run" / "run.sqlite")
+    with db:  # two new samples of one problem, as a run leaves them that was stopped before it graded
+        db.execute("ATTACH ? AS whole", (str(small.folder / "whole" / "run.sqlite"),))
+        db.execute("INSERT INTO candidates SELECT * FROM whole.candidates WHERE problem_id = ? AND idx >= 2", (IDS[0],))
+    db.close()
+    assert before["problems"] == 3
+    assert json.loads(tts(small.folder, "report", "run", "--json").out)["runs"] == [before]

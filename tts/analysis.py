@@ -257,6 +257,7 @@ class _Estimates:
 
     @classmethod
     def of_exact(cls, values: metrics.Floats) -> "_Estimates":
+        values = values.round(12)  # so that equal averages are equal at each k, whatever order they were added in
         return cls(values, np.zeros(values.shape[1]), [True] * values.shape[1])
 
 

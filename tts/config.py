@@ -231,7 +231,12 @@ def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config")
     tree = _override(dict(raw), overrides)
     _check_version(tree, where)
     if "scorer" in tree and "scorers" not in tree:
-        tree["scorers"] = [tree.pop("scorer")]
+        one = tree.pop("scorer")
+        if isinstance(one, list):
+            raise ConfigError(
+                f"{where} has `scorer: {one}`. One scorer is `scorer: NAME`, several are `scorers: [...]`."
+            )
+        tree["scorers"] = [one]
     _check_keys(tree, Config, where)
     try:
         config = Config.model_validate(tree)

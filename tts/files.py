@@ -46,8 +46,11 @@ def _places(path: Path) -> tuple[Path, Path]:
     return target, target.with_name(f".{target.name}.{os.getpid()}.part")
 
 
-def check_writable(path: Path) -> None:
-    """Find out before long work whether its result has a place. Raises UserError."""
+def check_writable(path: Path, *inputs: Path) -> None:
+    """Find out before long work whether its result has a place, and is not one of its inputs. Raises UserError."""
+    for given in inputs:
+        if path.exists() and path.samefile(given):
+            raise ConfigError(f"--out {path} is the input {given}, which it would overwrite. Give another --out.")
     with _explained(path):
         _, beside = _places(path)
         beside.touch()
@@ -95,7 +98,7 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
                 held = name, benchmark.tests(name)
             yield GradeJob(name, code, held[1])
 
-    check_writable(out)
+    check_writable(out, problems, candidates)
     results: dict[tuple[str, str], Grade | Undecided] = {}
     for result in Grader(limits, workers).grade(jobs()):
         results[result.problem_id, result.program] = result
@@ -151,7 +154,7 @@ def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
         code = expect(row, "code", str, where)
         questions.append((problem, Candidate(problem.id, 0, code, code, "given")))
     progress.stage("score", len(names), 0)
-    check_writable(out)
+    check_writable(out, pairs)
     found: dict[str, Score] = {}
     for item in expected("scorer", {candidate.key for _, candidate in questions}, scorer.score(questions)):
         found[item.problem_id] = finite(item)
