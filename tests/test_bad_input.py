@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 
 import pytest
-from conftest import IDS, Done, bring_up, command, environment, mini_rows, rows_of, tts, write_rows
+from support import IDS, Done, bring_up, command, environment, mini_rows, rows_of, tts, write_rows
 
 from tts.errors import UserError
 from tts.store import open_for_reading

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from conftest import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
+from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
 
 from tts import plugins
 
@@ -78,7 +78,7 @@ class TestRun:
         _, result = ran
 
         for stage in ("generate", "score likelihood", "score length", "grade", "behaviours"):
-            assert re.search(rf"^{stage} .*12/12", result.err, re.MULTILINE)
+            assert re.search(rf"^{stage}: 12 of 12$", result.err, re.MULTILINE)
 
     def test_keeps_the_resolved_config_which_can_be_run_again(self, ran):
         folder, _ = ran

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts
+from support import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts
 
 from tts import files
 from tts.errors import ModelError, StoreError

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import environment
 
 from tts.errors import StoreError
 from tts.store import FILE, encode, open_for_reading, open_for_writing

@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
 
+LOG_SECONDS = 30.0
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
 app = typer.Typer(
@@ -59,8 +61,33 @@ class _Bars:
         self.bars.advance(self.current, count)
 
 
+@dataclass
+class _Lines:
+    """Progress in a log file: a line when a stage begins and ends, and every LOG_SECONDS between."""
+
+    name: str = ""
+    total: int = 0
+    done: int = 0
+    said: float = 0.0
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Begin a stage."""
+        self.name, self.total, self.done = name, total, done
+        self._say()
+
+    def advance(self, count: int = 1) -> None:
+        """Count, and say so now and then."""
+        self.done += count
+        if self.done >= self.total or time.monotonic() - self.said >= LOG_SECONDS:
+            self._say()
+
+    def _say(self) -> None:
+        _say(f"{self.name}: {self.done} of {self.total}")
+        self.said = time.monotonic()
+
+
 @contextmanager
-def _bars() -> Iterator[_Bars]:
+def _bars() -> "Iterator[_Bars | _Lines]":
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -78,7 +105,11 @@ def _bars() -> Iterator[_Bars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    with Progress(*columns, console=console) as bars:
         yield _Bars(bars)
 
 
