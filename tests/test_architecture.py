@@ -25,10 +25,12 @@ LAYERS = [
     {"report"},
     {"analysis", "best_of", "files"},
     {"pipeline"},
+    {"planning"},
     {"grade", "store", "config"},
     set(FAMILIES),
-    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds"},
-    {"protocols"},
+    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory"},
+    {"footprint"},
+    {"protocols", "shapes"},
     {"types", "errors"},
 ]
 LAYER_OF = {unit: depth for depth, units in enumerate(LAYERS) for unit in units}
@@ -47,7 +49,7 @@ HEAVY = {
     "pyarrow": {"files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
-    "huggingface_hub": {"problems/livecodebench"},
+    "huggingface_hub": {"problems/livecodebench", "models"},
 }
 # These two are made of a heavy library and are themselves imported only when a model runs.
 HEAVY_INSIDE = {"generate/_decode", "generate/_sampling"}

@@ -207,6 +207,31 @@ def compare(
 
 
 @app.command()
+def plan(
+    config: ConfigArgument,
+    overrides: Overrides = None,
+    total_gib: Annotated[float | None, typer.Option(help="Total memory of the device; default: detected")] = None,
+    free_gib: Annotated[float | None, typer.Option(help="Free memory of the device; default: detected, or all")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+) -> None:
+    """Work out how a config's models share the device's memory, without loading them; a GPU need not be there.
+
+    Example: tts plan configs/demo.yaml --total-gib 80
+    """
+    from tts import config as configs
+    from tts import planning
+
+    sizes = [f"memory.total_gib={total_gib}"] if total_gib is not None else []
+    sizes += [f"memory.free_gib={free_gib}"] if free_gib is not None else []
+    chosen = configs.load(config, [*(overrides or []), *sizes], planning.absent_generators())
+    found = planning.plan_for(chosen)
+    if as_json:
+        print(json.dumps(planning.as_json(found), indent=1))
+    else:
+        Console().print(planning.table(found))
+
+
+@app.command()
 def grade(
     problems: Annotated[Path, typer.Argument(help="Problems in LiveCodeBench's row format, JSONL")],
     candidates: Annotated[Path, typer.Argument(help='JSONL rows {"question_id", "index", "code" or "text"}')],

@@ -7,6 +7,7 @@ as an ordinary folder of safetensors. Loads no weights otherwise.
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -34,6 +35,32 @@ def locate(model: str) -> str:
     if looks_local:
         raise ModelError(f"No model folder {model!r}. Give a folder, a hub name (owner/name), or {EMBEDDED!r}.")
     return model
+
+
+def read_config(model: str) -> tuple[dict[str, Any], str] | None:
+    """(parsed config.json, its path) of a folder, or of a hub name in the local cache; None for a hub name that is not
+    there.
+
+    Loads no weights and asks no network. Raises ModelError for a folder or a file that is no use.
+    """
+    source = locate(model)
+    path: str | None = str(Path(source) / "config.json")
+    if not Path(source).is_dir():
+        try:
+            from huggingface_hub import try_to_load_from_cache
+        except ImportError:
+            return None
+        found = try_to_load_from_cache(source, "config.json")
+        path = found if isinstance(found, str) else None
+    if path is None:
+        return None
+    try:
+        parsed = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Give a model with a whole config.json.") from error
+    if not isinstance(parsed, dict):
+        raise ModelError(f"{path} must hold a JSON object, got {type(parsed).__name__}.")
+    return parsed, path
 
 
 def cache_folder() -> Path:
@@ -114,11 +141,12 @@ def device_and_dtype(device: str, dtype: str) -> tuple[Any, Any]:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"device {device!r} was asked for, but torch sees no CUDA device. Set device: cpu or auto.")
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") or _cpu_has_bfloat16() else "float32"
+        dtype = "bfloat16" if device.startswith("cuda") or cpu_has_bfloat16() else "float32"
     return torch.device(device), getattr(torch, dtype)
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16, as Linux says."""
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:

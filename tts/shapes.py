@@ -62,7 +62,8 @@ class Quantization:
 
     Bytes of a matrix = rows * columns * bits / 8 plus scales: with groups of `group` inputs, a 16-bit scale and a zero
     point of `bits` per group and output (gptq: also a 32-bit index per input); without groups, a 32-bit scale per
-    output. `block` (fp8 checkpoints): a 32-bit scale per block. An estimate: kernels may pad or repack.
+    output. `block` (fp8 checkpoints): a 32-bit scale per block. bitsandbytes: a 32-bit scale per group. An estimate:
+    kernels may pad or repack.
     """
 
     method: str
@@ -80,6 +81,8 @@ class Quantization:
         if not self.group:
             return stored + linear.rows * CHANNEL_SCALE_BYTES
         groups = linear.rows * -(-linear.columns // self.group)
+        if self.method == "bitsandbytes":
+            return stored + groups * CHANNEL_SCALE_BYTES
         index = 4 * linear.columns if self.method == "gptq" else 0
         return stored + groups * SCALE_BYTES + -(-groups * self.bits // 8) + index
 
@@ -242,12 +245,16 @@ class _Reader:
     def _name(self) -> str:
         name = self._field("model_type")
         if name not in FAMILIES:
-            raise ModelError(f"{unknown(str(name), f'the model types that can be planned, from {self.where}', FAMILIES)}")
+            raise ModelError(
+                f"{unknown(str(name), f'the model types that can be planned, from {self.where}', FAMILIES)}"
+            )
         return str(name)
 
     def _field(self, name: str) -> Any:
         if self.config.get(name) is None:
-            raise ModelError(f"{self.where} has no {name!r}, without which its memory cannot be computed. Add the field.")
+            raise ModelError(
+                f"{self.where} has no {name!r}, without which its memory cannot be computed. Add the field."
+            )
         return self.config[name]
 
     def _int(self, name: str) -> int:
@@ -313,6 +320,48 @@ class _Reader:
     def _quantization(self) -> Quantization | None:
         given = self.config.get("quantization_config")
         return None if given is None else stored_quantization(given, self.where)
+
+
+def code_scalers() -> dict[str, ModelShape]:
+    """CodeScaler's published shapes, smallest first: Qwen3 with one label. For planning without their config.json."""
+    sizes = {
+        "LARK-Lab/CodeScaler-1.7B": (2048, 6144, 28, 16),
+        "LARK-Lab/CodeScaler-4B": (2560, 9728, 36, 32),
+        "LARK-Lab/CodeScaler-8B": (4096, 12288, 36, 32),
+    }
+    fields = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    common = {
+        "architectures": ["Qwen3ForSequenceClassification"],
+        "model_type": "qwen3",
+        "id2label": {"0": "LABEL_0"},
+        "vocab_size": 151936,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 40960,
+        "dtype": "bfloat16",
+    }
+    return {
+        name: ModelShape.from_config(common | dict(zip(fields, size, strict=True)), name)
+        for name, size in sizes.items()
+    }
+
+
+def embedded() -> ModelShape:
+    """The shape of the embedded model, SmolLM2-135M-Instruct."""
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+        "dtype": "bfloat16",
+    }
+    return ModelShape.from_config(config, "embedded")
 
 
 def stored_quantization(given: Mapping[str, Any], where: str) -> Quantization:
