@@ -260,10 +260,18 @@ def grade(
 
 @app.command()
 def score(
-    pairs: Annotated[Path, typer.Argument(help='JSONL rows {"id", "question", "code"}')],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The scorer's options")] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAIRS] [KEY=VALUE]...",
+            help='JSONL rows {"id", "question", "code"} (none with --self-test), then the scorer\'s options',
+        ),
+    ] = None,
     scorer: Annotated[str, typer.Option(help="A scorer's name; see `tts list`")] = "codescaler",
     out: Out = Path("scores.jsonl"),
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Compare with the scores that the reward model's own card publishes")
+    ] = False,
 ) -> None:
     """Score question-code pairs with a scorer, and write {"id", "value", "why"} in input order.
 
@@ -272,9 +280,28 @@ def score(
     from tts import config as configs
     from tts import files, plugins
 
-    chosen = plugins.build("scorer", {"name": scorer, **configs.options(options or [])}, f"scorer {scorer!r}")
+    given = list(arguments or [])
+    if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
+        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
+    pairs = None if self_test else Path(given.pop(0))
+    chosen = plugins.build("scorer", {"name": scorer, **configs.options(given)}, f"scorer {scorer!r}")
+    if pairs is None:
+        _self_test(chosen)
+        return
     with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
         files.score(pairs, chosen, out, progress)
+
+
+def _self_test(scorer: Any) -> None:
+    from tts import selftest
+
+    outcome = selftest.run(scorer)
+    print(outcome)
+    if not outcome.passed:
+        raise UserError(
+            "The scorer does not give its card's scores. Check that the checkpoint and its chat template are those of "
+            "the card; with a low-precision dtype, try dtype=float32."
+        )
 
 
 @app.command()
