@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tiny
+from conftest import Done, Small, exported, tts
 
 from tts.errors import ConfigError, UserError
 from tts.score.codescaler import CodeScaler
@@ -141,6 +142,22 @@ def test_what_was_answered_before_the_server_broke_is_kept(start: Start) -> None
     with pytest.raises(UserError, match="CUDA error"):
         found.extend(scorer.score(pairs(10)))
     assert len(found) == 2
+
+
+def test_a_run_whose_server_broke_goes_on_with_what_is_missing(start: Start, tmp_path: Path, small: Small) -> None:
+    def run(mode: str) -> Done:
+        options = {"name": "remote", "model": "rm", "url": start(mode), "retries": 0, "concurrency": 1}
+        small.write(scorers=[options], selectors=["argmax"])
+        return tts(tmp_path, "run", "config.yaml", "--folder", "run")
+
+    broken = run("breaks")
+    assert broken.code == 2
+    assert "CUDA error" in broken.error
+    before = len(asked(tmp_path))
+    assert before == 3  # two answers and the failure
+    assert run("fine").code == 0
+    rows = exported(tmp_path, "run")
+    assert len(asked(tmp_path)) - before == len(rows) - 2
 
 
 def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    layout: Layout,
+    layout: Layout | None = None,
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -115,8 +115,8 @@ def _attend(
     head_dim).
     """
     wanted = [name for name in FOREIGN if kwargs.get(name) is not None]
-    if wanted:
-        raise Unshareable(f"attention with {', '.join(wanted)}")
+    if wanted or layout is None:  # None: the model does not hand its arguments down to attention
+        raise Unshareable(f"attention with {', '.join(wanted) or 'no layout'}")
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
     layer = module.layer_idx
     if layout.keep is not None:
