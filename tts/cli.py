@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, InfraError, StoreError, UserError
+from tts.errors import ConfigError, InfraError, StoreError, UserError, explained
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -159,16 +159,10 @@ def _stoppable(remedy: str) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn a failure to write tables and pictures, which can be made again, into a UserError."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written: {error.strerror or error}. What is stored is not touched: make room there, "
-            f"then run `tts report {folder}`."
-        ) from error
+def _writing(folder: Path) -> AbstractContextManager[None]:
+    """Tables and pictures that cannot be written can be made again, and the message says how."""
+    remedy = f"What is stored is not touched: make room there, then run `tts report {folder}`."
+    return explained(UserError, f"{folder} cannot be written", remedy)
 
 
 def _show(store: Any) -> None:
@@ -232,12 +226,10 @@ def compare(
 
     both = _analysed([first, second])
     Console().print(reports.compare_table(*both))
-    try:
+    with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
         reports.write_picture(both, to / "curves.png")
         reports.write_page(both, to / "report.html")
-    except OSError as error:
-        raise UserError(f"{to} cannot be written: {error.strerror or error}. Give another --to.") from error
     print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
 
 
@@ -298,10 +290,8 @@ def extract(
     """
     from tts.prompts import extract as find
 
-    try:
+    with explained(ConfigError, f"{file} cannot be read", "Give a file, or - for standard input."):
         text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}. Give a file, or - for standard input.") from error
     found = find(text.decode("utf-8", "replace"), rule)
     print(found.rule + (" (truncated)" if found.truncated else ""), file=sys.stderr)
     sys.stdout.write(found.code or "")

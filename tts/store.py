@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from tts.errors import StoreError
+from tts.errors import StoreError, explained
 from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Test, Verdict, program_hash
 
 FILE = "run.sqlite"
@@ -265,12 +265,12 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with _explained(self.folder), self._db:
+        with _translated(self.folder), self._db:
             yield
 
     def _all(self, make: Callable[..., Made], query: str, values: Sequence[Any] = ()) -> list[Made]:
         """What `make` makes of each row's columns. Raises StoreError where they are not what was once written."""
-        with _explained(self.folder):
+        with _translated(self.folder):
             try:
                 return [make(*row) for row in self._db.execute(query, values)]
             except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -313,7 +313,7 @@ def _damaged(folder: Path, reason: object) -> StoreError:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _translated(folder: Path) -> Iterator[None]:
     """Turn SQLite's errors that a user can mend into StoreErrors; the rest are bugs and keep their traceback."""
     try:
         yield
@@ -340,9 +340,9 @@ def _explained(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _opening(folder: Path) -> Iterator[None]:
-    """Like `_explained`, where a table that is missing or not understood is the file's fault and not ours."""
+    """Like `_translated`, where a table that is missing or not understood is the file's fault and not ours."""
     try:
-        with _explained(folder):
+        with _translated(folder):
             yield
     except sqlite3.OperationalError as error:
         raise StoreError(f"{folder / FILE} is no tts run ({error}). Give another folder.") from error
@@ -375,11 +375,9 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 def _lock(folder: Path) -> IO[str]:
     """Take the folder for this process until the file is closed or the process dies, however it dies."""
-    try:
+    with explained(StoreError, f"The run folder {folder} cannot be made", "Give another --folder."):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")
-    except OSError as error:
-        raise StoreError(f"The run folder {folder} cannot be made: {error.strerror}. Give another --folder.") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import EMBEDDED, content, device_and_dtype, load_failure, locate, require
+from tts.models import EMBEDDED, content, load
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
@@ -89,21 +89,13 @@ class Transformers:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded when first used. Raises ModelError."""
-        source = locate(self.model)  # before torch is imported, which takes seconds
-        _, transformers = require("The transformers generator")
+        model, tokenizer, _ = load(
+            "The transformers generator", self.model, "AutoModelForCausalLM", self.device, self.dtype
+        )
         from tts.generate._decode import register_attention
 
-        device, dtype = device_and_dtype(self.device, self.dtype)
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, attn_implementation=register_attention()
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise load_failure(self.model, error) from error
-        if tokenizer.chat_template is None:
-            raise ModelError(f"The tokenizer of {self.model!r} has no chat template. Use an instruction-tuned model.")
-        return model.to(device).eval(), tokenizer
+        model.set_attn_implementation(register_attention())
+        return model, tokenizer
 
 
 def _check(fine: bool, name: str, allowed: str, got: object) -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import content, device_and_dtype, load_failure, locate, require
+from tts.models import content, load, require
 from tts.plugins import FREE
 from tts.types import Candidate, Problem, Score
 
@@ -84,19 +84,12 @@ class CodeScaler:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded when first used. Raises ModelError for a checkpoint that is no reward model."""
-        source = locate(self.model)  # before torch is imported, which takes seconds
-        _, transformers = require("codescaler")
-        device, dtype = device_and_dtype(self.device, self.dtype)
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=dtype, output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise load_failure(self.model, error) from error
-        _check(model, tokenizer, report["missing_keys"], self.model)
+        model, tokenizer, missing = load(
+            "codescaler", self.model, "AutoModelForSequenceClassification", self.device, self.dtype
+        )
+        _check(model, tokenizer, missing, self.model)
         model.config.pad_token_id = tokenizer.pad_token_id  # tells the model which token of a row is the last
-        return model.to(device).eval(), tokenizer
+        return model, tokenizer
 
 
 def batches(
@@ -118,16 +111,12 @@ def batches(
 def _check(model: Any, tokenizer: Any, missing: Sequence[str], name: str) -> None:
     if missing:
         raise ModelError(
-            f"{name!r} has no weights for {', '.join(sorted(missing))}: it is no sequence classifier but probably the "
+            f"{name!r} has no weights for {', '.join(missing)}: it is no sequence classifier but probably the "
             "language model that one is trained from. Give a reward model's checkpoint."
         )
     if model.config.num_labels != 1:
         raise ModelError(
             f"{name!r} has {model.config.num_labels} labels; a reward model has 1. Give another checkpoint."
-        )
-    if tokenizer.chat_template is None:
-        raise ModelError(
-            f"The tokenizer of {name!r} has no chat template, so a pair cannot be rendered as it was trained."
         )
     if tokenizer.pad_token_id is None:
         raise ModelError(f"The tokenizer of {name!r} has no pad token. Set pad_token in its tokenizer_config.json.")
