@@ -23,12 +23,14 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 LAYERS = [
     {"cli"},
     {"report"},
-    {"analysis", "best_of", "files"},
+    {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
+    {"planning"},
     {"grade", "store", "config"},
     set(FAMILIES),
-    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds"},
-    {"protocols"},
+    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory"},
+    {"footprint"},
+    {"protocols", "shapes"},
     {"types", "errors"},
 ]
 LAYER_OF = {unit: depth for depth, units in enumerate(LAYERS) for unit in units}
@@ -40,17 +42,33 @@ EXCEPTIONS = {
 }
 
 HEAVY = {
-    "torch": {"models", "generate/transformers", "generate/_decode", "generate/_sampling", "score/codescaler"},
-    "transformers": {"models", "generate/transformers", "generate/_decode", "generate/_sampling", "score/codescaler"},
+    "torch": {
+        "models",
+        "generate/transformers",
+        "generate/_decode",
+        "generate/_sampling",
+        "score/_layout",
+        "score/_packed",
+        "score/_reward",
+        "score/_runner",
+    },
+    "transformers": {
+        "models",
+        "generate/transformers",
+        "generate/_decode",
+        "generate/_sampling",
+        "score/_packed",
+        "score/_reward",
+    },
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "pyarrow": {"files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
-    "huggingface_hub": {"problems/livecodebench"},
+    "huggingface_hub": {"problems/livecodebench", "models", "selftest"},
 }
-# These two are made of a heavy library and are themselves imported only when a model runs.
-HEAVY_INSIDE = {"generate/_decode", "generate/_sampling"}
+# These are made of a heavy library and are themselves imported only when a model runs.
+HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}
 
 BROAD_EXCEPT_ALLOWED = {
     "sandbox/guest": "a candidate's own exceptions end here, at the process's boundary",

@@ -107,7 +107,7 @@ def chosen_index(spec, pool: Pool) -> int | None:
     [("benchmark", Benchmark), ("generator", Generator), ("scorer", Scorer), ("selector", Selector)],
 )
 def test_every_plugin_satisfies_its_protocol(family, protocol):
-    needed = {"jsonl": {"path": "x"}, "replay": {"path": "x"}}
+    needed = {"jsonl": {"path": "x"}, "replay": {"path": "x"}, "remote": {"model": "x"}}
 
     for name in plugins.names(family):
         assert isinstance(plugins.build(family, {"name": name, **needed.get(name, {})}), protocol)

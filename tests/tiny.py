@@ -58,12 +58,25 @@ def causal(folder: Path, kind: str = "Qwen3", seed: int = 0, **more: Any) -> Pat
     return folder
 
 
-def reward(folder: Path, labels: int = 1, seed: int = 0, **more: Any) -> Path:
-    """A random Qwen3 sequence classifier in float32."""
+def reward(folder: Path, labels: int = 1, seed: int = 0, kind: str = "Qwen3", **more: Any) -> Path:
+    """A random sequence classifier in float32."""
     import torch
     import transformers
 
     torch.manual_seed(seed)
-    config = _config("Qwen3", save_tokenizer(folder), num_labels=labels, initializer_range=0.1, **more)
-    transformers.Qwen3ForSequenceClassification(config).save_pretrained(folder)
+    config = _config(kind, save_tokenizer(folder), num_labels=labels, initializer_range=0.1, **more)
+    getattr(transformers, f"{kind}ForSequenceClassification")(config).save_pretrained(folder)
+    return folder
+
+
+def value_head(folder: Path, kind: str = "Qwen2", bias: float = 3.0) -> Path:
+    """A random language model with TRL's value head, as AceCodeRM is saved."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    causal(folder, kind)
+    weights = load_file(folder / "model.safetensors")
+    weights["v_head.summary.weight"] = torch.randn(1, 48)
+    weights["v_head.summary.bias"] = torch.tensor([bias])
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

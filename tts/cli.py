@@ -234,6 +234,31 @@ def compare(
 
 
 @app.command()
+def plan(
+    config: ConfigArgument,
+    overrides: Overrides = None,
+    total_gib: Annotated[float | None, typer.Option(help="Total memory of the device; default: detected")] = None,
+    free_gib: Annotated[float | None, typer.Option(help="Free memory of the device; default: detected, or all")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+) -> None:
+    """Work out how a config's models share the device's memory, without loading them; a GPU need not be there.
+
+    Example: tts plan configs/demo.yaml --total-gib 80
+    """
+    from tts import config as configs
+    from tts import planning
+
+    sizes = [f"memory.total_gib={total_gib}"] if total_gib is not None else []
+    sizes += [f"memory.free_gib={free_gib}"] if free_gib is not None else []
+    chosen = configs.load(config, [*(overrides or []), *sizes], planning.absent_generators())
+    found = planning.plan_for(chosen)
+    if as_json:
+        print(json.dumps(planning.as_json(found), indent=1))
+    else:
+        Console().print(planning.table(found))
+
+
+@app.command()
 def grade(
     problems: Annotated[Path, typer.Argument(help="Problems in LiveCodeBench's row format, JSONL")],
     candidates: Annotated[Path, typer.Argument(help='JSONL rows {"question_id", "index", "code" or "text"}')],
@@ -262,10 +287,18 @@ def grade(
 
 @app.command()
 def score(
-    pairs: Annotated[Path, typer.Argument(help='JSONL rows {"id", "question", "code"}')],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The scorer's options")] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAIRS] [KEY=VALUE]...",
+            help='JSONL rows {"id", "question", "code"} (none with --self-test), then the scorer\'s options',
+        ),
+    ] = None,
     scorer: Annotated[str, typer.Option(help="A scorer's name; see `tts list`")] = "codescaler",
     out: Out = Path("scores.jsonl"),
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Compare with the scores that the reward model's own card publishes")
+    ] = False,
 ) -> None:
     """Score question-code pairs with a scorer, and write {"id", "value", "why"} in input order.
 
@@ -274,9 +307,28 @@ def score(
     from tts import config as configs
     from tts import files, plugins
 
-    chosen = plugins.build("scorer", {"name": scorer, **configs.options(options or [])}, f"scorer {scorer!r}")
+    given = list(arguments or [])
+    if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
+        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
+    pairs = None if self_test else Path(given.pop(0))
+    chosen = plugins.build("scorer", {"name": scorer, **configs.options(given)}, f"scorer {scorer!r}")
+    if pairs is None:
+        _self_test(chosen)
+        return
     with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
         files.score(pairs, chosen, out, progress)
+
+
+def _self_test(scorer: Any) -> None:
+    from tts import selftest
+
+    outcome = selftest.run(scorer)
+    print(outcome)
+    if not outcome.passed:
+        raise UserError(
+            "The scorer does not give its card's scores. Check that the checkpoint and its chat template are those of "
+            "the card; with a low-precision dtype, try dtype=float32."
+        )
 
 
 @app.command()

@@ -4,7 +4,7 @@ Unknown keys and bad values are errors with their path and the nearest valid nam
 the plug-ins' own fields. Nothing is resolved here: "auto" stays "auto".
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,6 +60,26 @@ class GradingConfig(_Strict):
         return Limits(cpu_seconds=self.timeout, memory_mib=self.memory_mib, output_mib=self.output_mib)
 
 
+class MemoryConfig(_Strict):
+    """How the device is shared (see memory.py). Sizes left out are detected; `margin` is the share of the total that
+    stays free; prompts are planned to have `prompt_tokens`.
+    """
+
+    mode: Literal["auto", "share", "swap", "sequential"] = "auto"
+    margin: float = Field(default=0.05, ge=0, lt=1)
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    total_gib: float | None = Field(default=None, gt=0, le=2**20)
+    free_gib: float | None = Field(default=None, gt=0, le=2**20)
+    host_free_gib: float | None = Field(default=None, ge=0, le=2**20)
+    prompt_tokens: int = Field(default=2048, ge=1, strict=True)
+
+    @model_validator(mode="after")
+    def _free_is_part_of_total(self) -> "MemoryConfig":
+        if self.total_gib is not None and self.free_gib is not None and self.free_gib > self.total_gib:
+            raise ConfigError(f"memory.free_gib is {self.free_gib}, more than memory.total_gib, {self.total_gib}.")
+        return self
+
+
 class ReportConfig(_Strict):
     """How sure the report's numbers are: bootstrap resamples, subsets drawn per point, and the intervals' level."""
 
@@ -99,6 +119,7 @@ class Config(_Strict):
     seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
     prompt: PromptConfig = PromptConfig()
     grading: GradingConfig = GradingConfig()
+    memory: MemoryConfig = MemoryConfig()
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")
@@ -212,19 +233,22 @@ def _parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} is not readable YAML: {reason}. Mend it.") from error
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path, overrides: Sequence[str] = (), absent: Collection[str] = ()) -> Config:
     """The config of a YAML file with `key.sub=value` overrides applied, every plug-in's options checked.
 
+    A generator whose name is in `absent` is not looked for: a plan can be made for one that is not installed.
     Raises ConfigError for a missing or unreadable file, an unknown key, a bad value or another version.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config {path} cannot be read: {error}. Give the path of a YAML file.") from error
-    return parse(_parse_yaml(text, str(path)), overrides, str(path))
+    return parse(_parse_yaml(text, str(path)), overrides, str(path), absent)
 
 
-def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config") -> Config:
+def parse(
+    raw: object, overrides: Sequence[str] = (), where: str = "The config", absent: Collection[str] = ()
+) -> Config:
     """Like `load`, from what YAML made of the text."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with benchmark, generator, scorers, selectors; got {raw!r}.")
@@ -242,7 +266,7 @@ def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config")
         config = Config.model_validate(tree)
     except pydantic.ValidationError as error:
         raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
-    check_plugins(config)
+    check_plugins(config, absent)
     return config
 
 
@@ -299,12 +323,13 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
     _place(tree[key], rest, value, item)
 
 
-def check_plugins(config: Config) -> None:
+def check_plugins(config: Config, absent: Collection[str] = ()) -> None:
     """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
     if config.prompt.extraction not in EXTRACTORS:
         raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
     _check_plugin("benchmark", config.benchmark, "benchmark")
-    _check_plugin("generator", config.generator.spec, "generator", "n")
+    if config.generator.spec.name not in absent:
+        _check_plugin("generator", config.generator.spec, "generator", "n")
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
     for i, item in enumerate(config.selectors):

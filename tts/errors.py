@@ -30,6 +30,10 @@ class ModelError(UserError):
     """A model that is missing, damaged or of the wrong kind."""
 
 
+class PlanError(UserError):
+    """Models that do not fit the memory there is; the message lists what would fit."""
+
+
 class StoreError(UserError):
     """A run folder that cannot be opened, continued or written."""
 

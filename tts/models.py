@@ -7,6 +7,7 @@ as an ordinary folder of safetensors. Loads no weights otherwise.
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -61,6 +62,32 @@ def content(model: str) -> str:
                 data.seek(place)
                 digest.update(data.read(65536))
     return digest.hexdigest()[:16]
+
+
+def read_config(model: str) -> tuple[dict[str, Any], str] | None:
+    """(parsed config.json, its path) of a folder, or of a hub name in the local cache; None for a hub name that is not
+    there.
+
+    Loads no weights and asks no network. Raises ModelError for a folder or a file that is no use.
+    """
+    source = locate(model)
+    path: str | None = str(Path(source) / "config.json")
+    if not Path(source).is_dir():
+        try:
+            from huggingface_hub import try_to_load_from_cache
+        except ImportError:
+            return None
+        found = try_to_load_from_cache(source, "config.json")
+        path = found if isinstance(found, str) else None
+    if path is None:
+        return None
+    try:
+        parsed = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Give a model with a whole config.json.") from error
+    if not isinstance(parsed, dict):
+        raise ModelError(f"{path} must hold a JSON object, got {type(parsed).__name__}.")
+    return parsed, path
 
 
 def cache_folder() -> Path:
@@ -147,11 +174,12 @@ def device_and_dtype(device: str, dtype: str) -> tuple[Any, Any]:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"device {device!r} was asked for, but torch sees no CUDA device. Set device: cpu or auto.")
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") or _cpu_has_bfloat16() else "float32"
+        dtype = "bfloat16" if device.startswith("cuda") or cpu_has_bfloat16() else "float32"
     return torch.device(device), getattr(torch, dtype)
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16, as Linux says."""
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
@@ -159,28 +187,39 @@ def _cpu_has_bfloat16() -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})  # the last is Arm's
 
 
-def load(what: str, model: str, auto: str, device: str, dtype: str, **options: Any) -> tuple[Any, Any, list[str]]:
-    """(model in evaluation mode on its device, tokenizer, names of weights that the checkpoint lacks).
-
-    `auto` names the transformers class, `options` go to its `from_pretrained`, `what` needs it, for the error. Raises
-    ModelError for what cannot be loaded and for a tokenizer without a chat template.
-    """
+def load_tokenizer(what: str, model: str) -> Any:
+    """The tokenizer of a model; `what` needs it, for the error. Raises ModelError if it has no chat template."""
     source = locate(model)  # before torch is imported, which takes seconds
     _, transformers = require(what)
-    place, number = device_and_dtype(device, dtype)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        loaded, report = getattr(transformers, auto).from_pretrained(
-            source, dtype=number, output_loading_info=True, **options
-        )
     except (OSError, ValueError, KeyError) as error:
         raise _load_failure(model, error) from error
     if tokenizer.chat_template is None:
         raise ModelError(
             f"The tokenizer of {model!r} has no chat template, so nothing can be rendered as it was trained. Give an "
-            "instruction-tuned model, or a reward model with its own template."
+            "instruction-tuned model or a reward model, with chat_template.jinja beside its tokenizer_config.json."
         )
-    return loaded.to(place).eval(), tokenizer, sorted(report["missing_keys"])
+    return tokenizer
+
+
+def load_model(what: str, model: str, auto: str, device: str, dtype: str, **options: Any) -> tuple[Any, Any]:
+    """(model in evaluation mode on its device, transformers' report of weights that were missing or did not fit).
+
+    `auto` names the transformers class, `options` go to its `from_pretrained`. Raises ModelError.
+    """
+    source = locate(model)
+    _, transformers = require(what)
+    import safetensors
+
+    place, number = device_and_dtype(device, dtype)
+    try:
+        loaded, report = getattr(transformers, auto).from_pretrained(
+            source, dtype=number, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        raise _load_failure(model, error) from error
+    return loaded.to(place).eval(), report
 
 
 def _load_failure(model: str, error: Exception) -> ModelError:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import EMBEDDED, content, load
+from tts.models import EMBEDDED, content, load_model, load_tokenizer
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
@@ -89,9 +89,9 @@ class Transformers:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded when first used. Raises ModelError."""
-        model, tokenizer, _ = load(
-            "The transformers generator", self.model, "AutoModelForCausalLM", self.device, self.dtype
-        )
+        what = "The transformers generator"
+        tokenizer = load_tokenizer(what, self.model)
+        model, _ = load_model(what, self.model, "AutoModelForCausalLM", self.device, self.dtype)
         from tts.generate._decode import register_attention
 
         model.set_attn_implementation(register_attention())

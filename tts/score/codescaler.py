@@ -1,8 +1,8 @@
-"""CodeScaler (arXiv 2602.17684) and other sequence-classification reward models, through transformers.
+"""CodeScaler (arXiv 2602.17684) and other reward models of one label: the raw logit of question and bare code.
 
-Input, after the model card and its recipe: a chat of user = problem and assistant = bare code through the reward
-model's own template, no generation prompt, no special tokens added, right padding; the score is the raw logit. A pair
-that does not fit is marked and never cut, since a cut program is silently mis-scored.
+The candidates of a problem share the rendered question: its tokens run once, and only the rest of each candidate runs
+on top of them. A pair that does not fit is marked and never cut. Tokens are made in `_pairs.py`, shared in
+`_prefix.py`, run in `_packed.py` within a token budget that `_runner.py` keeps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,19 +11,25 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import content, load, require
+from tts.models import content, load_tokenizer
 from tts.plugins import FREE
+from tts.score._pairs import chat, overlong, tokenise
+from tts.score._prefix import Key, Row, unique
+from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
+
+WINDOW = 1024  # pairs whose tokens are held at once
+Pairs = Sequence[tuple[Problem, Candidate]]
 
 
 @dataclass(frozen=True)
 class CodeScaler:
     """Options: `model` is a folder or a hub name; `max_length` tokens of a pair, by default the model's context;
-    `token_budget` tokens, padding included, run at once.
+    `token_budget` tokens run at once, which bounds the memory.
     """
 
     model: str = "LARK-Lab/CodeScaler-1.7B"
-    backend: Literal["auto", "transformers"] = field(default="auto", metadata=FREE)
+    backend: Literal["auto", "transformers", "vllm"] = field(default="auto", metadata=FREE)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = field(default="auto", metadata=FREE)
     max_length: int | None = None
@@ -35,21 +41,30 @@ class CodeScaler:
         if self.max_length is not None and self.max_length < 1:
             raise ConfigError(f"codescaler's max_length must be at least 1, got {self.max_length}.")
 
-    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+    def score(self, pairs: Pairs) -> Iterator[Score]:
         """Raw logits as batches finish; None for a candidate without code and for a pair that is too long."""
-        fitting: list[tuple[Candidate, list[int]]] = []
+        groups: dict[str, list[Candidate]] = {}
         for problem, candidate in pairs:
-            tokens = None if candidate.code is None else self.tokens(problem.statement, candidate.code)
-            if tokens is None:
+            if candidate.code is None:
                 yield Score(*candidate.key, None, "no code")
-            elif len(tokens) > self.limit:
-                yield Score(*candidate.key, None, f"overlong: {len(tokens)} tokens, max_length is {self.limit}")
             else:
-                fitting.append((candidate, tokens))
-        for batch in batches(fitting, self.token_budget):
-            logits = self._logits([tokens for _, tokens in batch])
-            for (candidate, _), value in zip(batch, logits, strict=True):
-                yield Score(*candidate.key, value)
+                groups.setdefault(problem.statement, []).append(candidate)
+        for window in _windows(groups):
+            yield from self._score(window)
+
+    def _score(self, groups: dict[str, list[Candidate]]) -> Iterator[Score]:
+        rows: list[list[Row]] = []
+        for statement, candidates in groups.items():
+            fitting: list[tuple[Key, list[int]]] = []
+            tokens = tokenise(self.tokenizer, [chat(statement, candidate.code or "") for candidate in candidates])
+            for candidate, ids in zip(candidates, tokens, strict=True):
+                if len(ids) > self.limit:
+                    yield overlong(candidate, len(ids), self.limit)
+                else:
+                    fitting.append((candidate.key, ids))
+            rows.append(unique(fitting))
+        for row, value in self.runner.run(rows):
+            yield from (Score(*owner, value) for owner in row.owners)
 
     @property
     def content(self) -> str:
@@ -58,68 +73,63 @@ class CodeScaler:
 
     def tokens(self, statement: str, code: str) -> list[int]:
         """The pair as the model reads it, not truncated."""
-        tokenizer = self.loaded[1]
-        chat = [{"role": "user", "content": statement}, {"role": "assistant", "content": code}]
-        text = tokenizer.apply_chat_template(chat, tokenize=False)
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return tokenise(self.tokenizer, [chat(statement, code)])[0]
 
     @property
     def limit(self) -> int:
         """The longest pair that is scored, in tokens."""
-        context: int = self.loaded[0].config.get_text_config().max_position_embeddings
+        context: int = self.loaded.config.get_text_config().max_position_embeddings
         return context if self.max_length is None else min(self.max_length, context)
 
-    def _logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        torch, _ = require("codescaler")
-        model, tokenizer = self.loaded
-        width = max(map(len, rows))
-        ids = torch.tensor([[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-        with torch.inference_mode():
-            out = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
-        values: list[float] = out.logits[:, 0].float().tolist()
-        return values
+    @property
+    def card(self) -> str:
+        """Whose card has an example to test this scorer with."""
+        return self.model
+
+    @property
+    def computed_in(self) -> str:
+        """The dtype that "auto" became."""
+        return str(self.loaded.dtype).removeprefix("torch.")
 
     @cached_property
-    def loaded(self) -> tuple[Any, Any]:
-        """(model, tokenizer), loaded when first used. Raises ModelError for a checkpoint that is no reward model."""
-        model, tokenizer, missing = load(
-            "codescaler", self.model, "AutoModelForSequenceClassification", self.device, self.dtype
-        )
-        _check(model, tokenizer, missing, self.model)
-        model.config.pad_token_id = tokenizer.pad_token_id  # tells the model which token of a row is the last
-        return model, tokenizer
+    def tokenizer(self) -> Any:
+        """Loaded when first used. Raises ModelError if it has no chat template."""
+        return load_tokenizer("codescaler", self.model)
+
+    @cached_property
+    def loaded(self) -> Any:
+        """The reward model, loaded when first used. Raises ModelError for a checkpoint that is none."""
+        tokenizer = self.tokenizer
+        from tts.score._reward import load_reward
+
+        if self.backend == "vllm":
+            raise ModelError("codescaler has no vllm backend yet. Set backend: transformers.")
+        return load_reward(self.model, tokenizer, self.device, self.dtype)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What runs the model; its `notes` say what happened on the way."""
+        return Runner(self.runnable(), self.token_budget)
+
+    def runnable(self) -> Model:
+        """The loaded model in the fastest way that it allows."""
+        model = self.loaded
+        from tts.score._packed import packed
+        from tts.score._reward import Padded
+
+        return packed(model, self.token_budget) or Padded(model)
 
 
-def batches(
-    pairs: Sequence[tuple[Candidate, list[int]]], token_budget: int
-) -> Iterator[list[tuple[Candidate, list[int]]]]:
-    """Pairs sorted by length, longest first, in batches whose padded size fits the budget (a single pair always
-    does).
-    """
-    batch: list[tuple[Candidate, list[int]]] = []
-    for pair in sorted(pairs, key=lambda pair: (-len(pair[1]), pair[0].key)):
-        if batch and (len(batch) + 1) * len(batch[0][1]) > token_budget:
-            yield batch
-            batch = []
-        batch.append(pair)
-    if batch:
-        yield batch
-
-
-def _check(model: Any, tokenizer: Any, missing: Sequence[str], name: str) -> None:
-    if missing:
-        raise ModelError(
-            f"{name!r} has no weights for {', '.join(missing)}: it is no sequence classifier but probably the "
-            "language model that one is trained from. Give a reward model's checkpoint."
-        )
-    if model.config.num_labels != 1:
-        raise ModelError(
-            f"{name!r} has {model.config.num_labels} labels; a reward model has 1. Give another checkpoint."
-        )
-    if tokenizer.pad_token_id is None:
-        raise ModelError(f"The tokenizer of {name!r} has no pad token. Set pad_token in its tokenizer_config.json.")
+def _windows(groups: dict[str, list[Candidate]]) -> Iterator[dict[str, list[Candidate]]]:
+    """Whole groups, as many as hold WINDOW candidates together, so that not all tokens of a long run are held."""
+    window: dict[str, list[Candidate]] = {}
+    for statement, candidates in groups.items():
+        window[statement] = candidates
+        if sum(map(len, window.values())) >= WINDOW:
+            yield window
+            window = {}
+    if window:
+        yield window
 
 
 plugin = CodeScaler

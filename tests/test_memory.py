@@ -1,0 +1,483 @@
+"""The memory plan: exact where it claims to be, monotone in memory, and honest about what would fit."""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts import config as configs
+from tts import planning
+from tts.config import Config
+from tts.errors import ConfigError, ModelError, PlanError
+from tts.footprint import BLOCK_TOKENS, Device, Generator, Model, Scorer, vllm_kv_bytes, weights_bytes
+from tts.memory import GIB, MODES, Options, Request, find, plan, ways_out
+from tts.models import read_config
+from tts.shapes import ONLINE, Linear, ModelShape, Quantization, code_scalers, embedded
+
+CONFIGS = Path(__file__).parent / "model_configs"
+SMALL = {
+    "vocab_size": 259,
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 7,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "num_labels": 1,
+    "pad_token_id": 0,
+}
+VARIANTS = [
+    ("Qwen2", {}),
+    ("Qwen2", {"tie_word_embeddings": True}),
+    ("Qwen2", {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 3}),
+    ("Qwen3", {"head_dim": 16}),
+    ("Qwen3", {"head_dim": 12, "attention_bias": True, "tie_word_embeddings": True}),
+    ("Llama", {"attention_bias": True, "mlp_bias": True}),
+    ("Llama", {"tie_word_embeddings": True, "num_key_value_heads": None}),
+    ("Mistral", {"sliding_window": 8}),
+    ("Mistral", {"sliding_window": None, "head_dim": 20}),
+    ("Gemma", {"head_dim": 16}),
+    ("Gemma2", {"head_dim": 16, "sliding_window": 8}),
+    ("Gemma3Text", {"head_dim": 16, "sliding_window": 8}),
+]
+
+
+def published(name: str) -> dict:
+    return json.loads((CONFIGS / name / "config.json").read_text())
+
+
+@functools.cache
+def shape(name: str) -> ModelShape:
+    return ModelShape.from_config(published(name), name)
+
+
+def model(name: str, backend: str = "vllm", **more: object) -> Model:
+    return Model(name, shape(name), backend, "bfloat16", "bfloat16", **more)
+
+
+# Shapes against loaded models.
+
+
+@pytest.mark.parametrize(
+    ("head", "dtype"), [("ForCausalLM", torch.bfloat16), ("ForSequenceClassification", torch.float32)], ids=["lm", "rm"]
+)
+@pytest.mark.parametrize(("kind", "more"), VARIANTS, ids=str)
+def test_weights_are_exact_to_the_byte_and_cached_keys_and_values_too(kind, more, head, dtype, tmp_path):
+    family = kind.replace("Text", "") if head == "ForCausalLM" else kind
+    made = getattr(transformers, f"{kind}Config")(**(SMALL | more), dtype=dtype)
+    loaded = getattr(transformers, family + head)(made).to(dtype).eval()
+    loaded.config.architectures = [type(loaded).__name__]
+    loaded.config.save_pretrained(tmp_path)
+    name = str(dtype).removeprefix("torch.")
+
+    found = planning.find_shape(str(tmp_path))
+
+    assert found.weights_bytes(name) == sum(p.numel() * p.element_size() for p in loaded.parameters())
+    assert found.parameters == sum(p.numel() for p in loaded.parameters())
+    for tokens in (3, 20):  # before and after a window is full
+        cache = transformers.DynamicCache(config=loaded.config)
+        with torch.inference_mode():
+            loaded.model(input_ids=torch.ones(1, tokens, dtype=torch.long), past_key_values=cache, use_cache=True)
+        assert found.kv_bytes(tokens, name) == sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "kv_bytes"),
+    [
+        ("Qwen2.5-Coder-7B-Instruct", 7_615_616_512, 57_344),
+        ("Qwen3-8B", 8_190_735_360, 147_456),
+        ("reward-1.7B", 1_720_577_024, 114_688),
+        ("reward-8B", 7_568_409_600, 147_456),
+    ],
+)
+def test_published_models_have_their_published_number_of_parameters(name, parameters, kv_bytes):
+    assert shape(name).parameters == parameters
+    assert shape(name).kv_bytes_per_token() == kv_bytes
+
+
+def test_built_in_shapes_equal_those_of_a_config_json(tmp_path):
+    assert code_scalers()["LARK-Lab/CodeScaler-1.7B"] == dataclasses.replace(shape("reward-1.7B"), tied=False)
+    assert code_scalers()["LARK-Lab/CodeScaler-8B"] == shape("reward-8B")
+    unpacked = read_config("embedded")
+    assert unpacked is not None and ModelShape.from_config(*unpacked) == embedded()
+
+
+def test_activations_of_a_transformers_classifier_are_the_measured_peak():
+    made = transformers.Qwen3Config(**(SMALL | {"hidden_size": 256, "intermediate_size": 768, "head_dim": 64}))
+    loaded = transformers.Qwen3ForSequenceClassification(made).eval()
+    made.architectures = ["Qwen3ForSequenceClassification"]
+    one = Model("x", ModelShape.from_config(made.to_dict(), "x"), "transformers", "float32", "float32")
+    width, rows = 200, 4
+    ids = torch.ones(rows, width, dtype=torch.long)
+    mask = torch.ones_like(ids)
+    mask[1:, 150:] = 0
+
+    peak = allocated_peak(lambda: loaded(input_ids=ids, attention_mask=mask, use_cache=True))
+
+    scorer = Scorer(one, width * rows, width)
+    engine = plan(None, [scorer], Device("cpu", 100 * GIB, 100 * GIB)).scorers[0]
+    planned = engine.activation_bytes + engine.kv_bytes
+    assert peak <= planned <= 1.2 * peak
+
+
+def allocated_peak(work) -> int:
+    with torch.inference_mode(), torch.profiler.profile(profile_memory=True) as profile:
+        work()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak
+
+
+# Quantisation, vLLM's blocks, tensor parallelism: worked out by hand.
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, Quantization("gptq", 4, 128)),
+        ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, Quantization("awq", 4, 64)),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, Quantization("fp8", 8, block=128)),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ONLINE["bitsandbytes"]),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, Quantization("bitsandbytes", 8)),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8}}}},
+            Quantization("compressed-tensors", 8),
+        ),
+    ],
+)
+def test_a_quantised_checkpoint_is_recognised_and_smaller(given, expected):
+    found = ModelShape.from_config(published("Qwen3-8B") | {"quantization_config": given}, "x")
+
+    assert found.quantization == expected
+    share = found.weights_bytes() / shape("Qwen3-8B").weights_bytes()
+    assert 0.35 < share < 0.65
+
+
+def test_a_quantised_matrix_is_its_bits_and_its_scales():
+    matrix = Linear(256, 512)
+    sizes = [
+        Quantization(*how).matrix_bytes(matrix)
+        for how in (("awq", 4, 128), ("gptq", 4, 128), ("fp8", 8), ("fp8", 8, 0, 128), ("bitsandbytes", 4, 64))
+    ]
+    groups = 256 * 512 // 128  # each with a scale of 16 bits and a zero point of 4
+    assert sizes[0] == 256 * 512 // 2 + groups * 5 // 2
+    assert sizes[1] == sizes[0] + 4 * 512  # and gptq's index
+    assert sizes[2:4] == [256 * 512 + 256 * 4, 256 * 512 + 2 * 4 * 4]
+    assert sizes[4] == 256 * 512 // 2 + 256 * 512 // 64 * 4
+
+
+def test_vllm_s_pool_is_whole_blocks_for_all_sequences_and_an_empty_one():
+    one = model("Qwen3-8B")
+    for kind, block in BLOCK_TOKENS.items():
+        blocks = 10 * -(-1000 // block) + 1
+        assert vllm_kv_bytes(one, kind, 10, 1000, 4096, 8192) == blocks * block * 147_456
+        longest = -(-40960 // block) + 1
+        assert vllm_kv_bytes(one, kind, 1, 1000, 40960, 8192) == longest * block * 147_456
+
+
+def test_fp8_keys_and_values_take_half_and_devices_share_heads_as_far_as_there_are():
+    one = model("Qwen3-8B")
+    sizes = [
+        vllm_kv_bytes(dataclasses.replace(one, **changes), "cuda", 8, 4096, 4096, 8192)
+        for changes in ({}, {"kv_dtype": "fp8"}, {"devices": 4}, {"devices": 16})
+    ]
+    assert [sizes[0] // size for size in sizes] == [1, 2, 4, 8]
+
+
+def test_a_sliding_layer_takes_no_more_than_its_window():
+    given = published("Qwen3-8B") | {"use_sliding_window": True, "sliding_window": 1024, "max_window_layers": 18}
+    sliding = dataclasses.replace(model("Qwen3-8B"), shape=ModelShape.from_config(given, "x"))
+    full, half = (vllm_kv_bytes(m, "cuda", 1, 40960, 40960, 512) for m in (model("Qwen3-8B"), sliding))
+    window = -(-(1024 - 1 + 2 * 512) // 16) + 1
+    assert half == (40960 // 16 + window + 1) * 16 * 147_456 // 2 < full
+
+
+def test_weights_are_split_among_devices_but_for_norms_and_the_head_is_float32_in_vllm():
+    alone, two = model("reward-8B"), model("reward-8B", devices=2)
+    assert weights_bytes(alone) == shape("reward-8B").weights_bytes() + 2 * 4096
+    rest = shape("reward-8B").small * 2 + 4 * 4096
+    assert weights_bytes(two) - rest == (weights_bytes(alone) - rest) / 2
+    assert weights_bytes(model("reward-8B", devices=4)) > weights_bytes(alone) // 4  # its vocabulary is padded to 256
+
+
+# Whole plans.
+
+
+def request(
+    free: float,
+    total: float = 80.0,
+    host: float = 64.0,
+    kind: str = "cuda",
+    names: tuple[str, str] = ("Qwen3-8B", "reward-8B"),
+    mode: str = "auto",
+    backend: str = "vllm",
+    least: int = 8,
+    most: int = 256,
+) -> Request:
+    generator = Generator(model(names[0]), 2048, 2048, least, most)
+    scorer = Scorer(model(names[1], backend), 8192, 4096)
+    device = Device(kind, int(total * GIB), int(min(free, total) * GIB), int(host * GIB))
+    return Request(generator, (scorer,), device, Options(mode))
+
+
+def quality(request: Request) -> tuple[int, int]:
+    """Better plans are larger: first the mode, then the sequences at once."""
+    found = find(request)
+    return (-len(MODES), 0) if found is None else (-MODES.index(found.mode), found.generator.concurrency)
+
+
+REQUESTS = st.builds(
+    request,
+    free=st.floats(4, 160),
+    total=st.just(160.0),
+    host=st.sampled_from([0.0, 24.0, 300.0]),
+    kind=st.sampled_from(["cuda", "cpu"]),
+    names=st.tuples(
+        st.sampled_from(["Qwen3-8B", "Qwen2.5-Coder-7B-Instruct"]), st.sampled_from(["reward-8B", "reward-1.7B"])
+    ),
+    mode=st.sampled_from(["auto", "share", "sequential"]),
+    backend=st.sampled_from(["vllm", "transformers"]),
+    least=st.integers(1, 40),
+    most=st.integers(40, 300),
+)
+
+
+@given(REQUESTS, st.floats(0, 60), st.floats(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_more_memory_never_makes_a_worse_plan(small, more, host):
+    device = small.device
+    larger = dataclasses.replace(
+        device,
+        free_bytes=min(device.total_bytes, device.free_bytes + int(more * GIB)),
+        host_free_bytes=device.host_free_bytes + int(host * GIB),
+    )
+    assert quality(dataclasses.replace(small, device=larger)) >= quality(small)
+
+
+@given(REQUESTS)
+@settings(max_examples=60, deadline=None)
+def test_a_plan_s_parts_fit_what_is_free_and_one_more_sequence_does_not(asked):
+    found = find(asked)
+    if found is None:
+        with pytest.raises(PlanError):
+            plan(asked.generator, asked.scorers, asked.device, asked.options)
+        return
+    engine = found.generator
+    parts = [e.weights_bytes + e.kv_bytes + e.activation_bytes + e.runtime_bytes for e in found.engines]
+    peak = {"share": sum(parts), "sequential": max(parts)}.get(found.mode, found.peak_bytes)
+    assert found.peak_bytes == peak <= found.device.free_bytes - found.margin_bytes
+    assert max(parts) <= found.peak_bytes <= sum(parts)
+    assert found.left_bytes == found.device.free_bytes - found.margin_bytes - found.peak_bytes
+    assert asked.generator.least <= engine.concurrency <= asked.generator.most
+    if engine.concurrency < asked.generator.most:
+        tighter = dataclasses.replace(asked.generator, least=engine.concurrency + 1)
+        fixed = dataclasses.replace(asked, generator=tighter, options=Options(found.mode))
+        assert find(fixed) is None
+
+
+@given(REQUESTS)
+@settings(max_examples=60, deadline=None)
+def test_vllm_s_start_up_check_passes_for_each_engine_beside_the_ones_before_it(asked):
+    found = find(asked)
+    used = 0
+    for engine in found.engines if found else ():
+        assert 0 < engine.utilization <= 1
+        wanted = -int(-engine.utilization * found.device.total_bytes // 1)
+        assert wanted <= found.device.free_bytes - used
+        used += {"share": engine.total_bytes, "swap": engine.asleep_bytes}.get(found.mode, 0)
+
+
+@given(REQUESTS)
+@settings(max_examples=60, deadline=None)
+def test_every_way_out_fits_when_it_is_taken(asked):
+    if find(asked) is not None:
+        return
+    ways = list(ways_out(asked))
+    assert all(find(way.request) is not None for way in ways)
+    assert ways
+    with pytest.raises(PlanError) as caught:
+        plan(asked.generator, asked.scorers, asked.device, asked.options)
+    assert all(way.text in str(caught.value) for way in ways)
+
+
+def test_auto_takes_share_then_swap_then_sequential_as_memory_shrinks():
+    assert find(request(80)).mode == "share"
+    assert find(request(35)).mode == "swap"
+    assert find(request(35, host=24)).mode == "sequential"
+    assert find(request(15)) is None
+
+
+def test_swap_says_what_host_memory_it_lacks():
+    asked = request(35, host=24, mode="swap")
+    with pytest.raises(PlanError) as caught:
+        plan(asked.generator, asked.scorers, asked.device, asked.options)
+    assert "swap needs 39.8 GiB of host memory, 24.0 GiB are free" in str(caught.value)
+    assert "memory.mode=sequential fits" in str(caught.value)
+
+
+def test_pinned_host_memory_is_rounded_up_to_powers_of_two_and_a_moved_model_is_not():
+    swapped = find(request(35, host=300, mode="swap"))
+    for engine in swapped.engines:
+        assert engine.weights_bytes < engine.host_bytes < 2 * engine.weights_bytes
+    moved = find(request(35, host=300, mode="swap", backend="transformers")).scorers[0]
+    assert moved.host_bytes == moved.weights_bytes
+
+
+def test_there_is_no_swap_on_a_cpu():
+    asked = request(80, kind="cpu", mode="swap")
+    with pytest.raises(PlanError, match="swap needs a GPU"):
+        plan(asked.generator, asked.scorers, asked.device, asked.options)
+    assert {find(request(free, kind="cpu")).mode for free in (30, 80)} == {"share", "sequential"}
+
+
+def test_too_many_sequences_are_answered_with_how_many_fit():
+    asked = request(80, least=200, most=200, mode="share")
+    ways = {way.text.split("=")[0]: way for way in ways_out(asked)}
+    fitting = ways["generator.max_num_seqs"].request.generator.least
+    assert 8 < fitting < 200
+    assert ways["generator.max_model_len"].request.generator.max_model_len % 256 == 0
+    assert find(request(80, least=fitting + 1, most=fitting + 1, mode="share")) is None
+
+
+# From a config.
+
+
+def config(generator: object, *scorers: object, **memory: object) -> Config:
+    raw = {"benchmark": "mini", "generator": generator, "scorers": list(scorers), "memory": memory}
+    return configs.parse(raw, absent=planning.absent_generators())
+
+
+def vllm(name: str = "Qwen3-8B", **more: object) -> dict:
+    return {"name": "vllm", "model": str(CONFIGS / name), "n": 16, **more}
+
+
+def reward(name: str = "reward-8B", **more: object) -> dict:
+    return {"name": "codescaler", "model": str(CONFIGS / name), "max_length": 4096, **more}
+
+
+def test_options_that_bear_on_memory_are_read_by_name():
+    options = {"max_model_len": 4096, "max_num_seqs": 32, "kv_cache_dtype": "fp8", "quantization": "fp8"}
+    found = planning.plan_for(config(vllm(**options, dtype="float16"), reward(token_budget=4096), total_gib=80))
+    engine, scorer = found.generator, found.scorers[0]
+    assert (engine.max_model_len, engine.concurrency, engine.dtype, engine.kv_bytes_per_token) == (
+        4096,
+        32,
+        "float16",
+        73_728,
+    )
+    assert engine.weights_bytes < 0.7 * shape("Qwen3-8B").weights_bytes()
+    assert (scorer.token_budget, scorer.max_model_len, scorer.backend) == (4096, 4096, "transformers")
+
+
+def test_a_transformers_generator_is_bounded_by_its_batch_and_its_cache():
+    narrow = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "n": 4}
+    sizes = {"total_gib": 16, "device": "cpu"}
+    assert planning.plan_for(config(narrow | {"batch_size": 3}, **sizes)).generator.concurrency == 3
+    small = planning.plan_for(config(narrow | {"cache_gib": 0.2}, **sizes)).generator
+    assert small.concurrency == 0.2 * GIB // (3072 * 23_040)
+    assert small.kv_bytes <= 0.2 * GIB
+
+
+def test_a_scorer_without_a_model_needs_nothing_and_a_hub_name_is_planned_from_its_published_shape():
+    assert planning.plan_for(config({"name": "replay", "path": "x"}, "likelihood", total_gib=8)).peak_bytes == 0
+    found = planning.plan_for(config({"name": "replay", "path": "x"}, "codescaler", total_gib=80))
+    assert [engine.model for engine in found.engines] == ["LARK-Lab/CodeScaler-1.7B"]
+
+
+@pytest.mark.parametrize(
+    ("generator", "scorers", "words"),
+    [
+        (vllm(model="owner/name"), [], ["owner/name", "config.json", "hf download"]),
+        (vllm("reward-8B"), [], ["generator.model", "classifier"]),
+        (vllm(), [reward("Qwen3-8B")], ["scorers.0.model", "language model"]),
+        (vllm(max_num_seqs=0), [], ["generator.max_num_seqs", "0"]),
+        (vllm(kv_cache_dtype="fp9"), [], ["generator.kv_cache_dtype", "fp9", "Did you mean 'fp8'?"]),
+        (vllm(dtype="bf16"), [], ["generator.dtype", "bf16", "bfloat16"]),
+        (vllm(quantization="awq"), [], ["generator.quantization", "awq", "fp8"]),
+        (vllm(tensor_parallel_size=3), [], ["generator.tensor_parallel_size", "3", "1, 2, 4, 8"]),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_with_its_option(generator, scorers, words):
+    with pytest.raises((ConfigError, ModelError)) as caught:
+        planning.plan_for(config(generator, *scorers, total_gib=80))
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["architectures", "model_type", "hidden_size", "num_hidden_layers", "vocab_size", "num_key_value_heads"],
+)
+def test_a_missing_field_is_named_with_its_file(field):
+    cut = {key: value for key, value in published("Qwen3-8B").items() if key != field}
+    with pytest.raises(ModelError, match=f"folder/config.json.*'{field}'"):
+        ModelShape.from_config(cut, "folder/config.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_type": "qwen3_moe"}, ["qwen3_moe", "Did you mean 'qwen3'?"]),
+        ({"architectures": ["BertModel"]}, ["ForCausalLM", "BertModel"]),
+        ({"hidden_size": "big"}, ["hidden_size", "whole number", "big"]),
+        ({"layer_types": ["full_attention"]}, ["layer_types", "36", "1"]),
+        ({"torch_dtype": "int3"}, ["int3", "bfloat16"]),
+        ({"quantization_config": {"quant_method": "magic"}}, ["magic", "gptq"]),
+        ({"quantization_config": {"quant_method": "compressed-tensors"}}, ["num_bits"]),
+    ],
+)
+def test_a_config_json_of_another_kind_is_refused(changes, words):
+    with pytest.raises(ModelError) as caught:
+        ModelShape.from_config(published("Qwen3-8B") | changes, "config.json")
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_free_memory_above_the_total_is_refused():
+    with pytest.raises(ConfigError, match=r"memory\.free_gib is 90"):
+        config(vllm(), total_gib=80, free_gib=90)
+
+
+# The command.
+
+
+@pytest.fixture
+def written(tmp_path):
+    raw = {"benchmark": "mini", "generator": vllm(), "scorers": [reward()], "selectors": ["argmax"]}
+    (tmp_path / "config.yaml").write_text(json.dumps(raw))
+
+
+@pytest.mark.usefixtures("written")
+def test_the_command_prints_a_table_or_json(cli):
+    shown = cli("plan", "config.yaml", "--total-gib", 80)
+    assert shown.code == 0, shown.err
+    assert "Mode: share" in shown.out and "are left" in shown.out and "15.26" in shown.out
+    done = cli("plan", "config.yaml", "--total-gib", 80, "--free-gib", 70, "--json")
+    numbers = json.loads(done.out)
+    assert numbers["device"]["free_bytes"] == 70 * GIB
+    assert sum(engine["total_bytes"] for engine in numbers["engines"]) == numbers["peak_bytes"]
+    assert numbers["left_bytes"] >= 0
+
+
+@pytest.mark.usefixtures("written")
+def test_the_command_ends_with_2_and_the_ways_out_if_it_is_too_tight(cli):
+    done = cli("plan", "config.yaml", "--total-gib", 24)
+    assert done.code == 2
+    assert "Ways out: " in done.error and "Traceback" not in done.err
+
+
+def test_the_command_needs_no_gpu_for_the_demo(cli):
+    done = cli("plan", configs_of_the_project() / "demo.yaml", "memory.device=cpu")
+    assert done.code == 0, done.err
+    assert "embedded" in done.out and "CPU: " in done.out
+
+
+def configs_of_the_project() -> Path:
+    return Path(__file__).parent.parent / "configs"

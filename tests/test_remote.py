@@ -1,0 +1,187 @@
+"""The remote scorer against a real server process on this machine, well behaved and not."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from conftest import Done, Small, exported, tts
+
+from tts.errors import ConfigError, UserError
+from tts.score.codescaler import CodeScaler
+from tts.score.remote import Remote
+from tts.types import Candidate, Problem, Score
+
+SERVER = Path(__file__).parent / "reward_server.py"
+Start = Callable[[str], str]
+
+
+def pairs(count: int) -> list[tuple[Problem, Candidate]]:
+    problem = Problem("p", "Add two numbers.", ())
+    codes = [f"def add(a, b):\n    return a + b  # {'x' * i}\n" for i in range(count)]
+    return [(problem, Candidate("p", i, code, code)) for i, code in enumerate(codes)]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a server in a mode; its url."""
+    running: list[subprocess.Popen[str]] = []
+
+    def started(mode: str) -> str:
+        command = [sys.executable, str(SERVER), mode, str(tmp_path / "log")]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert running[-1].stdout is not None
+        return f"http://127.0.0.1:{int(running[-1].stdout.readline())}"
+
+    yield started
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.reward(tmp_path_factory.mktemp("reward"))
+
+
+def asked(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+
+
+def values(scorer: Remote, items: list[tuple[Problem, Candidate]]) -> list[float | None]:
+    found = {score.key: score.value for score in scorer.score(items)}
+    return [found[candidate.key] for _, candidate in items]
+
+
+@pytest.mark.parametrize("route", ["classify", "pooling"])
+def test_pairs_are_sent_as_codescaler_renders_them_in_batches_without_activation(
+    start: Start, tmp_path: Path, model: Path, route: Any
+) -> None:
+    items = pairs(20)
+    scorer = Remote(model="rm", url=start("fine"), route=route, tokenizer=str(model), batch_size=8)
+    tokens = [CodeScaler(model=str(model)).tokens(p.statement, c.code or "") for p, c in items]
+    assert values(scorer, items) == [float(sum(row)) for row in tokens]
+    requests = asked(tmp_path)
+    assert sorted(len(request["input"]) for request in requests) == [4, 8, 8]
+    for request in requests:
+        assert (request["path"], request["model"]) == (f"/{route}", "rm")
+        assert request["use_activation"] is False
+        assert request["add_special_tokens"] is False
+        assert request.get("task") == ("classify" if route == "pooling" else None)
+
+
+def test_without_a_tokenizer_the_server_renders_the_chat(start: Start, tmp_path: Path) -> None:
+    items = pairs(5)
+    expected = [float(len(p.statement) + len(c.code or "")) for p, c in items]
+    assert values(Remote(model="rm", url=start("fine") + "/"), items) == expected
+    messages = [request["messages"] for request in asked(tmp_path)]
+    assert [[m["role"] for m in chat] for chat in messages] == [["user", "assistant"]] * 5
+
+
+def test_no_code_and_overlong_pairs_are_null(start: Start, model: Path) -> None:
+    problem = Problem("p", "q", ())
+    long = "x = 1\n" * 1000
+    items = [(problem, Candidate("p", i, "", code)) for i, code in enumerate([None, "x", long, "y"])]
+    url = start("fine")
+    for scorer in (Remote(model="rm", url=url, tokenizer=str(model)), Remote(model="rm", url=url)):
+        found = {score.index: score for score in scorer.score(items)}
+        assert found[0] == Score("p", 0, None, "no code")
+        assert found[1].value is not None
+        assert found[2].value is None
+        assert found[2].why.startswith("overlong: This model's maximum context length")
+        assert found[3].value is not None
+    local = Remote(model="rm", url=url, tokenizer=str(model), max_length=100)
+    assert {s.index: s for s in local.score(items)}[2].why.endswith("max_length is 100")
+
+
+def test_a_busy_server_is_asked_again(start: Start, tmp_path: Path) -> None:
+    scorer = Remote(model="rm", url=start("busy"), pause=0.01, concurrency=1)
+    assert None not in values(scorer, pairs(4))
+    assert len(asked(tmp_path)) > 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("html", ["no list of scores", "Welcome to nginx"]),
+        ("chat", ["no list of scores", "route"]),
+        ("few", ["no list of scores", "0 entries for 1 pairs"]),
+        ("words", ["no list of scores", "high"]),
+        ("two_labels", ["2 labels", "reward model has 1"]),
+        ("unknown_model", ["refused to score (404)", "The model `rm` does not exist", "scorer's model"]),
+    ],
+)
+def test_nonsense_is_a_user_s_error_with_the_remedy(start: Start, mode: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        values(Remote(model="rm", url=start(mode), pause=0.01), pairs(3))
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_server_that_is_down_is_a_user_s_error_after_the_retries() -> None:
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"did not score after 3 tries: .*refused.*Start it.*what is scored stays"):
+        values(Remote(model="rm", url="http://127.0.0.1:9", retries=2, pause=0.05), pairs(1))
+    assert time.monotonic() - begun >= 0.05 + 0.1
+
+
+def test_a_slow_server_is_given_up_after_the_timeout(start: Start) -> None:
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="timed out"):
+        values(Remote(model="rm", url=start("slow"), timeout=0.3, retries=1, pause=0.01), pairs(1))
+    assert time.monotonic() - begun < 4
+
+
+def test_what_was_answered_before_the_server_broke_is_kept(start: Start) -> None:
+    found: list[Score] = []
+    scorer = Remote(model="rm", url=start("breaks"), retries=0, concurrency=1)
+    with pytest.raises(UserError, match="CUDA error"):
+        found.extend(scorer.score(pairs(10)))
+    assert len(found) == 2
+
+
+def test_a_run_whose_server_broke_goes_on_with_what_is_missing(start: Start, tmp_path: Path, small: Small) -> None:
+    def run(mode: str) -> Done:
+        options = {"name": "remote", "model": "rm", "url": start(mode), "retries": 0, "concurrency": 1}
+        small.write(scorers=[options], selectors=["argmax"])
+        return tts(tmp_path, "run", "config.yaml", "--folder", "run")
+
+    broken = run("breaks")
+    assert broken.code == 2
+    assert "CUDA error" in broken.error
+    before = len(asked(tmp_path))
+    assert before == 3  # two answers and the failure
+    assert run("fine").code == 0
+    rows = exported(tmp_path, "run")
+    assert len(asked(tmp_path)) - before == len(rows) - 2
+
+
+def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    values(Remote(model="rm", url=start("fine"), key_file=str(tmp_path / "key")), pairs(1))
+    assert asked(tmp_path)[0]["key"] == "Bearer secret"
+    with pytest.raises(ConfigError, match="key_file"):
+        values(Remote(model="rm", url="http://127.0.0.1:9", key_file=str(tmp_path / "none")), pairs(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"url": "localhost:8000"}, "url"),
+        ({"url": "ftp://x"}, "url"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"timeout": 0}, "timeout"),
+        ({"retries": -1}, "retries"),
+        ({"pause": -1}, "pause"),
+        ({"max_length": 0}, "max_length"),
+        ({"max_length": 100}, "without tokenizer"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        Remote(model="rm", **options)

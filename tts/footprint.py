@@ -1,0 +1,372 @@
+"""What one engine needs of one device, worked out before anything loads: an `EnginePlan`.
+
+Pure arithmetic. Weights and keys and values are exact (`shapes.py`); the rest is estimated, each number below with its
+reason. All sizes are bytes; with tensor parallelism they are those of one device. Estimates, from the sources of vLLM
+0.32 and transformers 5.19:
+
+- activations: the widest moment of one layer, in elements per token. transformers keeps gate, up and their product
+  beside four hidden states; or query, keys, values, both copied to all heads, and the result beside three: measured on
+  a CPU, exact but for the rotary table. vLLM's fused layers keep less; the same kind of count is used.
+- sampling: a row of logits in the model's dtype and its copies in float32 and int64 while it is sorted for top-p.
+- the runtime: on a CPU, measured: vLLM's engine core and worker have 1.0 GiB, a process with torch and transformers
+  0.3 to 0.5. On a GPU, not measured: context, kernels, workspaces, and CUDA graphs per layer.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tts.errors import ModelError
+from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ModelShape, Quantization
+
+MIB, GIB = 2**20, 2**30
+Backend = Literal["vllm", "transformers"]
+Kind = Literal["cuda", "cpu"]
+
+BLOCK_TOKENS = {"cuda": 16, "cpu": 128}  # vLLM's default block; a backend may take larger ones and rounds down
+BATCHED_TOKENS = {"cuda": 8192, "cpu": 4096}  # prefilled in one step of vLLM; handed to it, not left to its default
+STEPS_IN_FLIGHT = 2  # vLLM schedules the next step while one runs; a sliding window keeps the tokens of both
+VOCABULARY_MULTIPLE = 64  # vLLM pads the vocabulary to this
+LOGIT_COPIES = {"vllm": 28, "transformers": 16}  # bytes per logit beside the logit itself; top-p sorts in vLLM
+RUNTIME_BYTES = {
+    ("cuda", "vllm"): 1280 * MIB,
+    ("cuda", "transformers"): 768 * MIB,
+    ("cpu", "vllm"): 1024 * MIB,
+    ("cpu", "transformers"): 512 * MIB,
+}
+GRAPH_BYTES_PER_LAYER = 24 * MIB
+ALLOCATOR_SLACK = {"cuda": 0.1, "cpu": 0.0}  # share of the activations that a caching allocator holds but cannot use
+PINNED_SEGMENT = 20 * MIB  # torch packs weights below 10 MiB into segments of this size
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used."""
+
+    name: str
+    shape: ModelShape
+    backend: Backend
+    dtype: str
+    kv_dtype: str
+    quantization: Quantization | None = None
+    devices: int = 1
+    graphs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """What is asked of the generator.
+
+    A sequence is planned to take `prompt_tokens + max_tokens`, at most `max_model_len`, though candidates of a problem
+    share their prompt's blocks in vLLM: the plan does not count on it, so nothing is ever preempted. `least` and `most`
+    bound the sequences run at once; the plan takes as many as fit. `cache_bytes` bounds keys and values.
+    """
+
+    model: Model
+    max_tokens: int
+    prompt_tokens: int
+    least: int
+    most: int
+    max_model_len: int | None = None
+    batched_tokens: int | None = None
+    cache_bytes: int | None = None
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that the engine must be able to hold."""
+        return min(self.max_model_len or self.model.shape.context, self.model.shape.context)
+
+    @property
+    def sequence_tokens(self) -> int:
+        """Tokens that each sequence is planned to take."""
+        return min(self.longest, self.prompt_tokens + self.max_tokens)
+
+    @property
+    def ceiling(self) -> int:
+        """The most sequences that `most` and `cache_bytes` allow, at least one."""
+        if self.cache_bytes is None:
+            return self.most
+        return max(
+            1, min(self.most, self.cache_bytes // self.model.shape.kv_bytes(self.sequence_tokens, self.model.kv_dtype))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """What is asked of one reward model: `token_budget` tokens run at once, pairs of up to `max_length` tokens.
+
+    `path` is its place in the config, for messages.
+    """
+
+    model: Model
+    token_budget: int
+    max_length: int | None = None
+    path: str = "scorers.0"
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest pair that is scored."""
+        return min(self.max_length or self.model.shape.context, self.model.shape.context)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device to plan for. On a CPU, `free_bytes` is the memory available and there is no other host memory."""
+
+    kind: Kind
+    total_bytes: int
+    free_bytes: int
+    host_free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """One engine's share.
+
+    `utilization` is what vLLM's start-up check compares with free memory; `kv_bytes` alone decides its cache.
+    `concurrency`: a generator's sequences at once. `token_budget`: a scorer's tokens at once. `batched_tokens`: vLLM's
+    max_num_batched_tokens. `asleep_bytes` stay on the device and `host_bytes` go to the host when the engine sleeps.
+    """
+
+    role: Literal["generator", "scorer"]
+    model: str
+    backend: Backend
+    dtype: str
+    weights_bytes: int
+    kv_bytes: int
+    activation_bytes: int
+    runtime_bytes: int
+    utilization: float
+    max_model_len: int
+    kv_bytes_per_token: int
+    concurrency: int | None
+    token_budget: int | None
+    batched_tokens: int | None
+    host_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it while the engine is awake."""
+        return self.weights_bytes + self.kv_bytes + self.activation_bytes + self.runtime_bytes
+
+    @property
+    def asleep_bytes(self) -> int:
+        """What is left on the device while weights are on the host and keys and values are dropped."""
+        return self.runtime_bytes
+
+
+def _engine(
+    model: Model,
+    device: Device,
+    role: Literal["generator", "scorer"],
+    kv_bytes: int,
+    activation_bytes: int,
+    longest: int,
+) -> EnginePlan:
+    """An engine's share with its sizes filled in."""
+    activation_bytes += int(ALLOCATOR_SLACK[device.kind] * activation_bytes)
+    weights, runtime = weights_bytes(model), runtime_bytes(model, device.kind)
+    total = weights + kv_bytes + activation_bytes + runtime
+    return EnginePlan(
+        role=role,
+        model=model.name,
+        backend=model.backend,
+        dtype=model.dtype,
+        weights_bytes=weights,
+        kv_bytes=kv_bytes,
+        activation_bytes=activation_bytes,
+        runtime_bytes=runtime,
+        utilization=total * 10_000 // device.total_bytes / 10_000,  # rounded down: asking for less passes the check
+        max_model_len=longest,
+        kv_bytes_per_token=model.shape.layers * _layer_kv_bytes(model),
+        concurrency=None,
+        token_budget=None,
+        batched_tokens=None,
+        host_bytes=host_bytes(model) if device.kind == "cuda" else 0,
+    )
+
+
+def generator_plan(generator: Generator, device: Device, concurrency: int) -> EnginePlan:
+    """The generator's share for so many sequences at once."""
+    model, shape = generator.model, generator.model.shape
+    if model.backend == "vllm":
+        batched = min(generator.batched_tokens or BATCHED_TOKENS[device.kind], concurrency * generator.longest)
+        kv = vllm_kv_bytes(model, device.kind, concurrency, generator.sequence_tokens, generator.longest, batched)
+        activation = batched * _token_bytes(model)
+    else:
+        batched = None
+        kv = concurrency * shape.kv_bytes(generator.sequence_tokens, model.kv_dtype)
+        prompt = min(generator.prompt_tokens, generator.longest)
+        activation = prompt * _token_bytes(model) + shape.kv_bytes(prompt, model.kv_dtype)
+    logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
+    activation += concurrency * shape.vocabulary * logit
+    made = _engine(model, device, "generator", kv, activation, generator.longest)
+    return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched)
+
+
+def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
+    """A reward model's share.
+
+    In vLLM, keys and values of the longest pair, of what runs, and of as much again, for prefixes that wait to be used
+    again. In transformers, those of what runs, and the mask.
+    """
+    model, budget = scorer.model, scorer.token_budget
+    if model.backend == "vllm":
+        kv = _pool_bytes(model, device.kind, scorer.longest + 2 * budget)
+        activation = budget * _token_bytes(model)
+    else:
+        budget = max(budget, scorer.longest)  # a single pair is run even if it is longer than the budget
+        kv = budget * model.shape.kv_bytes_per_token(model.kv_dtype)
+        activation = budget * _token_bytes(model) + _mask_bytes(scorer, model)
+    made = _engine(model, device, "scorer", kv, activation, scorer.longest)
+    batched = scorer.token_budget if model.backend == "vllm" else None
+    return dataclasses.replace(made, token_budget=scorer.token_budget, batched_tokens=batched)
+
+
+def _mask_bytes(scorer: Scorer, model: Model) -> int:
+    """(rows, 1, width, width) as bool and in the model's dtype; a single row needs none, so at most half the budget
+    wide.
+    """
+    width = min(scorer.longest, scorer.token_budget // 2)
+    return scorer.token_budget * width * (1 + DTYPE_BYTES[model.dtype])
+
+
+def _token_bytes(model: Model) -> int:
+    """Activations of one token at the widest moment of a layer."""
+    shape, hidden = model.shape, model.shape.hidden
+    intermediate, query, key = (-(-size // model.devices) for size in (shape.intermediate, shape.query, shape.key))
+    if model.backend == "vllm":
+        widest = max(3 * intermediate + 3 * hidden, 3 * query + 4 * key + 3 * hidden)
+    else:
+        widest = max(3 * intermediate + 4 * hidden, 4 * query + 2 * key + 3 * hidden)
+    return widest * DTYPE_BYTES[model.dtype]
+
+
+def weights_bytes(model: Model) -> int:
+    """Bytes of a model's weights on one device. Matrices and the vocabulary are split among devices, norms are not.
+
+    vLLM pads the vocabulary to a multiple of 64 and keeps a classifier's head in float32.
+    """
+    shape, width = model.shape, DTYPE_BYTES[model.dtype]
+    vocabulary, head_width = shape.vocabulary, width
+    if model.backend == "vllm":
+        multiple = VOCABULARY_MULTIPLE * model.devices
+        vocabulary = -(-vocabulary // multiple) * multiple
+        head_width = 4
+    tables = 1 if shape.tied or shape.classifier else 2
+    split = shape.matrices_bytes(model.dtype, model.quantization) + tables * vocabulary * shape.hidden * width
+    head = shape.head * head_width if shape.classifier else 0
+    return -(-split // model.devices) + head + shape.small * width
+
+
+def runtime_bytes(model: Model, kind: Kind) -> int:
+    """What a process takes beside weights, keys and values and activations.
+
+    On a CPU, vLLM also packs a copy of the embedding, and of the output head, for its matrix kernels.
+    """
+    base = RUNTIME_BYTES[kind, model.backend]
+    if model.backend == "transformers":
+        return base
+    if kind == "cuda":
+        return base + (GRAPH_BYTES_PER_LAYER * model.shape.layers if model.graphs else 0)
+    tables = 1 if model.shape.classifier else 2
+    return base + tables * model.shape.embedding * DTYPE_BYTES[model.dtype] // model.devices
+
+
+def host_bytes(model: Model) -> int:
+    """Host memory of a sleeping engine, all devices together.
+
+    vLLM copies each segment of weights into pinned memory, whose size torch rounds up to a power of two; a transformers
+    model is moved as it is.
+    """
+    if model.backend == "transformers":
+        return weights_bytes(model)
+    segments = list(_segments(model))
+    large = [size for size in segments if size >= 10 * MIB]
+    packed = sum(size for size in segments if size < 10 * MIB)
+    chunks = -(-packed // PINNED_SEGMENT)
+    pinned = sum(_power_of_two(-(-size // (2 * MIB)) * 2 * MIB) for size in large)
+    return model.devices * (pinned + chunks * _power_of_two(PINNED_SEGMENT))
+
+
+def _segments(model: Model) -> Iterator[int]:
+    """Bytes of each tensor that vLLM allocates on one device: it fuses query, key and value, and gate and up."""
+    shape, width = model.shape, DTYPE_BYTES[model.dtype]
+    q, k, v, out, gate, up, down = (
+        linear.rows * linear.columns * width if model.quantization is None else model.quantization.matrix_bytes(linear)
+        for linear in shape.linears()
+    )
+    for _ in range(shape.layers):
+        yield from (-(-size // model.devices) for size in (q + k + v, out, gate + up, down))
+    for _ in range(1 if shape.tied or shape.classifier else 2):
+        yield -(-shape.embedding * width // model.devices)
+    yield shape.small * width
+
+
+def _power_of_two(size: int) -> int:
+    return 1 << (size - 1).bit_length()
+
+
+# vLLM's blocks.
+
+
+def _layer_kv_bytes(model: Model) -> int:
+    """One token's key and value in one layer on one device; more devices than heads hold copies."""
+    heads = max(1, model.shape.kv_heads // model.devices)
+    return 2 * heads * model.shape.head_dim * KV_DTYPE_BYTES[model.kv_dtype]
+
+
+def vllm_kv_bytes(model: Model, kind: Kind, sequences: int, tokens: int, longest: int, batched_tokens: int) -> int:
+    """Bytes of vLLM's block pool for so many sequences of `tokens`, and at least one of `longest` (its start-up check).
+
+    Layers of the same kind form groups of equal size, one pool serves all groups, and one block of it stays empty
+    (vllm/v1/core/kv_cache_utils.py).
+    """
+    block = BLOCK_TOKENS[kind]
+    size, windows = _groups(model.shape.windows)
+
+    def blocks(length: int) -> int:
+        return sum(_blocks(length, window, block, batched_tokens) for window in windows)
+
+    count = max(sequences * blocks(tokens), blocks(longest)) + 1
+    return count * size * block * _layer_kv_bytes(model)
+
+
+def _pool_bytes(model: Model, kind: Kind, tokens: int) -> int:
+    """Bytes of a block pool that holds so many tokens of any sequences, no window counted on."""
+    block = BLOCK_TOKENS[kind]
+    size, windows = _groups(model.shape.windows)
+    return (-(-tokens // block) * len(windows) + 1) * size * block * _layer_kv_bytes(model)
+
+
+def _groups(windows: Sequence[int | None]) -> tuple[int, list[int | None]]:
+    """(layers per group, the window of each group)."""
+    kinds = sorted({*windows}, key=lambda window: window or 0)
+    counts = [sum(window == kind for window in windows) for kind in kinds]
+    size = max(counts) if max(counts) < 1.5 * min(counts) else min(counts)
+    return size, [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(-(-count // size))]
+
+
+def _blocks(tokens: int, window: int | None, block: int, batched_tokens: int) -> int:
+    """Blocks of one sequence in one group. A sliding group frees what has left the window after a step is done, and may
+    begin inside a block.
+    """
+    if window is None:
+        return -(-tokens // block)
+    return -(-min(window - 1 + STEPS_IN_FLIGHT * batched_tokens, tokens) // block) + 1
+
+
+def splits(shape: ModelShape, devices: int) -> bool:
+    """Whether tensor parallelism over so many devices divides the heads, or copies key-value heads evenly."""
+    return shape.heads % devices == 0 and (shape.kv_heads % devices == 0 or devices % shape.kv_heads == 0)
+
+
+def check_devices(model: Model, path: str) -> None:
+    """Raises ModelError for a tensor parallel size that does not divide the heads."""
+    if not splits(model.shape, model.devices):
+        fine = ", ".join(str(n) for n in range(1, model.shape.heads + 1) if splits(model.shape, n))
+        raise ModelError(
+            f"{path}.tensor_parallel_size must divide the {model.shape.heads} heads of {model.name!r}: one of {fine}; "
+            f"got {model.devices}."
+        )

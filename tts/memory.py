@@ -1,0 +1,296 @@
+"""Which engines share one device, and how: a `MemoryPlan`, fixed before anything loads.
+
+Pure: no device is asked, no file read, no model loaded; what one engine needs is `footprint.py`'s. A plan that does not
+fit is an error with ways out, each of which has been tried by planning again.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tts.errors import PlanError
+from tts.footprint import Device, EnginePlan, Generator, Model, Scorer, generator_plan, scorer_plan, splits
+from tts.shapes import FP8, ONLINE, code_scalers
+
+GIB = 2**30
+Mode = Literal["share", "swap", "sequential"]
+MODES: tuple[Mode, ...] = ("share", "swap", "sequential")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`margin` is the share of the device's total memory that stays free for what the plan cannot know."""
+
+    mode: Literal["auto", "share", "swap", "sequential"] = "auto"
+    margin: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Who gets what, fixed before anything loads. `peak_bytes` is the most that all engines take at one time."""
+
+    mode: Mode
+    device: Device
+    engines: tuple[EnginePlan, ...]
+    margin_bytes: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """share: all engines awake; swap: one awake and the rest asleep, at worst; sequential: the largest alone."""
+        totals = [engine.total_bytes for engine in self.engines]
+        if self.mode == "share":
+            return sum(totals)
+        if self.mode == "sequential":
+            return max(totals, default=0)
+        asleep = sum(engine.asleep_bytes for engine in self.engines)
+        return max((e.total_bytes - e.asleep_bytes + asleep for e in self.engines), default=0)
+
+    @property
+    def host_bytes(self) -> int:
+        """Host memory that sleeping engines need; each keeps its buffers once it has slept."""
+        return sum(engine.host_bytes for engine in self.engines) if self.mode == "swap" else 0
+
+    @property
+    def left_bytes(self) -> int:
+        """What nobody uses, the margin not counted; negative if the plan does not fit."""
+        return self.device.free_bytes - self.margin_bytes - self.peak_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether device and host have enough."""
+        return self.left_bytes >= 0 and self.host_bytes <= self.device.host_free_bytes
+
+    @property
+    def generator(self) -> EnginePlan | None:
+        """The generator's share, if it has a model."""
+        return next((engine for engine in self.engines if engine.role == "generator"), None)
+
+    @property
+    def scorers(self) -> tuple[EnginePlan, ...]:
+        """The reward models' shares, in their order."""
+        return tuple(engine for engine in self.engines if engine.role == "scorer")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that a plan is made from."""
+
+    generator: Generator | None
+    scorers: tuple[Scorer, ...]
+    device: Device
+    options: Options = Options()
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that may be chosen, best first; a CPU has no swap, since vLLM does not sleep there."""
+        possible: tuple[Mode, ...] = MODES if self.device.kind == "cuda" else ("share", "sequential")
+        return possible if self.options.mode == "auto" else tuple(m for m in possible if m == self.options.mode)
+
+
+def plan(
+    generator: Generator | None, scorers: Sequence[Scorer], device: Device, options: Options | None = None
+) -> MemoryPlan:
+    """The first mode that fits, with as many sequences at once as fit. Raises PlanError with ways out if none does."""
+    request = Request(generator, tuple(scorers), device, options or Options())
+    if not request.modes:
+        raise PlanError("memory.mode: swap needs a GPU; engines do not sleep on a CPU. Set share, sequential or auto.")
+    found = find(request)
+    if found is None:
+        raise PlanError(_too_tight(request))
+    return found
+
+
+def find(request: Request) -> MemoryPlan | None:
+    """Like `plan`, but None if nothing fits."""
+    for mode in request.modes:
+        found = _widest(request, mode)
+        if found is not None:
+            return found
+    return None
+
+
+def _widest(request: Request, mode: Mode) -> MemoryPlan | None:
+    """The plan of a mode with the most sequences at once, None if not even the least fit."""
+    if request.generator is None:
+        made = _build(request, mode, 0)
+        return made if made.fits else None
+    count = _largest(
+        lambda count: _build(request, mode, count).fits, request.generator.least, request.generator.ceiling, 1
+    )
+    return None if count is None else _build(request, mode, count)
+
+
+def _build(request: Request, mode: Mode, concurrency: int) -> MemoryPlan:
+    """The plan for so many sequences at once, whether it fits or not."""
+    device, engines = request.device, [scorer_plan(scorer, request.device) for scorer in request.scorers]
+    if request.generator is not None:
+        engines.insert(0, generator_plan(request.generator, device, concurrency))
+    return MemoryPlan(mode, device, tuple(engines), int(request.options.margin * device.total_bytes))
+
+
+def _largest(fits: Callable[[int], bool], low: int, high: int, step: int) -> int | None:
+    """The largest of low, low + step, ... up to high that fits, given that less never needs more; None if not even low
+    does.
+    """
+    if low > high or not fits(low):
+        return None
+    known, above = 0, (high - low) // step + 1
+    while above - known > 1:
+        middle = (known + above) // 2
+        known, above = (middle, above) if fits(low + middle * step) else (known, middle)
+    return low + known * step
+
+
+# Ways out.
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """One change after which the plan fits: in words, and the changed request."""
+
+    text: str
+    request: Request
+
+
+def ways_out(request: Request) -> Iterator[WayOut]:
+    """Every single change that makes a plan fit, the mildest first. Each has been tried."""
+    yield from _other_modes(request)
+    if request.generator is not None:
+        yield from _generator_ways(request, request.generator)
+    for position, scorer in enumerate(request.scorers):
+        yield from _scorer_ways(request, position, scorer)
+    yield from _more_memory(request)
+
+
+def _other_modes(request: Request) -> Iterator[WayOut]:
+    for mode in MODES:
+        changed = dataclasses.replace(request, options=dataclasses.replace(request.options, mode=mode))
+        other = find(changed) if mode not in request.modes else None
+        if other is not None:
+            host = f" with {gib(other.host_bytes)} of host memory" if other.host_bytes else ""
+            yield WayOut(f"memory.mode={mode} fits{host}", changed)
+
+
+def _generator_ways(request: Request, generator: Generator) -> Iterator[WayOut]:
+    def changed(**changes: Any) -> Request:
+        return dataclasses.replace(request, generator=dataclasses.replace(generator, **changes))
+
+    def less(name: str, field: str, top: int, step: int, low: int) -> Iterator[WayOut]:
+        value = _largest(lambda value: find(changed(**{field: value})) is not None, low, top - 1, step)
+        if value is not None:
+            yield WayOut(f"generator.{name}={value} fits", changed(**{field: value}))
+
+    if generator.model.backend == "vllm":
+        yield from less("max_model_len", "max_model_len", generator.longest, 256, 1024)
+        for count in _fewer(generator, changed):
+            yield WayOut(f"generator.max_num_seqs={count} fits", changed(least=count, most=count))
+        if request.device.kind == "cuda":
+            yield from _lighter(generator.model, changed)
+    yield from less("max_tokens", "max_tokens", generator.max_tokens, 128, 128)
+
+
+def _fewer(generator: Generator, changed: Callable[..., Request]) -> Iterator[int]:
+    """The largest number of sequences below the least asked for that fits."""
+    count = _largest(lambda n: find(changed(least=n, most=n)) is not None, 1, generator.least - 1, 1)
+    if count is not None:
+        yield count
+
+
+def _lighter(model: Model, changed: Callable[..., Request]) -> Iterator[WayOut]:
+    """Smaller numbers in keys and values or in the matrices, and more devices."""
+    options: list[tuple[str, dict[str, Any]]] = []
+    if model.kv_dtype not in FP8:
+        options.append(("kv_cache_dtype=fp8", {"kv_dtype": "fp8"}))
+    if model.quantization is None:
+        options.append(("quantization=fp8", {"quantization": ONLINE["fp8"]}))
+    more = [n for n in (2, 4, 8) if n > model.devices and splits(model.shape, n)]
+    options += [(f"tensor_parallel_size={n}", {"devices": n}) for n in more]
+    for text, changes in options:
+        tried = changed(model=dataclasses.replace(model, **changes))
+        if find(tried) is not None:
+            yield WayOut(f"generator.{text} fits", tried)
+            if "devices" in changes:
+                return
+
+
+def _scorer_ways(request: Request, position: int, scorer: Scorer) -> Iterator[WayOut]:
+    def changed(**changes: Any) -> Request:
+        scorers = list(request.scorers)
+        scorers[position] = dataclasses.replace(scorer, **changes)
+        return dataclasses.replace(request, scorers=tuple(scorers))
+
+    def less(field: str, top: int) -> Iterator[WayOut]:
+        value = _largest(lambda value: find(changed(**{field: value})) is not None, 1024, top - 1, 512)
+        if value is not None:
+            yield WayOut(f"{scorer.path}.{field}={value} fits", changed(**{field: value}))
+
+    yield from less("token_budget", scorer.token_budget)
+    yield from less("max_length", scorer.longest)
+    for name, shape in code_scalers().items():
+        smaller = changed(model=dataclasses.replace(scorer.model, name=name, shape=shape))
+        if shape.parameters < scorer.model.shape.parameters and find(smaller) is not None:
+            yield WayOut(f"{scorer.path}.model={name} instead of {scorer.model.name} fits", smaller)
+            return
+
+
+def _more_memory(request: Request) -> Iterator[WayOut]:
+    """The least memory with which the request fits: free on this device, or in a larger one, or of the host."""
+    smallest = [_smallest(request, mode) for mode in request.modes]
+    device = request.device
+    for made in smallest:
+        if made.left_bytes >= 0 and not made.fits:
+            enough = dataclasses.replace(device, host_free_bytes=made.host_bytes)
+            text = f"{made.mode} needs {gib(made.host_bytes)} of host memory, {gib(device.host_free_bytes)} are free"
+            yield WayOut(text, dataclasses.replace(request, device=enough))
+    possible = [made for made in smallest if made.host_bytes <= device.host_free_bytes]
+    if possible:
+        yield _larger_device(request, min(possible, key=lambda made: made.peak_bytes))
+
+
+def _larger_device(request: Request, made: MemoryPlan) -> WayOut:
+    device, margin = request.device, request.options.margin
+    free = _tenth_up(made.peak_bytes + made.margin_bytes)
+    if free <= device.total_bytes:
+        enough = dataclasses.replace(device, free_bytes=free)
+        return WayOut(f"{gib(free)} free memory fits ({made.mode})", dataclasses.replace(request, device=enough))
+    total = _tenth_up(int(made.peak_bytes / (1 - margin)) + 1)
+    enough = dataclasses.replace(device, total_bytes=total, free_bytes=total)
+    text = f"a device of {gib(total)}, all free, fits ({made.mode})"
+    return WayOut(text, dataclasses.replace(request, device=enough))
+
+
+def _smallest(request: Request, mode: Mode) -> MemoryPlan:
+    """The plan with the fewest sequences at once, whether it fits or not."""
+    return _build(request, mode, request.generator.least if request.generator else 0)
+
+
+def _tenth_up(size: int) -> int:
+    """Up to the next tenth of a GiB."""
+    return -(-size * 10 // GIB) * GIB // 10 + 1
+
+
+def gib(size: float) -> str:
+    """A size for people: 14.2 GiB."""
+    return f"{size / GIB:.1f} GiB"
+
+
+def _too_tight(request: Request) -> str:
+    """What each mode needs, what there is, and what would fit."""
+    device = request.device
+    needs = []
+    for mode in request.modes:
+        made = _smallest(request, mode)
+        host = (
+            f" and {gib(made.host_bytes)} of host memory ({gib(device.host_free_bytes)} free)"
+            if made.host_bytes
+            else ""
+        )
+        needs.append(f"{mode} needs {gib(made.peak_bytes)}{host}")
+    margin = int(request.options.margin * device.total_bytes)
+    ways = "; ".join(way.text for way in ways_out(request)) or "no single change does"
+    return (
+        f"The models do not fit: {', '.join(needs)}, and {gib(max(0, device.free_bytes - margin))} are there to plan "
+        f"with ({gib(device.free_bytes)} free of {gib(device.total_bytes)}, less the margin of {gib(margin)}). "
+        f"Ways out: {ways}."
+    )

@@ -1,0 +1,284 @@
+"""From a config to a memory plan: finds the models' config.json, asks how much memory there is, reads the plug-ins'
+options by name.
+
+The arithmetic is `memory.py`'s. Loads no model, needs no GPU, and builds no plug-in, so that a plan can be made on a
+machine that could not run it.
+"""
+
+import dataclasses
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts import plugins
+from tts.config import Config, MemoryConfig
+from tts.errors import ConfigError, ModelError, unknown
+from tts.footprint import Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
+from tts.memory import GIB, MemoryPlan, Options, Request, gib, plan
+from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
+from tts.plugins import Spec
+from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ONLINE, ModelShape, Quantization, code_scalers, embedded
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+GENERATORS: Mapping[str, Backend] = {"vllm": "vllm", "transformers": "transformers"}
+SCORERS = ("codescaler",)
+LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
+VLLM_DEFAULTS = {"max_tokens": 1024}  # used only where the plug-in that has these options is not installed
+
+
+def plan_for(config: Config) -> MemoryPlan:
+    """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError."""
+    request = request_for(config)
+    return plan(request.generator, request.scorers, request.device, request.options)
+
+
+def request_for(config: Config) -> Request:
+    """What a config asks of the device: its own sizes, or those that are detected."""
+    device = find_device(config)
+    spec = config.generator.spec
+    generator = _generator(spec, config.memory, device.kind) if spec.name in GENERATORS else None
+    scorers = tuple(
+        _scorer(item.spec, f"scorers.{i}", device.kind)
+        for i, item in enumerate(config.scorers)
+        if item.spec.name in SCORERS
+    )
+    return Request(generator, scorers, device, Options(config.memory.mode, config.memory.margin))
+
+
+def absent_generators() -> list[str]:
+    """The generators that can be planned although this tts does not have them."""
+    return [name for name in GENERATORS if name not in plugins.names("generator")]
+
+
+# The device.
+
+
+def find_device(config: Config) -> Device:
+    """The device that the config names or that is there.
+
+    Sizes given by hand mean a GPU, unless `memory.device` or the generator's `device` says cpu. Raises ConfigError if a
+    GPU is asked for, none is there and no size is given.
+    """
+    given = config.memory
+    found = _gpu()
+    kind = _kind(config, found is not None)
+    host = int(given.host_free_gib * GIB) if given.host_free_gib is not None else _host()[1]
+    if kind == "cpu":
+        found = _host()
+    if found is None and given.total_gib is None and given.free_gib is None:
+        raise ConfigError("No GPU is found here. Say how large it is: --total-gib 80, or set memory.device: cpu.")
+    total, free = found or (0, 0)
+    if given.total_gib is not None:
+        total = free = int(given.total_gib * GIB)
+    if given.free_gib is not None:
+        free = int(given.free_gib * GIB)
+        total = max(total, free)
+    return Device(kind, total, free, host)
+
+
+def _kind(config: Config, has_gpu: bool) -> Kind:
+    asked: str = config.memory.device
+    if asked == "auto":
+        asked = str(config.generator.spec.options.get("device", "auto")).split(":")[0]
+    if asked in ("cuda", "cpu"):
+        return "cuda" if asked == "cuda" else "cpu"
+    sized = config.memory.total_gib is not None or config.memory.free_gib is not None
+    return "cuda" if has_gpu or sized else "cpu"
+
+
+def _gpu() -> tuple[int, int] | None:
+    """(total, free) bytes of the first GPU, from nvidia-smi; None without one."""
+    command = ["nvidia-smi", "--id=0", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        total, free = (int(word) * 2**20 for word in done.stdout.strip().split(","))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return total, free
+
+
+def _host() -> tuple[int, int]:
+    """(total, available) bytes of this machine, from /proc/meminfo."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    sizes = {words[0]: int(words[1]) * 1024 for words in lines}
+    return sizes["MemTotal:"], sizes["MemAvailable:"]
+
+
+# The models.
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A plug-in's options with their defaults, read by name."""
+
+    options: Mapping[str, Any]
+    path: str
+
+    @classmethod
+    def of(cls, family: str, spec: Spec, path: str) -> "_Chosen":
+        """Checked where the plug-in is installed."""
+        if spec.name not in plugins.names(family):
+            return cls({**VLLM_DEFAULTS, **spec.options}, path)
+        plugin = plugins.build(family, spec, path)
+        return cls({option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}, path)
+
+    def count(self, name: str) -> int | None:
+        """A whole number from 1 on, or None where it is left out."""
+        value = self.options.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{self.path}.{name} must be a whole number from 1 on, got {value!r}.")
+        return value
+
+    def word(self, name: str, allowed: Mapping[str, Any]) -> str:
+        """One of the allowed words, or "auto"."""
+        value = str(self.options.get(name) or "auto")
+        if value != "auto" and value not in allowed:
+            raise ConfigError(unknown(value, f"{self.path}.{name}", ["auto", *allowed]))
+        return value
+
+
+def _generator(spec: Spec, given: MemoryConfig, kind: Kind) -> Generator:
+    chosen = _Chosen.of("generator", spec, "generator")
+    model = _model(chosen, GENERATORS[spec.name], kind)
+    if model.shape.classifier:
+        raise ModelError(
+            f"generator.model {model.name!r} is a classifier, which generates nothing. Give a language model."
+        )
+    most = chosen.count("batch_size") or chosen.count("max_num_seqs")
+    least = 1 if spec.name == "transformers" else most or LEAST_SEQUENCES
+    cache = chosen.options.get("cache_gib")
+    return Generator(
+        model=model,
+        max_tokens=chosen.count("max_tokens") or VLLM_DEFAULTS["max_tokens"],
+        prompt_tokens=given.prompt_tokens,
+        least=least,
+        most=most or MOST_SEQUENCES,
+        max_model_len=chosen.count("max_model_len"),
+        batched_tokens=chosen.count("max_num_batched_tokens"),
+        cache_bytes=None if cache is None else int(cache * GIB),
+    )
+
+
+def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
+    chosen = _Chosen.of("scorer", spec, path)
+    backend: Backend = "vllm" if chosen.options.get("backend") == "vllm" else "transformers"
+    model = _model(chosen, backend, kind)
+    if not model.shape.classifier:
+        raise ModelError(f"{path}.model {model.name!r} is a language model, not a reward model with a score head.")
+    return Scorer(model, chosen.count("token_budget") or 8192, chosen.count("max_length"), path)
+
+
+def _model(chosen: _Chosen, backend: Backend, kind: Kind) -> Model:
+    name = chosen.options.get("model")
+    if not isinstance(name, str):
+        raise ConfigError(f"{chosen.path}.model must be a folder or a hub name, got {name!r}.")
+    shape = find_shape(name)
+    dtype = _dtype(chosen.word("dtype", DTYPE_BYTES), shape, backend, kind)
+    kv_dtype = chosen.word("kv_cache_dtype", KV_DTYPE_BYTES)
+    model = Model(
+        name=name,
+        shape=shape,
+        backend=backend,
+        dtype=dtype,
+        kv_dtype=dtype if kv_dtype == "auto" else kv_dtype,
+        quantization=_quantization(chosen, shape),
+        devices=chosen.count("tensor_parallel_size") or 1,
+        graphs=not chosen.options.get("enforce_eager"),
+    )
+    check_devices(model, chosen.path)
+    return model
+
+
+def find_shape(model: str) -> ModelShape:
+    """A model's shape from its config.json, or CodeScaler's published one. Raises ModelError if neither is at hand."""
+    if model == EMBEDDED:
+        return embedded()  # without unpacking it
+    found = read_config(model)
+    if found is not None:
+        return ModelShape.from_config(*found)
+    if model in code_scalers():
+        return code_scalers()[model]
+    raise ModelError(
+        f"The config.json of {model!r} is not in the local cache of the hub. Download that file "
+        f"(`hf download {model} config.json`), or give a folder that holds it."
+    )
+
+
+def _dtype(asked: str, shape: ModelShape, backend: Backend, kind: Kind) -> str:
+    """What "auto" becomes: in vLLM the checkpoint's, float32 lowered; else bfloat16 where the device computes in it."""
+    if asked != "auto":
+        return asked
+    if backend == "vllm":
+        return "bfloat16" if shape.dtype == "float32" else shape.dtype
+    return "bfloat16" if kind == "cuda" or cpu_has_bfloat16() else "float32"
+
+
+def _quantization(chosen: _Chosen, shape: ModelShape) -> Quantization | None:
+    """The checkpoint's own, or one that is applied when it is loaded. Raises ConfigError for one that it has not."""
+    asked = chosen.options.get("quantization")
+    if shape.quantization is not None or asked is None:
+        return shape.quantization
+    if asked not in ONLINE:
+        raise ConfigError(
+            f"{chosen.path}.quantization {asked!r} needs a checkpoint that is quantised so, and this one is not; "
+            f"without one there are: {', '.join(sorted(ONLINE))}."
+        )
+    return ONLINE[asked]
+
+
+# What is shown.
+
+
+def as_json(found: MemoryPlan) -> dict[str, Any]:
+    """The plan's numbers, sizes in bytes."""
+    sums = ("peak_bytes", "left_bytes", "host_bytes")
+    engines = [
+        dataclasses.asdict(engine) | {"total_bytes": engine.total_bytes, "asleep_bytes": engine.asleep_bytes}
+        for engine in found.engines
+    ]
+    return dataclasses.asdict(found) | {"engines": engines} | {name: getattr(found, name) for name in sums}
+
+
+def table(found: MemoryPlan) -> "RenderableType":
+    """The plan for people, sizes in GiB."""
+    from rich.console import Group
+    from rich.table import Table
+
+    rows = Table("GiB", *(f"{engine.role}\n{Path(engine.model).name}" for engine in found.engines))
+    for name in ("weights", "kv", "activation", "runtime", "total"):
+        sizes = (getattr(engine, f"{name}_bytes") for engine in found.engines)
+        rows.add_row(NAMES.get(name, name), *(f"{size / GIB:.2f}" for size in sizes), end_section=name == "runtime")
+    rows.add_section()
+    for name, value in SETTINGS.items():
+        rows.add_row(name, *(value(engine) for engine in found.engines))
+    return Group(rows, *_summary(found))
+
+
+NAMES = {"kv": "keys and values", "activation": "activations"}
+SETTINGS: Mapping[str, Callable[[EnginePlan], str]] = {
+    "engine": lambda engine: f"{engine.backend}, {engine.dtype}",
+    "longest sequence": lambda engine: f"{engine.max_model_len} tokens",
+    "at once": lambda engine: (
+        f"{engine.concurrency} sequences" if engine.role == "generator" else f"{engine.token_budget} tokens"
+    ),
+    "KV per token": lambda engine: f"{engine.kv_bytes_per_token / 1024:g} KiB",
+    "utilization": lambda engine: f"{engine.utilization:.4f}" if engine.backend == "vllm" else "",
+}
+
+
+def _summary(found: MemoryPlan) -> list[str]:
+    device = found.device
+    where = "GPU" if device.kind == "cuda" else "CPU"
+    lines = [
+        f"{where}: {gib(device.free_bytes)} free of {gib(device.total_bytes)}, margin {gib(found.margin_bytes)}",
+        f"Mode: {found.mode}. At most {gib(found.peak_bytes)} at once; {gib(found.left_bytes)} are left.",
+    ]
+    if found.host_bytes:
+        lines.append(f"Asleep: {gib(found.host_bytes)} of host memory; {gib(device.host_free_bytes)} are free.")
+    return lines

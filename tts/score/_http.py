@@ -1,0 +1,90 @@
+"""POST of JSON with a timeout and retries; nothing but the standard library, and nothing about scoring."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tts.errors import UserError
+
+LONGEST_PAUSE = 30.0  # seconds
+LATER = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass
+
+
+class Refused(Exception):
+    """The server answered that the request itself is wrong; `status` and its message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to ask: `url` without a route, `seconds` for one answer, `retries` after the first try, `pause` seconds
+    before the first of them, twice as many before each next one.
+    """
+
+    url: str
+    seconds: float
+    retries: int
+    pause: float
+    headers: Mapping[str, str]
+
+    def post(self, route: str, body: Mapping[str, Any]) -> Any:
+        """The answer's JSON. Raises Refused, or UserError when the server is down or its answer is no JSON."""
+        pause = self.pause
+        for attempt in range(self.retries + 1):
+            try:
+                return self._once(route, body)
+            except urllib.error.HTTPError as error:
+                message = _message(error)
+                if error.code not in LATER:
+                    raise Refused(error.code, message) from error
+                reason = f"it answered {error.code}: {message}"
+            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+                reason = str(getattr(error, "reason", error)) or type(error).__name__
+            if attempt < self.retries:
+                time.sleep(min(pause, LONGEST_PAUSE))
+                pause *= 2
+        raise UserError(
+            f"The server at {self.url} did not score after {self.retries + 1} tries: {reason}. Start it, correct the "
+            "scorer's url, or raise its timeout; then run the same command again: what is scored stays."
+        )
+
+    def _once(self, route: str, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(
+            f"{self.url.rstrip('/')}/{route}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **self.headers},
+        )
+        with urllib.request.urlopen(request, timeout=self.seconds) as answer:
+            data = answer.read()
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise nonsense(self.url, data.decode("utf-8", "replace")) from error
+
+
+def nonsense(url: str, what: object) -> UserError:
+    """What to say of an answer that is no list of scores."""
+    return UserError(
+        f"The server at {url} answered what is no list of scores: {str(what)[:200]!r}. Check that the scorer's url and "
+        "route are those of a reward model's /classify or /pooling, then run the same command again."
+    )
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """The server's own words, shortened."""
+    text = error.read().decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+        inner = found.get("error", found)
+        text = str(inner.get("message", inner) if isinstance(inner, dict) else inner)
+    except (ValueError, AttributeError):
+        pass
+    return " ".join(text.split())[:300] or str(error.reason)

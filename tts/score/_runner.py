@@ -1,0 +1,95 @@
+"""Rows -> logits within a token budget that shrinks when memory runs out, losing and repeating nothing."""
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from tts.errors import ModelError
+from tts.score._prefix import Row
+
+# What torch says on CUDA, on the CPU, and what its allocator says of the operating system.
+SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+class Batch(Protocol):
+    """What one forward pass runs."""
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows that it scores."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it runs."""
+
+
+class Model(Protocol):
+    """A reward model that plans its batches and runs one."""
+
+    def plan(self, groups: Iterable[Sequence[Row]], budget: int) -> Iterator[Any]:
+        """Batches of all rows, at most `budget` tokens each unless there is but one row."""
+
+    def logits(self, batch: Any) -> list[float]:
+        """One logit for each of the batch's rows."""
+
+    def forget(self) -> None:
+        """Drop what was kept for the next batch."""
+
+
+class Runner:
+    """Runs a model. `token_budget` is what is left of the one given; `notes` says each time it shrank."""
+
+    def __init__(self, model: Model, token_budget: int) -> None:
+        self.model, self.token_budget = model, token_budget
+        self.notes: list[str] = []
+
+    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
+        """Each row once, in batches as they finish. Raises ModelError if a single row does not fit the memory."""
+        pending = [dict.fromkeys(rows) for rows in groups]
+        self.model.forget()  # an earlier call may have been left in the middle
+        while pending:
+            for batch in self.model.plan([list(rows) for rows in pending], self.token_budget):
+                values = self._try(batch)
+                if values is None:
+                    break
+                yield from zip(batch.rows, values, strict=True)
+                done = set(batch.rows)
+                pending = [{row: None for row in rows if row not in done} for rows in pending]
+            pending = [rows for rows in pending if rows]
+
+    def _try(self, batch: Batch) -> list[float] | None:
+        """The batch's logits, or None if memory ran out and the budget is now smaller."""
+        try:
+            return self.model.logits(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        self._shrink(batch)  # after the handler, whose traceback holds the tensors of the failed pass
+        return None
+
+    def _shrink(self, batch: Batch) -> None:
+        self.model.forget()
+        _free_memory()
+        if len(batch.rows) == 1:
+            raise ModelError(
+                f"Memory ran out while scoring a single pair of {len(batch.rows[0].tokens)} tokens. Set the scorer's "
+                "max_length below that, take a smaller reward model, or leave it more memory."
+            )
+        before = self.token_budget
+        self.token_budget = max(1, min(before, batch.tokens) // 2)
+        self.notes.append(
+            f"out of memory while {batch.tokens} tokens ran; token_budget {before} -> {self.token_budget}"
+        )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in SIGNS)
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

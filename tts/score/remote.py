@@ -1,0 +1,172 @@
+"""A reward model behind HTTP: any server with vLLM's /classify or /pooling route, many requests at once.
+
+The raw logit is asked for (`use_activation` off). With `tokenizer`, pairs are rendered here as `codescaler` renders
+them and sent as tokens; without it the server renders the chat with its own template, one pair a request. A pair that
+the server says is too long for it has no score; nothing is cut.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from tts.errors import ConfigError, UserError
+from tts.models import load_tokenizer
+from tts.plugins import FREE
+from tts.score._http import Refused, Server, nonsense
+from tts.score._pairs import Chat, chat, overlong, tokenise
+from tts.types import Candidate, Problem, Score
+
+Pairs = Sequence[tuple[Problem, Candidate]]
+# vLLM's words for a prompt beyond --max-model-len, of several versions.
+TOO_LONG = re.compile(
+    r"context length|max_model_len|maximum (input|model) length|longer than the maximum", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Options: `model` is the served model's name, `url` the server's without a route; `tokenizer` a folder or hub name
+    whose template renders the pairs here, `max_length` their longest in tokens (needs `tokenizer`); `batch_size` pairs
+    a request, `concurrency` requests at once, `timeout` seconds for one, `retries` with `pause` seconds before the
+    first and twice as many before each next; `key_file` holds the server's API key.
+    """
+
+    model: str
+    url: str = field(default="http://localhost:8000", metadata=FREE)
+    route: Literal["classify", "pooling"] = field(default="classify", metadata=FREE)
+    tokenizer: str = ""
+    max_length: int | None = None
+    batch_size: int = field(default=16, metadata=FREE)
+    concurrency: int = field(default=8, metadata=FREE)
+    timeout: float = field(default=120.0, metadata=FREE)
+    retries: int = field(default=5, metadata=FREE)
+    pause: float = field(default=0.5, metadata=FREE)
+    key_file: str = field(default="", metadata=FREE)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        _check(parts.scheme in ("http", "https") and bool(parts.netloc), "url", "http://host:port", self.url)
+        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check(self.concurrency >= 1, "concurrency", "at least 1", self.concurrency)
+        _check(self.timeout > 0, "timeout", "above 0 seconds", self.timeout)
+        _check(self.retries >= 0, "retries", "at least 0", self.retries)
+        _check(self.pause >= 0, "pause", "at least 0 seconds", self.pause)
+        _check(self.max_length is None or self.max_length >= 1, "max_length", "at least 1", self.max_length)
+        _check(self.max_length is None or self.tokenizer != "", "max_length", "left out without tokenizer", "both")
+
+    @property
+    def card(self) -> str:
+        """Whose card has an example to test this scorer with; empty if the reward model's files are not here."""
+        return self.tokenizer
+
+    def score(self, pairs: Pairs) -> Iterator[Score]:
+        """Raw logits as requests are answered; None for a candidate without code and for a pair that is too long.
+        Raises UserError, after yielding what was answered, when the server is down or answers something else.
+        """
+        ready: list[tuple[Candidate, Any]] = []
+        for problem, candidate in pairs:
+            if candidate.code is None:
+                yield Score(*candidate.key, None, "no code")
+                continue
+            conversation = chat(problem.statement, candidate.code)
+            tokens = tokenise(self._tokenizer, [conversation])[0] if self.tokenizer else None
+            if tokens is not None and self.max_length is not None and len(tokens) > self.max_length:
+                yield overlong(candidate, len(tokens), self.max_length)
+            else:
+                ready.append((candidate, conversation if tokens is None else tokens))
+        yield from self._ask_all(ready)
+
+    def _ask_all(self, ready: Sequence[tuple[Candidate, Any]]) -> Iterator[Score]:
+        size = self.batch_size if self.tokenizer else 1  # a request holds one chat, or many token lists
+        batches = (ready[i : i + size] for i in range(0, len(ready), size))
+        running: set[Future[list[Score]]] = set()
+        failure: UserError | None = None
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            while True:
+                room = 0 if failure else self.concurrency - len(running)
+                running |= {pool.submit(self._ask, batch) for batch in islice(batches, room)}
+                if not running:
+                    break
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for answer in done:
+                    error = answer.exception()
+                    if isinstance(error, UserError):
+                        failure = error  # after the others that are running, whose scores are worth having
+                    else:
+                        yield from answer.result()
+        if failure is not None:
+            raise failure
+
+    def _ask(self, batch: Sequence[tuple[Candidate, Any]]) -> list[Score]:
+        """One request; where the server refuses a batch as too long, one for each of its pairs."""
+        try:
+            answer = self._server.post(self.route, self._body([content for _, content in batch]))
+        except Refused as refusal:
+            if refusal.status not in (400, 422) or not TOO_LONG.search(refusal.message):
+                raise UserError(
+                    f"The server at {self.url} refused to score ({refusal.status}): {refusal.message}. Check the "
+                    "scorer's model, route and key_file, then run the same command again."
+                ) from refusal
+            if len(batch) == 1:
+                return [Score(*batch[0][0].key, None, f"overlong: {refusal.message}")]
+            return [score for one in batch for score in self._ask([one])]
+        values = logits(answer, self.url, len(batch))
+        return [Score(*candidate.key, value) for (candidate, _), value in zip(batch, values, strict=True)]
+
+    def _body(self, contents: Sequence[Chat | list[int]]) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.model, "use_activation": False, "add_special_tokens": False}
+        if self.route == "pooling":
+            body["task"] = "classify"
+        return body | ({"input": contents} if self.tokenizer else {"messages": contents[0]})
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return load_tokenizer("remote", self.tokenizer)
+
+    @cached_property
+    def _server(self) -> Server:
+        headers = {}
+        if self.key_file:
+            try:
+                with open(self.key_file, encoding="utf-8") as file:
+                    headers["Authorization"] = f"Bearer {file.read().strip()}"
+            except OSError as error:
+                raise ConfigError(f"remote's key_file {self.key_file} cannot be read: {error.strerror}.") from error
+        return Server(self.url, self.timeout, self.retries, self.pause, headers)
+
+
+def logits(answer: Any, url: str, count: int) -> list[float]:
+    """The `count` logits of an answer of vLLM's /classify (`probs`) or /pooling (`data`), in the order of the request.
+    Raises UserError for anything else, two labels among it.
+    """
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise nonsense(url, answer)
+    found = {row.get("index"): row.get("probs", row.get("data")) for row in rows}
+    if set(found) != set(range(count)) or len(rows) != count:
+        raise nonsense(url, f"{len(rows)} entries for {count} pairs")
+    return [_only(found[i], url) for i in range(count)]
+
+
+def _only(values: Any, url: str) -> float:
+    if not isinstance(values, list) or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        raise nonsense(url, values)
+    if len(values) != 1:
+        raise UserError(
+            f"The server at {url} gives {len(values)} labels for a pair; a reward model has 1. Serve another model."
+        )
+    return float(values[0])
+
+
+def _check(fine: bool, name: str, allowed: str, got: object) -> None:
+    if not fine:
+        raise ConfigError(f"remote's {name} must be {allowed}, got {got!r}.")
+
+
+plugin = Remote
