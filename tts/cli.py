@@ -49,41 +49,43 @@ class _Bars:
     """Progress bars on stderr, one per stage, with rate and remaining time."""
 
     bars: "Bars"
-    current: "TaskID | None" = field(default=None)
+    tasks: "dict[str, TaskID]" = field(default_factory=dict)
 
     def stage(self, name: str, total: int, done: int) -> None:
         """Begin a bar."""
-        self.current = self.bars.add_task(name, total=total, completed=done)
+        self.tasks[name] = self.bars.add_task(name, total=total, completed=done)
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, name: str) -> None:
         """Move the bar."""
-        assert self.current is not None
-        self.bars.advance(self.current, count)
+        self.bars.advance(self.tasks[name])
 
 
 @dataclass
 class _Lines:
     """Progress in a log file: a line when a stage begins and ends, and every LOG_SECONDS between."""
 
-    name: str = ""
-    total: int = 0
-    done: int = 0
-    said: float = 0.0
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    said: dict[str, float] = field(default_factory=dict)
 
     def stage(self, name: str, total: int, done: int) -> None:
         """Begin a stage."""
-        self.name, self.total, self.done = name, total, done
-        self._say()
+        self._count(name, done, total)
+        self._say(name)
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, name: str) -> None:
         """Count, and say so now and then."""
-        self.done += count
-        if self.done >= self.total or time.monotonic() - self.said >= LOG_SECONDS:
-            self._say()
+        done, total = self.counts[name]
+        self._count(name, done + 1, total)
+        if done + 1 >= total or time.monotonic() - self.said[name] >= LOG_SECONDS:
+            self._say(name)
 
-    def _say(self) -> None:
-        _say(f"{self.name}: {self.done} of {self.total}")
-        self.said = time.monotonic()
+    def _count(self, name: str, done: int, total: int) -> None:
+        self.counts[name] = done, total
+
+    def _say(self, name: str) -> None:
+        done, total = self.counts[name]
+        _say(f"{name}: {done} of {total}")
+        self.said[name] = time.monotonic()
 
 
 @contextmanager
@@ -250,7 +252,7 @@ def plan(
 
     sizes = [f"memory.total_gib={total_gib}"] if total_gib is not None else []
     sizes += [f"memory.free_gib={free_gib}"] if free_gib is not None else []
-    chosen = configs.load(config, [*(overrides or []), *sizes], planning.absent_generators())
+    chosen = configs.load(config, [*(overrides or []), *sizes])
     found = planning.plan_for(chosen)
     if as_json:
         print(json.dumps(planning.as_json(found), indent=1))

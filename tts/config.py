@@ -4,7 +4,7 @@ Unknown keys and bad values are errors with their path and the nearest valid nam
 the plug-ins' own fields. Nothing is resolved here: "auto" stays "auto".
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -233,22 +233,19 @@ def _parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} is not readable YAML: {reason}. Mend it.") from error
 
 
-def load(path: Path, overrides: Sequence[str] = (), absent: Collection[str] = ()) -> Config:
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a YAML file with `key.sub=value` overrides applied, every plug-in's options checked.
 
-    A generator whose name is in `absent` is not looked for: a plan can be made for one that is not installed.
     Raises ConfigError for a missing or unreadable file, an unknown key, a bad value or another version.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config {path} cannot be read: {error}. Give the path of a YAML file.") from error
-    return parse(_parse_yaml(text, str(path)), overrides, str(path), absent)
+    return parse(_parse_yaml(text, str(path)), overrides, str(path))
 
 
-def parse(
-    raw: object, overrides: Sequence[str] = (), where: str = "The config", absent: Collection[str] = ()
-) -> Config:
+def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config") -> Config:
     """Like `load`, from what YAML made of the text."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with benchmark, generator, scorers, selectors; got {raw!r}.")
@@ -266,7 +263,7 @@ def parse(
         config = Config.model_validate(tree)
     except pydantic.ValidationError as error:
         raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
-    check_plugins(config, absent)
+    check_plugins(config)
     return config
 
 
@@ -323,13 +320,12 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
     _place(tree[key], rest, value, item)
 
 
-def check_plugins(config: Config, absent: Collection[str] = ()) -> None:
+def check_plugins(config: Config) -> None:
     """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
     if config.prompt.extraction not in EXTRACTORS:
         raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
     _check_plugin("benchmark", config.benchmark, "benchmark")
-    if config.generator.spec.name not in absent:
-        _check_plugin("generator", config.generator.spec, "generator", "n")
+    _check_plugin("generator", config.generator.spec, "generator", "n")
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
     for i, item in enumerate(config.selectors):

@@ -14,10 +14,11 @@ from typing import Any
 
 from tts import prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
+from tts.engine import expected
 from tts.errors import ConfigError, DataError, UserError, explained, unknown
 from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
-from tts.pipeline import Progress, expected, finite
+from tts.pipeline import Progress, finite
 from tts.plugins import build
 from tts.protocols import Scorer
 from tts.sandbox import Limits
@@ -96,7 +97,7 @@ def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: 
     results: dict[tuple[str, str], Grade | Undecided] = {}
     for result in Grader(limits, workers).grade(jobs()):
         results[result.problem_id, result.program] = result
-        progress.advance()
+        progress.advance("grade")
     graded = [{"question_id": name} | _grade_row(row, results, counts) for name, row in zip(given, rows, strict=True)]
     _write_rows(out, graded)
     return sum(row["verdict"] == INFRA_ERROR for row in graded)
@@ -152,7 +153,7 @@ def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
     found: dict[str, Score] = {}
     for item in expected("scorer", {candidate.key for _, candidate in questions}, scorer.score(questions)):
         found[item.problem_id] = finite(item)
-        progress.advance()
+        progress.advance("score")
     ordered = [found[problem.id] for problem, _ in questions]
     return _write_rows(
         out, ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, ordered, strict=True))

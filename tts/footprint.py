@@ -5,11 +5,11 @@ reason. All sizes are bytes; with tensor parallelism they are those of one devic
 0.32 and transformers 5.19:
 
 - activations: the widest moment of one layer, in elements per token. transformers keeps gate, up and their product
-  beside four hidden states; or query, keys, values, both copied to all heads, and the result beside three: measured on
-  a CPU, exact but for the rotary table. vLLM's fused layers keep less; the same kind of count is used.
+  beside four hidden states; or queries four times while they are rotated, keys twice, and three hidden states: measured
+  on a CPU, exact (a test looks). vLLM's fused layers keep less; the same kind of count is used.
 - sampling: a row of logits in the model's dtype and its copies in float32 and int64 while it is sorted for top-p.
-- the runtime: on a CPU, measured: vLLM's engine core and worker have 1.0 GiB, a process with torch and transformers
-  0.3 to 0.5. On a GPU, not measured: context, kernels, workspaces, and CUDA graphs per layer.
+- the runtime: on a CPU, measured by benchmarks/memory.py. On a GPU, not measured: context, kernels, workspaces, and
+  CUDA graphs per layer. LoRA adapters are left to the margin.
 """
 
 import dataclasses
@@ -29,12 +29,16 @@ BATCHED_TOKENS = {"cuda": 8192, "cpu": 4096}  # prefilled in one step of vLLM; h
 STEPS_IN_FLIGHT = 2  # vLLM schedules the next step while one runs; a sliding window keeps the tokens of both
 VOCABULARY_MULTIPLE = 64  # vLLM pads the vocabulary to this
 LOGIT_COPIES = {"vllm": 28, "transformers": 16}  # bytes per logit beside the logit itself; top-p sorts in vLLM
+OWN_BYTES = {"cuda": 0, "cpu": 300 * MIB}  # tts itself with torch and transformers imported, whatever it runs
+VLLM_EMPTY_BYTES = 580 * MIB  # on a CPU: vLLM imported here and, with the rest that it needs, in its engine's process
 RUNTIME_BYTES = {
     ("cuda", "vllm"): 1280 * MIB,
     ("cuda", "transformers"): 768 * MIB,
-    ("cpu", "vllm"): 1024 * MIB,
-    ("cpu", "transformers"): 512 * MIB,
+    ("cpu", "vllm"): VLLM_EMPTY_BYTES + 160 * MIB,
+    ("cpu", "transformers"): 96 * MIB,
 }
+LONGEST_OWN = 2048  # tokens of a row beyond its prefix, as in score/_prefix.py
+TOKEN_IDS = 16  # a token's number and its position; beside them lies the rotary table, two numbers per head's size
 GRAPH_BYTES_PER_LAYER = 24 * MIB
 ALLOCATOR_SLACK = {"cuda": 0.1, "cpu": 0.0}  # share of the activations that a caching allocator holds but cannot use
 PINNED_SEGMENT = 20 * MIB  # torch packs weights below 10 MiB into segments of this size
@@ -60,7 +64,8 @@ class Generator:
 
     A sequence is planned to take `prompt_tokens + max_tokens`, at most `max_model_len`, though candidates of a problem
     share their prompt's blocks in vLLM: the plan does not count on it, so nothing is ever preempted. `least` and `most`
-    bound the sequences run at once; the plan takes as many as fit. `cache_bytes` bounds keys and values.
+    bound the sequences run at once; the plan takes as many as fit. `cache_bytes` bounds keys and values; vLLM takes all
+    of it.
     """
 
     model: Model
@@ -192,7 +197,9 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     model, shape = generator.model, generator.model.shape
     if model.backend == "vllm":
         batched = min(generator.batched_tokens or BATCHED_TOKENS[device.kind], concurrency * generator.longest)
-        kv = vllm_kv_bytes(model, device.kind, concurrency, generator.sequence_tokens, generator.longest, batched)
+        kv = generator.cache_bytes or vllm_kv_bytes(
+            model, device.kind, concurrency, generator.sequence_tokens, generator.longest, batched
+        )
         activation = batched * _token_bytes(model)
     else:
         batched = None
@@ -206,41 +213,52 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
 
 
 def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
-    """A reward model's share.
-
-    In vLLM, keys and values of the longest pair, of what runs, and of as much again, for prefixes that wait to be used
-    again. In transformers, those of what runs, and the mask.
+    """A reward model's share. `kv_bytes` of vLLM's pool: the longest pair, what runs, and as much again for prefixes
+    that wait to be used again.
     """
     model, budget = scorer.model, scorer.token_budget
     if model.backend == "vllm":
-        kv = _pool_bytes(model, device.kind, scorer.longest + 2 * budget)
-        activation = budget * _token_bytes(model)
+        kv, activation = _pool_bytes(model, device.kind, scorer.longest + 2 * budget), budget * _token_bytes(model)
     else:
         budget = max(budget, scorer.longest)  # a single pair is run even if it is longer than the budget
-        kv = budget * model.shape.kv_bytes_per_token(model.kv_dtype)
-        activation = budget * _token_bytes(model) + _mask_bytes(scorer, model)
+        takes = _padded_bytes if any(model.shape.windows) else _packed_bytes
+        kv, activation = takes(model, budget, scorer.longest, device.kind)
     made = _engine(model, device, "scorer", kv, activation, scorer.longest)
     batched = scorer.token_budget if model.backend == "vllm" else None
     return dataclasses.replace(made, token_budget=scorer.token_budget, batched_tokens=batched)
 
 
-def _mask_bytes(scorer: Scorer, model: Model) -> int:
-    """(rows, 1, width, width) as bool and in the model's dtype; a single row needs none, so at most half the budget
-    wide.
+def _packed_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[int, int]:
+    """(keys and values, activations) of packs as score/_packed.py runs them.
+
+    Kept from pack to pack: the prefix of one family that is split. Each family has a bias (own, prefix + own) of its
+    longest row; of all but the first, these tokens are in the pack. Where it runs, attention copies what several rows
+    read and, on CUDA, keys and values for all heads.
     """
-    width = min(scorer.longest, scorer.token_budget // 2)
-    return scorer.token_budget * width * (1 + DTYPE_BYTES[model.dtype])
+    shape = model.shape
+    bias = min(longest, LONGEST_OWN) * (longest + budget) * DTYPE_BYTES[model.dtype]
+    gathered = (7 if kind == "cuda" else 5) * shape.query + 4 * shape.key + 2 * shape.hidden
+    kept = longest * shape.kv_bytes_per_token(model.kv_dtype)
+    return kept, budget * _token_bytes(model, gathered) + bias
 
 
-def _token_bytes(model: Model) -> int:
-    """Activations of one token at the widest moment of a layer."""
+def _padded_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[int, int]:
+    """(keys and values, activations) of a model run in its own way: those of all tokens, and a mask (rows, 1, width,
+    width) as bool and in the model's dtype; a single row needs none, so it is at most half the budget wide.
+    """
+    mask = budget * min(longest, budget // 2) * (1 + DTYPE_BYTES[model.dtype])
+    return budget * model.shape.kv_bytes_per_token(model.kv_dtype), budget * _token_bytes(model) + mask
+
+
+def _token_bytes(model: Model, attention: int = 0) -> int:
+    """Activations of one token at the widest moment of a layer; attention may have `attention` elements."""
     shape, hidden = model.shape, model.shape.hidden
     intermediate, query, key = (-(-size // model.devices) for size in (shape.intermediate, shape.query, shape.key))
     if model.backend == "vllm":
         widest = max(3 * intermediate + 3 * hidden, 3 * query + 4 * key + 3 * hidden)
-    else:
-        widest = max(3 * intermediate + 4 * hidden, 4 * query + 2 * key + 3 * hidden)
-    return widest * DTYPE_BYTES[model.dtype]
+        return widest * DTYPE_BYTES[model.dtype]
+    widest = max(3 * intermediate + 4 * hidden, 4 * query + 2 * key + 3 * hidden)
+    return (max(widest, attention) + 2 * shape.head_dim) * DTYPE_BYTES[model.dtype] + TOKEN_IDS
 
 
 def weights_bytes(model: Model) -> int:

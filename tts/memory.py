@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tts.errors import PlanError
-from tts.footprint import Device, EnginePlan, Generator, Model, Scorer, generator_plan, scorer_plan, splits
+from tts.footprint import (
+    GIB,
+    OWN_BYTES,
+    Device,
+    EnginePlan,
+    Generator,
+    Model,
+    Scorer,
+    generator_plan,
+    scorer_plan,
+    splits,
+)
 from tts.shapes import FP8, ONLINE, code_scalers
 
-GIB = 2**30
 Mode = Literal["share", "swap", "sequential"]
 MODES: tuple[Mode, ...] = ("share", "swap", "sequential")
 
@@ -28,7 +38,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Who gets what, fixed before anything loads. `peak_bytes` is the most that all engines take at one time."""
+    """Who gets what, fixed before anything loads. `peak_bytes` is the most that is taken at one time: by the engines
+    and, on a CPU, by tts itself (`own_bytes`).
+    """
 
     mode: Mode
     device: Device
@@ -40,11 +52,16 @@ class MemoryPlan:
         """share: all engines awake; swap: one awake and the rest asleep, at worst; sequential: the largest alone."""
         totals = [engine.total_bytes for engine in self.engines]
         if self.mode == "share":
-            return sum(totals)
+            return sum(totals) + self.own_bytes
         if self.mode == "sequential":
-            return max(totals, default=0)
+            return max(totals, default=0) + self.own_bytes
         asleep = sum(engine.asleep_bytes for engine in self.engines)
-        return max((e.total_bytes - e.asleep_bytes + asleep for e in self.engines), default=0)
+        return max((e.total_bytes - e.asleep_bytes + asleep for e in self.engines), default=0) + self.own_bytes
+
+    @property
+    def own_bytes(self) -> int:
+        """What tts takes where engines are, with nothing loaded; nothing without engines."""
+        return OWN_BYTES[self.device.kind] if self.engines else 0
 
     @property
     def host_bytes(self) -> int:
@@ -183,18 +200,12 @@ def _generator_ways(request: Request, generator: Generator) -> Iterator[WayOut]:
 
     if generator.model.backend == "vllm":
         yield from less("max_model_len", "max_model_len", generator.longest, 256, 1024)
-        for count in _fewer(generator, changed):
+        count = _largest(lambda n: find(changed(least=n, most=n)) is not None, 1, generator.least - 1, 1)
+        if count is not None:
             yield WayOut(f"generator.max_num_seqs={count} fits", changed(least=count, most=count))
         if request.device.kind == "cuda":
             yield from _lighter(generator.model, changed)
     yield from less("max_tokens", "max_tokens", generator.max_tokens, 128, 128)
-
-
-def _fewer(generator: Generator, changed: Callable[..., Request]) -> Iterator[int]:
-    """The largest number of sequences below the least asked for that fits."""
-    count = _largest(lambda n: find(changed(least=n, most=n)) is not None, 1, generator.least - 1, 1)
-    if count is not None:
-        yield count
 
 
 def _lighter(model: Model, changed: Callable[..., Request]) -> Iterator[WayOut]:

@@ -5,6 +5,8 @@ located and never imported (its own dependencies would compile llama.cpp). It is
 as an ordinary folder of safetensors. Loads no weights otherwise.
 """
 
+import contextlib
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -88,6 +90,19 @@ def read_config(model: str) -> tuple[dict[str, Any], str] | None:
     if not isinstance(parsed, dict):
         raise ModelError(f"{path} must hold a JSON object, got {type(parsed).__name__}.")
     return parsed, path
+
+
+def fetch_config(model: object) -> None:
+    """Download a hub model's config.json, unless it is here; what does not work is told when it is read."""
+    if not isinstance(model, str) or model == EMBEDDED or Path(locate(model)).is_dir():
+        return
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError:
+        return
+    with contextlib.suppress(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        hf_hub_download(model, "config.json")
 
 
 def cache_folder() -> Path:
@@ -220,6 +235,15 @@ def load_model(what: str, model: str, auto: str, device: str, dtype: str, **opti
     except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise _load_failure(model, error) from error
     return loaded.to(place).eval(), report
+
+
+def release_memory() -> None:
+    """Give what dropped tensors held back to the device, or to the operating system."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _load_failure(model: str, error: Exception) -> ModelError:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
-from tts import environment, plugins, prompts
+from tts import environment, planning, plugins, prompts
 from tts.config import Config
+from tts.engine import Drawn, Engine, Event, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError
 from tts.grade import GradeJob, Grader, Undecided, grader_version
 from tts.protocols import Benchmark, Generator, Scorer
@@ -22,13 +24,13 @@ from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem,
 
 
 class Progress(Protocol):
-    """Where a run says how far it is; the command line draws bars."""
+    """Where a run says how far it is; the command line draws bars. Several stages may run at once."""
 
     def stage(self, name: str, total: int, done: int) -> None:
         """A stage begins, with `done` of `total` found in the store."""
 
-    def advance(self, count: int = 1) -> None:
-        """So many more are finished and stored."""
+    def advance(self, name: str) -> None:
+        """One more of that stage is finished and stored."""
 
 
 class Silent:
@@ -37,7 +39,7 @@ class Silent:
     def stage(self, name: str, total: int, done: int) -> None:
         """Nothing."""
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, name: str) -> None:
         """Nothing."""
 
 
@@ -49,6 +51,11 @@ class Parts:
     generator: Generator
     scorers: dict[str, tuple[str, Scorer]]
     needs: frozenset[str]
+
+    @property
+    def loaded(self) -> dict[str, Scorer]:
+        """The scorers by label."""
+        return {label: scorer for label, (_, scorer) in self.scorers.items()}
 
 
 def build(config: Config) -> Parts:
@@ -98,12 +105,9 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
     _record(config, parts, store)
-    with _timed(store, "generate"):
-        _generate(wanted, parts.generator, config.prompt.extraction, store, progress)
-    pairs = [(problem, candidate) for problem, candidate in _pairs(problems, store)]
-    for label, (identity, scorer) in parts.scorers.items():
-        with _timed(store, f"score {label}"):
-            _score(label, identity, scorer, pairs, store, progress)
+    with _timed(store, "generate and score"):
+        _sample(_Sampling(config, parts, store, progress), problems, wanted)
+    pairs = list(_pairs(problems, store))
     grader = Grader(config.grading.limits, config.grading.workers)
     with _timed(store, "grade"):
         undecided = _grade(grader, parts.benchmark, pairs, store, progress)
@@ -177,18 +181,74 @@ def _timed(store: Store, stage: str) -> Iterator[None]:
         store.set_meta({"timings": timings | {stage: timings.get(stage, 0.0) + time.monotonic() - begun}})
 
 
-def _generate(
-    wanted: Sequence[tuple[Problem, int]], generator: Generator, rule: str, store: Store, progress: Progress
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """A run's models at work: what they finish is stored at once."""
+
+    config: Config
+    parts: Parts
+    store: Store
+    progress: Progress
+
+    def engine(self) -> Engine:
+        """The run's engine, under the plan that its config makes."""
+        found = planning.plan_for(self.config, fetch=True)
+        generator, scorers = planning.planned(found, self.config, self.parts.generator, self.parts.loaded)
+        return Engine(generator, scorers, found.mode, partial(with_code, rule=self.config.prompt.extraction))
+
+    def keep(self, events: Iterable[Event]) -> None:
+        """Store what is finished, each in a transaction of its own."""
+        for event in events:
+            if isinstance(event, Drawn):
+                _exhaust(self.store.add_candidates([event.candidate]))
+                self.progress.advance("generate")
+            else:
+                _exhaust(self.store.add_scores(self.parts.scorers[event.scorer][0], [finite(event.score)]))
+                self.progress.advance(f"score {event.scorer}")
+
+
+def _exhaust(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
+
+
+def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> None:
+    """Draw the candidates that are missing, and score them and those that have no score yet."""
+    store, parts = at_work.store, at_work.parts
     held = store.candidate_keys()
     missing = [(problem, index) for problem, index in wanted if (problem.id, index) not in held]
-    progress.stage("generate", len(wanted), len(wanted) - len(missing))
-    if hasattr(generator, "indices"):
-        _check_unchanged([(p, i) for p, i in wanted if (p.id, i) in held], generator, store)
-    if missing:
-        drawn = expected("generator", {(p.id, i) for p, i in missing}, generator.generate(missing))
-        for _ in store.add_candidates(with_code(candidate, rule) for candidate in drawn):
-            progress.advance()
+    at_work.progress.stage("generate", len(wanted), len(wanted) - len(missing))
+    if hasattr(parts.generator, "indices"):
+        _check_unchanged([(p, i) for p, i in wanted if (p.id, i) in held], parts.generator, store)
+    unscored = _unscored(at_work, list(_pairs(problems, store)), len(missing))
+    if not missing and not any(unscored.values()):
+        return
+    engine = at_work.engine()
+    try:
+        engine.submit(missing, unscored)
+        while engine.busy:
+            at_work.keep(engine.poll())
+    finally:
+        at_work.keep(engine.close())
+        _remember(store, engine)
+
+
+def _unscored(at_work: _Sampling, pairs: Sequence[tuple[Problem, Candidate]], coming: int) -> dict[str, list[Pair]]:
+    """By scorer, the stored pairs that it has not scored."""
+    found = {}
+    for label, (identity, _) in at_work.parts.scorers.items():
+        held = at_work.store.scores(identity)
+        found[label] = [pair for pair in pairs if pair[1].key not in held]
+        total = len(pairs) + coming
+        at_work.progress.stage(f"score {label}", total, len(pairs) - len(found[label]))
+    return found
+
+
+def _remember(store: Store, engine: Engine) -> None:
+    """What happened on the way, in this session's record."""
+    *others, last = store.meta("sessions") or [{}]
+    seconds = {name: round(value, 3) for name, value in engine.seconds.items()}
+    store.set_meta({"sessions": [*others, last | {"busy_seconds": seconds, "notes": engine.notes}]})
 
 
 def _check_unchanged(held: Sequence[tuple[Problem, int]], generator: Generator, store: Store) -> None:
@@ -203,24 +263,6 @@ def _check_unchanged(held: Sequence[tuple[Problem, int]], generator: Generator, 
             )
 
 
-Keyed = TypeVar("Keyed", Candidate, Score)
-
-
-def expected(what: str, wanted: set[tuple[str, int]], found: Iterable[Keyed]) -> Iterator[Keyed]:
-    """Pass on what was wanted, each once. Raises InfraError for anything else and, at the end, for what is missing."""
-    waiting = set(wanted)
-    for item in found:
-        if item.key not in waiting:
-            raise InfraError(f"The {what} yielded {item.key}, which was not wanted or came twice. Mend the plug-in.")
-        waiting.remove(item.key)
-        yield item
-    if waiting:
-        raise InfraError(
-            f"The {what} yielded nothing for {len(waiting)} of {len(wanted)} candidates, {min(waiting)} first. What "
-            "came is stored; run the same command again to try the rest."
-        )
-
-
 def with_code(candidate: Candidate, rule: str) -> Candidate:
     """The candidate with its program extracted by a rule; one that came with code keeps it, parsing or not."""
     if candidate.code is not None:
@@ -230,28 +272,11 @@ def with_code(candidate: Candidate, rule: str) -> Candidate:
     return replace(candidate, code=found.code, extraction=found.rule, truncated=found.truncated)
 
 
-def _pairs(problems: Sequence[Problem], store: Store) -> Iterator[tuple[Problem, Candidate]]:
+def _pairs(problems: Sequence[Problem], store: Store) -> Iterator[Pair]:
     by_id = {problem.id: problem for problem in problems}
     for candidate in store.candidates():
         if candidate.problem_id in by_id:
             yield by_id[candidate.problem_id], candidate
-
-
-def _score(
-    label: str,
-    identity: str,
-    scorer: Scorer,
-    pairs: Sequence[tuple[Problem, Candidate]],
-    store: Store,
-    progress: Progress,
-) -> None:
-    held = store.scores(identity)
-    missing = [pair for pair in pairs if pair[1].key not in held]
-    progress.stage(f"score {label}", len(pairs), len(pairs) - len(missing))
-    if missing:
-        found = expected(f"scorer {label!r}", {c.key for _, c in missing}, scorer.score(missing))
-        for _ in store.add_scores(identity, map(finite, found)):
-            progress.advance()
 
 
 def finite(score: Score) -> Score:
@@ -288,7 +313,7 @@ def _grade(
     undecided: list[Undecided] = []
     if missing:
         for _ in store.add_grades(version, _decided(grader.grade(_grade_jobs(missing, benchmark)), undecided)):
-            progress.advance()
+            progress.advance("grade")
     return undecided
 
 
@@ -332,7 +357,7 @@ def _observe(
 
     if missing:
         for _ in store.add_behaviours(version, spread()):
-            progress.advance()
+            progress.advance("behaviours")
     return undecided
 
 

@@ -1,37 +1,46 @@
 """From a config to a memory plan: finds the models' config.json, asks how much memory there is, reads the plug-ins'
 options by name.
 
-The arithmetic is `memory.py`'s. Loads no model, needs no GPU, and builds no plug-in, so that a plan can be made on a
-machine that could not run it.
+The arithmetic is `memory.py`'s. Loads no model and needs no GPU, so that a plan can be made on a machine that could not
+run it.
 """
 
 import dataclasses
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts import plugins
 from tts.config import Config, MemoryConfig
 from tts.errors import ConfigError, ModelError, unknown
-from tts.footprint import Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
-from tts.memory import GIB, MemoryPlan, Options, Request, gib, plan
-from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
+from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
+from tts.memory import MemoryPlan, Mode, Options, Request, gib, plan
+from tts.models import EMBEDDED, cpu_has_bfloat16, fetch_config, read_config
 from tts.plugins import Spec
 from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ONLINE, ModelShape, Quantization, code_scalers, embedded
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+P = TypeVar("P")  # a plug-in: a dataclass of its options
 GENERATORS: Mapping[str, Backend] = {"vllm": "vllm", "transformers": "transformers"}
 SCORERS = ("codescaler",)
+VALUE_HEAD = "v_head.summary.weight"
+BOUNDS = ("token_budget", "batch_size", "cache_gib")
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
-VLLM_DEFAULTS = {"max_tokens": 1024}  # used only where the plug-in that has these options is not installed
 
 
-def plan_for(config: Config) -> MemoryPlan:
-    """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError."""
+def plan_for(config: Config, fetch: bool = False) -> MemoryPlan:
+    """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError.
+
+    With `fetch`, the config.json of a hub model is downloaded if it is not in the local cache.
+    """
+    if fetch:
+        for spec in (config.generator.spec, *(item.spec for item in config.scorers)):
+            fetch_config(spec.options.get("model"))
     request = request_for(config)
     return plan(request.generator, request.scorers, request.device, request.options)
 
@@ -49,9 +58,37 @@ def request_for(config: Config) -> Request:
     return Request(generator, scorers, device, Options(config.memory.mode, config.memory.margin))
 
 
-def absent_generators() -> list[str]:
-    """The generators that can be planned although this tts does not have them."""
-    return [name for name in GENERATORS if name not in plugins.names("generator")]
+def planned(
+    found: MemoryPlan, config: Config, generator: Any, scorers: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """A config's generator and scorers with what its plan decides."""
+    engines = iter(found.scorers)
+    rated = {item.label: item.spec.name in SCORERS for item in config.scorers}
+    made = {label: apply(next(engines), one, found.mode) if rated[label] else one for label, one in scorers.items()}
+    return generator if found.generator is None else apply(found.generator, generator, found.mode), made
+
+
+def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
+    """The plug-in with the options that the plan decides, where the user left them out.
+
+    Those that bound memory and have a default are set to the plan's, which is never more. By name, so that any plug-in
+    with such an option gets it.
+    """
+    decided: dict[str, Any] = {"token_budget": engine.token_budget, "enable_sleep_mode": mode == "swap" or None}
+    if engine.backend == "vllm":
+        decided |= {
+            "kv_cache_memory_bytes": engine.kv_bytes,
+            "gpu_memory_utilization": engine.utilization,
+            "max_model_len": engine.max_model_len,
+            "max_num_seqs": engine.concurrency,
+            "max_num_batched_tokens": engine.batched_tokens,
+        }
+    else:
+        decided |= {"batch_size": engine.concurrency, "cache_gib": engine.kv_bytes / GIB}
+    given = {option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}
+    changes = {name: decided[name] for name in decided.keys() & given if name in BOUNDS or given[name] is None}
+    made: P = dataclasses.replace(plugin, **changes)  # type: ignore[type-var]
+    return made
 
 
 # The device.
@@ -120,9 +157,7 @@ class _Chosen:
 
     @classmethod
     def of(cls, family: str, spec: Spec, path: str) -> "_Chosen":
-        """Checked where the plug-in is installed."""
-        if spec.name not in plugins.names(family):
-            return cls({**VLLM_DEFAULTS, **spec.options}, path)
+        """Checked by the plug-in."""
         plugin = plugins.build(family, spec, path)
         return cls({option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}, path)
 
@@ -151,17 +186,17 @@ def _generator(spec: Spec, given: MemoryConfig, kind: Kind) -> Generator:
             f"generator.model {model.name!r} is a classifier, which generates nothing. Give a language model."
         )
     most = chosen.count("batch_size") or chosen.count("max_num_seqs")
-    least = 1 if spec.name == "transformers" else most or LEAST_SEQUENCES
+    least = 1 if model.backend == "transformers" else most or LEAST_SEQUENCES
     cache = chosen.options.get("cache_gib")
     return Generator(
         model=model,
-        max_tokens=chosen.count("max_tokens") or VLLM_DEFAULTS["max_tokens"],
+        max_tokens=chosen.options["max_tokens"],
         prompt_tokens=given.prompt_tokens,
         least=least,
         most=most or MOST_SEQUENCES,
         max_model_len=chosen.count("max_model_len"),
         batched_tokens=chosen.count("max_num_batched_tokens"),
-        cache_bytes=None if cache is None else int(cache * GIB),
+        cache_bytes=chosen.count("kv_cache_memory_bytes") if cache is None else int(cache * GIB),
     )
 
 
@@ -170,7 +205,12 @@ def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
     backend: Backend = "vllm" if chosen.options.get("backend") == "vllm" else "transformers"
     model = _model(chosen, backend, kind)
     if not model.shape.classifier:
-        raise ModelError(f"{path}.model {model.name!r} is a language model, not a reward model with a score head.")
+        if not has_value_head(model.name):
+            raise ModelError(
+                f"{path}.model {model.name!r} is a language model, not a reward model with a score head. One with a "
+                "value head is to be given as a folder with its weights."
+            )
+        model = dataclasses.replace(model, shape=dataclasses.replace(model.shape, labels=1))
     return Scorer(model, chosen.count("token_budget") or 8192, chosen.count("max_length"), path)
 
 
@@ -208,6 +248,17 @@ def find_shape(model: str) -> ModelShape:
         f"The config.json of {model!r} is not in the local cache of the hub. Download that file "
         f"(`hf download {model} config.json`), or give a folder that holds it."
     )
+
+
+def has_value_head(model: str) -> bool:
+    """Whether the weights in a folder have TRL's value head, as their index or their file's header says."""
+    index, weights = (Path(model) / f"model.safetensors{end}" for end in (".index.json", ""))
+    if index.is_file():
+        return VALUE_HEAD in json.loads(index.read_bytes())["weight_map"]
+    if not weights.is_file():
+        return False
+    with weights.open("rb") as file:
+        return VALUE_HEAD in json.loads(file.read(int.from_bytes(file.read(8), "little")))
 
 
 def _dtype(asked: str, shape: ModelShape, backend: Backend, kind: Kind) -> str:
@@ -274,10 +325,11 @@ SETTINGS: Mapping[str, Callable[[EnginePlan], str]] = {
 
 def _summary(found: MemoryPlan) -> list[str]:
     device = found.device
+    own = f", {gib(found.own_bytes)} of it tts itself" if found.own_bytes else ""
     where = "GPU" if device.kind == "cuda" else "CPU"
     lines = [
         f"{where}: {gib(device.free_bytes)} free of {gib(device.total_bytes)}, margin {gib(found.margin_bytes)}",
-        f"Mode: {found.mode}. At most {gib(found.peak_bytes)} at once; {gib(found.left_bytes)} are left.",
+        f"Mode: {found.mode}. At most {gib(found.peak_bytes)} at once{own}; {gib(found.left_bytes)} are left.",
     ]
     if found.host_bytes:
         lines.append(f"Asleep: {gib(found.host_bytes)} of host memory; {gib(device.host_free_bytes)} are free.")

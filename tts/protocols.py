@@ -1,6 +1,6 @@
 """The verbs: what a benchmark, a generator, a scorer and a selector must do. Protocols, so nothing is inherited."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from tts.types import Candidate, Pool, Problem, Score, Selection, Test
@@ -59,3 +59,21 @@ class Ranked(Selector, Protocol):
 
     def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
         """One tuple per candidate, all of one length; -inf for what is missing."""
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A generator that takes and drops work while it runs; any other is run batch by batch."""
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Ask for candidates."""
+
+    def step(self) -> list[Candidate]:
+        """Run the model once; the candidates that finished, if any."""
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        """Drop candidates, waiting or running, and free what they hold."""
+
+    @property
+    def unfinished(self) -> int:
+        """How many candidates are waiting or running."""

@@ -1,8 +1,8 @@
 """A model's shape, read from its config.json: how many bytes its weights and its cached keys and values take.
 
 Pure arithmetic on a parsed config; loads and imports nothing. Covers decoder models made of attention and a gated MLP
-(Llama, SmolLM2, Mistral, Qwen2, Qwen3, Gemma 1 to 3) as language models and as sequence classifiers. Value heads,
-mixtures of experts and vision towers are not covered: they are refused, not guessed.
+(Llama, SmolLM2, Mistral, Qwen2, Qwen3, Gemma 1 to 3) as language models and as sequence classifiers. Mixtures of
+experts and vision towers are not covered: they are refused, not guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -271,6 +271,8 @@ class _Reader:
         name = str(names[0]) if isinstance(names, Sequence) and len(names) else ""
         if name.endswith("ForCausalLM"):
             return 0
+        if name.endswith("ForCausalRM"):
+            return 1  # AceCodeRM's word for a language model with a value head
         if not name.endswith("ForSequenceClassification"):
             raise ModelError(
                 f"'architectures' in {self.where} must name a ...ForCausalLM or a ...ForSequenceClassification, "

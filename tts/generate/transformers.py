@@ -5,14 +5,14 @@ The text of a sample is the same only where batch shapes are: low-order bits of 
 that falls on an edge can then go the other way. For throughput on a GPU use `vllm`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import EMBEDDED, content, load_model, load_tokenizer
+from tts.models import EMBEDDED, content, load_model, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
@@ -57,7 +57,44 @@ class Transformers:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
         if not wanted:
             return
-        yield from _Batch(self, self._jobs(wanted)).run()
+        self.add(wanted)
+        try:
+            while self.unfinished:
+                yield from self.step()
+        finally:
+            self.abort({(problem.id, index) for problem, index in wanted})
+
+    def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Load the model."""
+        _ = self.loaded
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Ask for candidates. Raises ModelError for a prompt beyond the context."""
+        self.work.waiting += self._jobs(wanted)
+
+    def step(self) -> list[Candidate]:
+        """A token for each sequence that runs; the candidates that ended with it."""
+        return self.work.step()
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        """Drop candidates that are waiting or running."""
+        self.work.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        """How many candidates are waiting or running."""
+        return self.work.unfinished
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        for name in ("loaded", "work"):
+            vars(self).pop(name, None)
+        release_memory()
+
+    @cached_property
+    def work(self) -> "_Work":
+        """What is asked for and not finished."""
+        return _Work(self)
 
     def _jobs(self, wanted: Sequence[tuple[Problem, int]]) -> list["_Job"]:
         prompts = {problem.id: self.prompt_tokens(problem) for problem, _ in wanted}
@@ -133,6 +170,44 @@ class _Job:
     tokens: list[int] = field(default_factory=list)
     logprob_sum: float = 0.0
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """(problem id, index)."""
+        return self.problem_id, self.index
+
+
+class _Work:
+    """What waits and the batch that runs; one that has room for longer sequences follows it where that is needed."""
+
+    def __init__(self, generator: Transformers) -> None:
+        self.generator = generator
+        self.waiting: list[_Job] = []
+        self.batch: _Batch | None = None
+
+    def step(self) -> list[Candidate]:
+        if self.batch is not None and not self.batch.unfinished:
+            self.batch = None  # and with it the slots' memory
+        if self.waiting:
+            self._admit()
+        return [] if self.batch is None else self.batch.step()
+
+    def _admit(self) -> None:
+        if self.batch is None:
+            self.batch = _Batch(self.generator, self.waiting)
+            self.waiting = []
+        else:
+            self.batch.add([job for job in self.waiting if self.batch.fits(job)])
+            self.waiting = [job for job in self.waiting if not self.batch.fits(job)]
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        self.waiting = [job for job in self.waiting if job.key not in keys]
+        if self.batch is not None:
+            self.batch.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self.waiting) + (0 if self.batch is None else self.batch.unfinished)
+
 
 class _Batch:
     """Runs jobs through the slots: admit, step, retire."""
@@ -150,11 +225,31 @@ class _Batch:
         # A token holds at least one byte, so a stop string lies within so many last tokens; decoding all each time
         # would cost quadratic time.
         self.tail = max((len(stop.encode()) for stop in generator.stop), default=0) + 4
-        self.queue = [list(group) for _, group in groupby(jobs, key=lambda job: job.problem_id)][::-1]
+        self.queue: list[list[_Job]] = []
         self.active: list[_Job] = []
         self.prompt: tuple[str, DynamicCache, torch.Tensor] | None = None
-        capacity = max(len(job.prompt) for job in jobs) + generator.max_tokens
-        self.slots: Slots = Slots(self.model, self._count(len(jobs), capacity), capacity)
+        self.capacity = max(len(job.prompt) for job in jobs) + generator.max_tokens
+        self.slots: Slots = Slots(self.model, self._count(len(jobs), self.capacity), self.capacity)
+        self.add(jobs)
+
+    def add(self, jobs: list[_Job]) -> None:
+        """More, behind those that wait."""
+        groups = [list(group) for _, group in groupby(jobs, key=lambda job: job.problem_id)]
+        self.queue = groups[::-1] + self.queue
+
+    def fits(self, job: _Job) -> bool:
+        """Whether the slots are long enough for a job."""
+        return len(job.prompt) + self.options.max_tokens <= self.capacity
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        """Drop jobs, and free the slots of those that run."""
+        self.queue = [left for group in self.queue if (left := [job for job in group if job.key not in keys])]
+        self._release([slot for slot, job in enumerate(self.active) if job.key in keys])
+
+    @property
+    def unfinished(self) -> int:
+        """How many jobs wait or run."""
+        return len(self.active) + sum(map(len, self.queue))
 
     def _count(self, jobs: int, capacity: int) -> int:
         """As many slots as jobs, batch_size and the cache's memory allow."""
@@ -165,12 +260,10 @@ class _Batch:
         fitting = int(self.options.cache_gib * 2**30 // (token_bytes * capacity))
         return max(1, min(jobs, self.options.batch_size, fitting))
 
-    def run(self) -> Iterator[Candidate]:
-        """All jobs to their ends."""
-        while self.queue or self.active:
-            yield from self._admit()
-            if self.active:
-                yield from self._step()
+    def step(self) -> list[Candidate]:
+        """Fill free slots and draw a token for each; the candidates that ended."""
+        found = list(self._admit())
+        return found + (list(self._step()) if self.active else [])
 
     def _admit(self) -> Iterator[Candidate]:
         """Fill free slots when a quarter of them are free, since each admission interrupts the others for a prompt."""
@@ -217,10 +310,12 @@ class _Batch:
             ended = self._ended(job)
             if ended is not None:
                 finished[slot] = self._candidate(job, *ended)
-        if finished:
-            order = self.slots.release(sorted(finished))
-            self.active = [self.active[slot] for slot in order]
+        self._release(sorted(finished))
         yield from finished.values()
+
+    def _release(self, slots: list[int]) -> None:
+        if slots:
+            self.active = [self.active[slot] for slot in self.slots.release(slots)]
 
     def _ended(self, job: _Job) -> tuple[str, str] | None:
         """(text, finish) if the job's last token ended it."""

@@ -1,0 +1,163 @@
+"""Generators and scorers that load nothing, take a fixed time and remember what was done to them."""
+
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tts.types import Candidate, Problem, Score
+
+Key = tuple[str, int]
+
+
+def problem(name: str) -> Problem:
+    """A problem of no content."""
+    return Problem(id=name, statement=f"Solve {name}.", messages=())
+
+
+def wanted(problems: int, n: int) -> list[tuple[Problem, int]]:
+    """n candidates for each of so many problems."""
+    return [(problem(f"p{i}"), index) for i in range(problems) for index in range(n)]
+
+
+def sampled(name: str, index: int) -> Candidate:
+    """What every stand-in draws for a (problem, index)."""
+    return Candidate(name, index, f"{name} {index}", code=f"print({index})", extraction="given")
+
+
+@dataclass
+class Log:
+    """What happened, in its order, seen from several threads."""
+
+    entries: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, entry: str) -> None:
+        """One more thing."""
+        with self.lock:
+            self.entries.append(entry)
+
+
+@dataclass
+class Batched:
+    """A generator that can only run a batch to its end."""
+
+    seconds: float = 0.0
+    drawn: list[Key] = field(default_factory=list)
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """One after the other."""
+        for one, index in wanted:
+            time.sleep(self.seconds)
+            self.drawn.append((one.id, index))
+            yield sampled(one.id, index)
+
+
+@dataclass
+class Stepping:
+    """A generator that runs `width` candidates at once for `steps` steps each, and takes and drops work between steps.
+
+    `dies_after` steps it raises.
+    """
+
+    seconds: float = 0.0
+    width: int = 4
+    steps: int = 2
+    dies_after: int | None = None
+    log: Log = field(default_factory=Log)
+    waiting: list[Key] = field(default_factory=list)
+    running: dict[Key, int] = field(default_factory=dict)
+    taken: int = 0
+    drawn: list[Key] = field(default_factory=list)
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """All of it."""
+        self.add(wanted)
+        while self.unfinished:
+            yield from self.step()
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """More."""
+        self.waiting += [(one.id, index) for one, index in wanted]
+
+    def step(self) -> list[Candidate]:
+        """A step for all that run."""
+        self.taken += 1
+        if self.dies_after is not None and self.taken > self.dies_after:
+            raise RuntimeError("the stand-in died")
+        while self.waiting and len(self.running) < self.width:
+            self.running[self.waiting.pop(0)] = self.steps
+        time.sleep(self.seconds)
+        self.running = {key: left - 1 for key, left in self.running.items()}
+        done = [key for key, left in self.running.items() if left == 0]
+        for key in done:
+            del self.running[key]
+            self.drawn.append(key)
+        self.log.add("draw")
+        return [sampled(*key) for key in done]
+
+    def abort(self, keys: Collection[Key]) -> None:
+        """Less."""
+        self.waiting = [key for key in self.waiting if key not in keys]
+        self.running = {key: left for key, left in self.running.items() if key not in keys}
+
+    @property
+    def unfinished(self) -> int:
+        """How many."""
+        return len(self.waiting) + len(self.running)
+
+    def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Remembered."""
+        self.log.add("start generator")
+
+    def sleep(self) -> None:
+        """Remembered; refused while something runs, as vLLM would lose it."""
+        assert not self.unfinished
+        self.log.add("sleep generator")
+
+    def wake(self) -> None:
+        """Remembered."""
+        self.log.add("wake generator")
+
+    def close(self) -> None:
+        """Remembered."""
+        self.log.add("close generator")
+
+
+@dataclass
+class Rating:
+    """A scorer that takes a fixed time for each pair and gives its index. `dies_after` so many scores it raises."""
+
+    seconds: float = 0.0
+    name: str = "scorer"
+    dies_after: int | None = None
+    log: Log = field(default_factory=Log)
+    scored: list[Key] = field(default_factory=list)
+    batches: list[list[Key]] = field(default_factory=list)
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """One after the other."""
+        self.batches.append([candidate.key for _, candidate in pairs])
+        for _, candidate in pairs:
+            time.sleep(self.seconds)
+            if self.dies_after is not None and len(self.scored) >= self.dies_after:
+                raise RuntimeError("the stand-in died")
+            self.scored.append(candidate.key)
+            self.log.add("rate")
+            yield Score(*candidate.key, float(candidate.index))
+
+    def start(self) -> None:
+        """Remembered."""
+        self.log.add(f"start {self.name}")
+
+    def sleep(self) -> None:
+        """Remembered."""
+        self.log.add(f"sleep {self.name}")
+
+    def wake(self) -> None:
+        """Remembered."""
+        self.log.add(f"wake {self.name}")
+
+    def close(self) -> None:
+        """Remembered."""
+        self.log.add(f"close {self.name}")

@@ -1,0 +1,268 @@
+"""The engine: everything asked for comes once, in every mode; what is dropped does not; nothing runs on afterwards."""
+
+import threading
+import time
+from collections import Counter
+from itertools import groupby, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from standins import Batched, Log, Rating, Stepping, problem, sampled, wanted
+
+from tts.engine import Drawn, Engine, Rated
+from tts.errors import InfraError
+from tts.types import Candidate, Score
+
+MODES = ("share", "swap", "sequential")
+
+
+def everything(engine: Engine) -> list[Drawn | Rated]:
+    found = []
+    while engine.busy:
+        found += engine.poll(30)
+    return found
+
+
+def keys(events, kind=Drawn, label=None):
+    if kind is Drawn:
+        return [event.candidate.key for event in events if isinstance(event, Drawn)]
+    return [event.score.key for event in events if isinstance(event, Rated) and label in (None, event.scorer)]
+
+
+def asked(work) -> Counter:
+    return Counter((one.id, index) for one, index in work)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("generator", [Batched, Stepping])
+def test_everything_asked_for_is_drawn_once_and_scored_once_by_each_scorer(mode, generator):
+    work = wanted(3, 5)
+    with Engine(generator(), {"a": Rating(), "b": Rating()}, mode) as engine:
+        engine.submit(work)
+        found = everything(engine)
+    assert Counter(keys(found)) == asked(work)
+    assert Counter(keys(found, Rated, "a")) == Counter(keys(found, Rated, "b")) == asked(work)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_candidate_comes_before_its_scores(mode):
+    with Engine(Stepping(), {"a": Rating()}, mode) as engine:
+        engine.submit(wanted(4, 4))
+        seen = set()
+        for event in everything(engine):
+            if isinstance(event, Drawn):
+                seen.add(event.candidate.key)
+            else:
+                assert event.score.key in seen
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    mode=st.sampled_from(MODES),
+    problems=st.integers(1, 4),
+    n=st.integers(1, 6),
+    backlog=st.integers(1, 5),
+    parts=st.integers(1, 3),
+    dropped=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=6),
+)
+def test_work_that_is_handed_in_and_dropped_at_any_time_adds_up(mode, problems, n, backlog, parts, dropped):
+    work, gone = wanted(problems, n), {(f"p{i}", index) for i, index in dropped}
+    with Engine(Stepping(seconds=0.0005), {"a": Rating(seconds=0.0002)}, mode, backlog=backlog) as engine:
+        found = []
+        for part in range(parts):
+            engine.submit(work[part::parts])
+            found += engine.poll(0.001)
+        before = set(keys(found)) | set(keys(found, Rated))
+        engine.cancel(gone)
+        found += everything(engine)
+    left = asked(work)
+    for key in gone - before:
+        del left[key]
+    for kind in (Drawn, Rated):
+        counted = Counter(keys(found, kind))
+        assert max(counted.values(), default=1) == 1
+        assert counted.keys() >= left.keys() - gone
+        assert counted.keys() <= left.keys()
+
+
+def test_scores_of_candidates_that_are_there_already_need_no_generator():
+    generator, scorer = Stepping(), Rating()
+    pairs = [(problem("p0"), sampled("p0", index)) for index in range(5)]
+    with Engine(generator, {"a": scorer}) as engine:
+        engine.submit(pairs={"a": pairs})
+        assert keys(everything(engine), Rated) == [candidate.key for _, candidate in pairs]
+        assert "start generator" not in generator.log.entries
+
+
+def test_nothing_is_loaded_for_no_work():
+    log = Log()
+    with Engine(Stepping(log=log), {"a": Rating(log=log)}) as engine:
+        engine.submit()
+        assert engine.poll() == []
+        assert log.entries == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_engine_is_itself_a_generator_and_a_scorer(mode):
+    with Engine(Stepping(), {"a": Rating()}, mode) as engine:
+        drawn = list(engine.generate(wanted(2, 3)))
+        assert Counter(candidate.key for candidate in drawn) == asked(wanted(2, 3))
+        scores = list(engine.score([(problem(c.problem_id), c) for c in drawn]))
+        assert {score.key: score.value for score in scores} == {c.key: float(c.index) for c in drawn}
+
+
+def test_scoring_begins_while_others_are_drawn():
+    log = Log()
+    with Engine(Stepping(seconds=0.005, log=log), {"a": Rating(log=log)}) as engine:
+        engine.submit(wanted(8, 8))
+        everything(engine)
+    assert log.entries.index("rate") < len(log.entries) - log.entries[::-1].index("draw") - 4
+
+
+def test_drawing_waits_for_a_slow_scorer():
+    generator, backlog = Stepping(width=1, steps=1), 4
+    with Engine(generator, {"a": Rating(seconds=0.02)}, backlog=backlog) as engine:
+        engine.submit(wanted(10, 10))
+        ahead = []
+        while engine.busy:
+            engine.poll(30)
+            ahead.append(len(generator.drawn) - len(engine._scorers["a"].scored))
+    # What is being scored, what waits, and what was under way.
+    assert max(ahead) <= 2 * backlog + 2
+
+
+def test_drawing_and_scoring_wait_for_one_who_does_not_fetch():
+    generator, scorer = Stepping(width=1, steps=1), Rating()
+    with Engine(generator, {"a": scorer}, backlog=5) as engine:
+        engine.submit(wanted(10, 10))
+        time.sleep(0.3)
+        held = len(generator.drawn) + len(scorer.scored)
+        assert held <= 5 + 3
+        found = everything(engine)
+    assert len(found) == 200
+
+
+def test_in_swap_one_is_awake_at_a_time_and_in_sequential_one_is_loaded():
+    for mode, begin, end in (("swap", "wake", "sleep"), ("sequential", None, "close")):
+        log = Log()
+        with Engine(Stepping(log=log), {"a": Rating(log=log)}, mode, backlog=6) as engine:
+            engine.submit(wanted(3, 6))
+            everything(engine)
+            seen = [entry for entry, _ in groupby(log.entries)]
+        turns = [entry for entry in seen if entry in ("draw", "rate")]
+        assert turns == ["draw", "rate"] * 3
+        for before, after in pairwise(seen):
+            if before == "draw":
+                assert after == f"{end} generator"
+            if before == "rate":
+                assert after == f"{end} scorer"
+        if begin:
+            assert seen.count("wake generator") == 2 and seen.count("wake scorer") == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("generator", "scorer"),
+    [
+        (Stepping(seconds=0.002, dies_after=6), Rating()),
+        (Stepping(seconds=0.002), Rating(dies_after=3)),
+    ],
+    ids=["generator", "scorer"],
+)
+def test_when_one_dies_what_was_finished_comes_first_and_then_its_error(mode, generator, scorer):
+    generator, scorer = (
+        type(one)(**{k: getattr(one, k) for k in ("seconds", "dies_after")}) for one in (generator, scorer)
+    )
+    found = []
+
+    def to_the_end(engine):
+        while engine.busy:
+            found.extend(engine.poll(30))
+
+    with Engine(generator, {"a": scorer}, mode) as engine:
+        engine.submit(wanted(4, 4))
+        with pytest.raises(RuntimeError, match="the stand-in died"):
+            to_the_end(engine)
+        found += engine.close()
+    assert set(keys(found, Rated)) == set(scorer.scored)
+    assert set(keys(found)) == set(generator.drawn)
+
+
+def test_a_generator_that_forgets_a_candidate_is_our_failure():
+    class Forgetful(Stepping):
+        def add(self, wanted):
+            super().add(wanted[1:])
+
+    with Engine(Forgetful(), {}) as engine:
+        engine.submit(wanted(1, 3))
+        with pytest.raises(InfraError, match="yielded nothing for 1 candidates"):
+            everything(engine)
+
+
+def test_what_is_asked_for_twice_is_refused():
+    with Engine(Stepping(seconds=0.01), {}) as engine:
+        engine.submit(wanted(1, 3))
+        with pytest.raises(ValueError, match="asked for twice"):
+            engine.submit(wanted(1, 1))
+
+
+def test_a_cancelled_candidate_is_aborted_and_may_be_asked_for_again():
+    generator = Stepping(seconds=0.005, steps=50, width=2)
+    with Engine(generator, {"a": Rating()}) as engine:
+        engine.submit(wanted(1, 2))
+        engine.poll(0.05)
+        engine.cancel({("p0", 0), ("p0", 1)})
+        assert not engine.busy
+        time.sleep(0.05)
+        assert generator.unfinished == 0
+        engine.submit(wanted(1, 1))
+        found = everything(engine)
+    assert keys(found) == keys(found, Rated) == [("p0", 0)]
+
+
+def test_one_who_turns_away_from_the_iterator_leaves_no_work_behind():
+    generator = Stepping(seconds=0.002)
+    with Engine(generator, {"a": Rating()}) as engine:
+        for candidate in engine.generate(wanted(5, 5)):
+            assert isinstance(candidate, Candidate)
+            break
+        time.sleep(0.05)
+        assert not engine.busy and generator.unfinished == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_leaving_ends_threads_and_closes_models(mode):
+    log = Log()
+    before = threading.active_count()
+    with Engine(Stepping(seconds=0.005, log=log), {"a": Rating(log=log)}, mode) as engine:
+        engine.submit(wanted(20, 20))
+        engine.poll(5)
+    assert threading.active_count() == before
+    assert {"close generator", "close scorer"} <= set(log.entries)
+
+
+def test_whole_problems_are_scored_before_those_still_being_drawn():
+    pairs = [(problem("p0"), sampled("p0", 9)), (problem("p1"), sampled("p1", 9))]
+    scorer = Rating()
+    with Engine(Stepping(seconds=0.2, steps=100), {"a": scorer}) as engine:
+        engine.submit([(problem("p0"), 0)], {"a": pairs})
+        while not scorer.scored:
+            engine.poll(5)
+        assert scorer.batches[0] == [("p1", 9), ("p0", 9)]
+
+
+def test_what_is_scored_is_what_was_prepared():
+    class Seen(Rating):
+        def score(self, pairs):
+            for _, candidate in pairs:
+                yield Score(*candidate.key, float(len(candidate.code)))
+
+    def prepare(candidate):
+        return Candidate(candidate.problem_id, candidate.index, candidate.text, code="x" * 7)
+
+    with Engine(Stepping(), {"a": Seen()}, prepare=prepare) as engine:
+        engine.submit(wanted(1, 2))
+        found = everything(engine)
+    assert [event.score.value for event in found if isinstance(event, Rated)] == [7.0, 7.0]
+    assert {event.candidate.code for event in found if isinstance(event, Drawn)} == {"x" * 7}

