@@ -50,7 +50,6 @@ HEAVY = {
         "score/_layout",
         "score/_packed",
         "score/_reward",
-        "score/_runner",
     },
     "transformers": {
         "models",
@@ -60,7 +59,7 @@ HEAVY = {
         "score/_packed",
         "score/_reward",
     },
-    "vllm": {"vllm_engine", "generate/vllm"},
+    "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "pyarrow": {"files"},

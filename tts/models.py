@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -238,11 +239,10 @@ def load_model(what: str, model: str, auto: str, device: str, dtype: str, **opti
 
 
 def release_memory() -> None:
-    """Give what dropped tensors held back to the device, or to the operating system."""
-    import torch
-
+    """Give what dropped tensors held back to the device."""
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 

@@ -184,6 +184,7 @@ class _Running:
                 f"vLLM's CPU build has no seed per candidate; its engine's was {seed}, made from the run's seed and "
                 f"the {len(wanted)} candidates asked for first"
             )
+        self.cached_tokens = 0  # of prompts, that vLLM did not run again
         self.lora = _lora_request(options.lora)
         self.in_flight = IN_FLIGHT * self.engine.config.scheduler_config.max_num_seqs
 
@@ -254,6 +255,7 @@ class _Running:
 
     def _candidate(self, key: Key, output: Any) -> Candidate:
         (one,) = output.outputs
+        self.cached_tokens += output.num_cached_tokens or 0
         return Candidate(
             *key,
             text=one.text,

@@ -1,10 +1,10 @@
 """Rows -> logits within a token budget that shrinks when memory runs out, losing and repeating nothing."""
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from tts.errors import ModelError
+from tts.models import release_memory
 from tts.score._prefix import Row
 
 # What torch says on CUDA, on the CPU, and what its allocator says of the operating system.
@@ -45,17 +45,17 @@ class Runner:
 
     def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
         """Each row once, in batches as they finish. Raises ModelError if a single row does not fit the memory."""
-        pending = [dict.fromkeys(rows) for rows in groups]
+        pending = list(groups)
         self.model.forget()  # an earlier call may have been left in the middle
         while pending:
-            for batch in self.model.plan([list(rows) for rows in pending], self.token_budget):
+            done: set[Row] = set()
+            for batch in self.model.plan(pending, self.token_budget):
                 values = self._try(batch)
                 if values is None:
                     break
                 yield from zip(batch.rows, values, strict=True)
-                done = set(batch.rows)
-                pending = [{row: None for row in rows if row not in done} for rows in pending]
-            pending = [rows for rows in pending if rows]
+                done.update(batch.rows)
+            pending = [left for rows in pending if (left := [row for row in rows if row not in done])]
 
     def _try(self, batch: Batch) -> list[float] | None:
         """The batch's logits, or None if memory ran out and the budget is now smaller."""
@@ -69,7 +69,7 @@ class Runner:
 
     def _shrink(self, batch: Batch) -> None:
         self.model.forget()
-        _free_memory()
+        release_memory()
         if len(batch.rows) == 1:
             raise ModelError(
                 f"Memory ran out while scoring a single pair of {len(batch.rows[0].tokens)} tokens. Set the scorer's "
@@ -85,11 +85,3 @@ class Runner:
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on whatever device."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in SIGNS)
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

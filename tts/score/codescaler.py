@@ -8,15 +8,18 @@ on top of them. A pair that does not fit is marked and never cut. Tokens are mad
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ConfigError, ModelError
-from tts.models import content, load_tokenizer
+from tts.errors import ConfigError
+from tts.models import content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.score._pairs import chat, overlong, tokenise
 from tts.score._prefix import Key, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
+
+if TYPE_CHECKING:
+    from tts.score._pooling import Pooling
 
 WINDOW = 1024  # pairs whose tokens are held at once
 Pairs = Sequence[tuple[Problem, Candidate]]
@@ -24,8 +27,9 @@ Pairs = Sequence[tuple[Problem, Candidate]]
 
 @dataclass(frozen=True)
 class CodeScaler:
-    """Options: `model` is a folder or a hub name; `max_length` tokens of a pair, by default the model's context;
-    `token_budget` tokens run at once, which bounds the memory.
+    """Options: `model` is a folder or a hub name; `backend` auto is transformers; `max_length` tokens of a pair, by
+    default the model's context; `token_budget` tokens run at once, which bounds the memory. For the backend vllm, the
+    memory plan sets what is left out, and `engine_args` takes any of vLLM's engine arguments by name.
     """
 
     model: str = "LARK-Lab/CodeScaler-1.7B"
@@ -34,6 +38,10 @@ class CodeScaler:
     device: str = field(default="auto", metadata=FREE)
     max_length: int | None = None
     token_budget: int = field(default=8192, metadata=FREE)
+    kv_cache_memory_bytes: int | None = field(default=None, metadata=FREE)
+    gpu_memory_utilization: float | None = field(default=None, metadata=FREE)
+    enable_sleep_mode: bool | None = field(default=None, metadata=FREE)
+    engine_args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.token_budget < 1:
@@ -63,7 +71,8 @@ class CodeScaler:
                 else:
                     fitting.append((candidate.key, ids))
             rows.append(unique(fitting))
-        for row, value in self.runner.run(rows):
+        runner = self.pooling if self.backend == "vllm" else self.runner
+        for row, value in runner.run(rows):
             yield from (Score(*owner, value) for owner in row.owners)
 
     @property
@@ -78,7 +87,11 @@ class CodeScaler:
     @property
     def limit(self) -> int:
         """The longest pair that is scored, in tokens."""
-        context: int = self.loaded.config.get_text_config().max_position_embeddings
+        context: int
+        if self.backend == "vllm":
+            context = self.pooling.longest
+        else:
+            context = self.loaded.config.get_text_config().max_position_embeddings
         return context if self.max_length is None else min(self.max_length, context)
 
     @property
@@ -89,7 +102,13 @@ class CodeScaler:
     @property
     def computed_in(self) -> str:
         """The dtype that "auto" became."""
-        return str(self.loaded.dtype).removeprefix("torch.")
+        dtype = self.pooling.dtype if self.backend == "vllm" else self.loaded.dtype
+        return str(dtype).removeprefix("torch.")
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened on the way: memory that ran out."""
+        return self.runner.notes if "runner" in vars(self) else []
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -102,13 +121,11 @@ class CodeScaler:
         tokenizer = self.tokenizer
         from tts.score._reward import load_reward
 
-        if self.backend == "vllm":
-            raise ModelError("codescaler has no vllm backend yet. Set backend: transformers.")
         return load_reward(self.model, tokenizer, self.device, self.dtype)
 
     @cached_property
     def runner(self) -> Runner:
-        """What runs the model; its `notes` say what happened on the way."""
+        """What runs the model in the backend transformers; its `notes` say what happened on the way."""
         return Runner(self.runnable(), self.token_budget)
 
     def runnable(self) -> Model:
@@ -118,6 +135,52 @@ class CodeScaler:
         from tts.score._reward import Padded
 
         return packed(model, self.token_budget) or Padded(model)
+
+    @cached_property
+    def pooling(self) -> "Pooling":
+        """What runs the model in the backend vllm."""
+        tokenizer = self.tokenizer
+        from tts.score._pooling import Pooling
+
+        return Pooling(self.model, tokenizer, self._engine_args())
+
+    def _engine_args(self) -> dict[str, Any]:
+        given = {
+            "dtype": self.dtype,
+            "max_model_len": self.max_length,
+            "max_num_batched_tokens": self.token_budget,
+            "kv_cache_memory_bytes": self.kv_cache_memory_bytes,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "enable_sleep_mode": self.enable_sleep_mode,
+        }
+        return {name: value for name, value in given.items() if value is not None} | self.engine_args
+
+    def start(self) -> None:
+        """Load the model, if it is not loaded."""
+        _ = self.pooling if self.backend == "vllm" else self.runner
+
+    def sleep(self) -> None:
+        """Give the device's memory back, weights to the host."""
+        if self.backend == "vllm":
+            self.pooling.engine.sleep()
+        else:
+            self.loaded.to("cpu")
+            release_memory()
+
+    def wake(self) -> None:
+        """The reverse."""
+        if self.backend == "vllm":
+            self.pooling.engine.wake()
+        else:
+            self.loaded.to(device_and_dtype(self.device, self.dtype)[0])
+
+    def close(self) -> None:
+        """Give all memory back."""
+        if "pooling" in vars(self):
+            self.pooling.engine.close()
+        for name in ("pooling", "runner", "loaded"):
+            vars(self).pop(name, None)
+        release_memory()
 
 
 def _windows(groups: dict[str, list[Candidate]]) -> Iterator[dict[str, list[Candidate]]]:

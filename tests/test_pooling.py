@@ -1,0 +1,100 @@
+"""codescaler's vllm backend on vLLM's real CPU build, against its transformers backend."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+
+from tts.errors import ModelError
+from tts.score.codescaler import CodeScaler
+from tts.types import Candidate, Problem
+
+MIB = 2**20
+pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
+
+
+def scorer(folder: Path, backend: str, **more) -> CodeScaler:
+    engine = {"enforce_eager": True} if backend == "vllm" else {}
+    return CodeScaler(
+        model=str(folder),
+        backend=backend,
+        kv_cache_memory_bytes=64 * MIB,
+        gpu_memory_utilization=0.01,
+        engine_args=engine,
+        max_length=1024,
+        token_budget=2048,
+        **more,
+    )
+
+
+def pairs(problems: int, n: int) -> list[tuple[Problem, Candidate]]:
+    """Questions longer than a block of vLLM's (128 tokens on a CPU) and programs of different lengths."""
+    found = []
+    for i in range(problems):
+        problem = Problem(f"p{i}", f"Question {i}: " + "add the numbers and print " * (8 + i % 3), ())
+        for index in range(n):
+            code = f"x = {i * index}\n" * (1 + (i + 3 * index) % 9) + f"print(x + {index})"
+            found.append((problem, Candidate(problem.id, index, code, code, "given")))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    shape = {"head_dim": 32, "hidden_size": 64, "num_attention_heads": 2}
+    return tiny.reward(tmp_path_factory.mktemp("reward"), **shape)
+
+
+@pytest.fixture(scope="module")
+def pooled(folder):
+    """One engine for all tests."""
+    found = scorer(folder, "vllm", dtype="float32")
+    found.start()
+    yield found
+    found.close()
+
+
+def values(scorer: CodeScaler, given) -> dict[tuple[str, int], float | None]:
+    return {score.key: score.value for score in scorer.score(given)}
+
+
+def test_scores_are_those_of_the_transformers_backend_and_rank_alike(folder, pooled):
+    given = pairs(13, 16)
+    assert len(given) > 200
+    mine, theirs = values(pooled, given), values(scorer(folder, "transformers", dtype="float32"), given)
+    assert mine.keys() == theirs.keys()
+    assert max(abs(mine[key] - theirs[key]) for key in theirs) < 1e-3
+    for i in range(13):
+        clear = {k: round(v, 3) for k, v in theirs.items() if k[0] == f"p{i}"}
+        assert sorted(clear, key=lambda k: (clear[k], k)) == sorted(clear, key=lambda k: (round(mine[k], 3), k))
+
+
+def test_the_question_of_a_problem_is_not_run_again_for_each_candidate(pooled):
+    given = pairs(2, 16)
+    before = pooled.pooling.cached_tokens
+    values(pooled, given)
+    # Every candidate after the first of its problem finds at least the question's first block.
+    assert pooled.pooling.cached_tokens - before >= 2 * 15 * 128
+
+
+def test_a_pair_that_is_too_long_is_marked_and_not_cut(pooled):
+    problem = Problem("p", "Add.", ())
+    found = list(
+        pooled.score([(problem, Candidate("p", 0, "", "x = 1\n" * 400)), (problem, Candidate("p", 1, "", "x"))])
+    )
+    by_index = {score.index: score for score in found}
+    assert by_index[0].value is None and "overlong" in by_index[0].why and "1024" in by_index[0].why
+    assert by_index[1].value is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: tiny.reward(folder, labels=2), "2 labels; a reward model has 1"),
+        (lambda folder: tiny.causal(folder), "the vllm backend runs sequence classifiers only"),
+        (lambda folder: tiny.value_head(folder), "Set the scorer's backend: transformers"),
+    ],
+    ids=["two labels", "language model", "value head"],
+)
+def test_a_checkpoint_that_vllm_would_not_run_as_a_reward_model_is_refused(tmp_path, make, message):
+    with pytest.raises(ModelError, match=message):
+        scorer(make(tmp_path), "vllm").start()

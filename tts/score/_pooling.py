@@ -1,0 +1,73 @@
+"""codescaler's vllm backend: each pair a request of vLLM's pooling runner, which keeps the keys and values of a
+question from one of its pairs to the next.
+
+The score is the raw logit: vLLM's own activation is switched off. Knows rows of tokens; how pairs become those is
+`_pairs.py`'s.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tts.errors import ModelError
+from tts.models import locate, require
+from tts.score._prefix import Row
+from tts.vllm_engine import VllmEngine
+
+IN_FLIGHT = 512  # requests handed to vLLM at once
+
+
+class Pooling:
+    """Runs rows. `cached_tokens` counts those that vLLM did not run again."""
+
+    def __init__(self, model: str, tokenizer: Any, args: Mapping[str, Any]) -> None:
+        _check(model, tokenizer)
+        self.engine: VllmEngine[int] = VllmEngine(
+            {"model": locate(model), "runner": "pooling", "enable_prefix_caching": True, **args}
+        )
+        self.cached_tokens = 0
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row that it runs."""
+        found: int = self.engine.config.model_config.max_model_len
+        return found
+
+    @property
+    def dtype(self) -> str:
+        """What the model computes in."""
+        return str(self.engine.config.model_config.dtype).removeprefix("torch.")
+
+    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
+        """Each row with its logit, as they finish; rows of a group follow each other, so that they find its prefix."""
+        from vllm import PoolingParams
+
+        params = PoolingParams(task="classify", use_activation=False)
+        rows = [row for group in groups for row in group]
+        waiting = deque(range(len(rows)))
+        try:
+            while waiting or self.engine.unfinished:
+                while waiting and self.engine.unfinished < IN_FLIGHT:
+                    number = waiting.popleft()
+                    self.engine.add(number, rows[number].tokens, params)
+                for number, output in self.engine.step():
+                    self.cached_tokens += output.num_cached_tokens or 0
+                    yield rows[number], output.outputs.data.float().item()
+        finally:
+            self.engine.abort(range(len(rows)))
+
+
+def _check(model: str, tokenizer: Any) -> None:
+    """Raises ModelError for a checkpoint that vLLM would not run as one label's logit."""
+    _, transformers = require("codescaler")
+    config = transformers.AutoConfig.from_pretrained(locate(model))
+    kind = ", ".join(config.architectures or [config.model_type])
+    if not kind.endswith("ForSequenceClassification"):
+        raise ModelError(
+            f"{model!r} is a {kind}; the vllm backend runs sequence classifiers only. Set the scorer's backend: "
+            "transformers if it is a reward model, or give a reward model's checkpoint."
+        )
+    if config.num_labels != 1:
+        raise ModelError(f"{model!r} is a {kind} with {config.num_labels} labels; a reward model has 1. Give another.")
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"The tokenizer of {model!r} has no pad token. Set pad_token in its tokenizer_config.json.")
