@@ -13,6 +13,7 @@ not there are left out.
 
 import argparse
 import ctypes
+import os
 import random
 import re
 import resource
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="default: torch's own choice")
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
+    load = os.getloadavg()[0]
     if a.threads:
         torch.set_num_threads(a.threads)
     problems = random.Random(a.seed).sample(list(Jsonl(path=str(a.questions)).problems()), a.problems)
@@ -216,10 +218,8 @@ def main() -> None:
                 row = {"model": Path(model).name} | measure(with_head(model, folder), dtype, problems, a)
                 table.append(row)
                 print(LINE.format(**row), flush=True)
-    save(
-        "scoring",
-        {"settings": vars(a) | {"questions": a.questions.name, "threads": torch.get_num_threads()}, "results": table},
-    )
+    settings = vars(a) | {"questions": a.questions.name, "threads": torch.get_num_threads()}
+    save("scoring", {"load_before": load, "load_after": os.getloadavg()[0], "settings": settings, "results": table})
 
 
 if __name__ == "__main__":

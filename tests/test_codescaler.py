@@ -25,7 +25,6 @@ from tts.types import Candidate, Problem, Score
 
 Pairs = list[tuple[Problem, Candidate]]
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.15}
-SHARED = Path(__file__).parent.parent.parent / "shared"
 
 
 def pairs(counts: list[int], longest: int, seed: int = 0) -> Pairs:
@@ -74,17 +73,18 @@ def values(scorer: CodeScaler, items: Pairs) -> list[float | None]:
     return [score.value for score in scored(scorer, items)]
 
 
-def assert_parity(scorer: CodeScaler, items: Pairs, folder: Path) -> int:
-    """Equal to the card's snippet where a pair fits, null where not; how many fit."""
-    lengths = [len(scorer.tokens(p.statement, c.code or "")) for p, c in items]
-    reference = card(folder, items, scorer.limit, scorer.dtype)
-    for score, expected, length in zip(scored(scorer, items), reference, lengths, strict=True):
+def assert_parity(scorer: CodeScaler, items: Pairs, reference: list[float]) -> list[float]:
+    """Equal to the card's snippet where a pair fits, null where not; the differences of those that fit."""
+    differences = []
+    for (problem, candidate), score, expected in zip(items, scored(scorer, items), reference, strict=True):
+        length = len(scorer.tokens(problem.statement, candidate.code or ""))
         if length <= scorer.limit:
             assert score.value == pytest.approx(expected, abs=TOLERANCE[scorer.dtype])
+            differences.append(abs((score.value or 0.0) - expected))
         else:
             assert score.value is None
             assert score.why.startswith(f"overlong: {length} tokens")
-    return sum(length <= scorer.limit for length in lengths)
+    return differences
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,13 +102,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("token_budget", [1, 700, 8192])
-def test_scores_equal_the_card_s_snippet_and_overlong_pairs_are_null(
-    folder: Path, token_budget: int, dtype: str
-) -> None:
-    items = pairs(MANY, 700)
-    scorer = CodeScaler(model=str(folder), dtype=dtype, max_length=900, token_budget=token_budget)  # type: ignore[arg-type]
-    assert 200 <= assert_parity(scorer, items, folder) < len(items)
+def test_scores_equal_the_card_s_snippet_and_overlong_pairs_are_null(folder: Path, dtype: str) -> None:
+    items = pairs(MANY, 600)
+    reference = card(folder, items, 780, dtype)
+    for token_budget in (1, 700, 8192):
+        scorer = CodeScaler(model=str(folder), dtype=dtype, max_length=780, token_budget=token_budget)  # type: ignore[arg-type]
+        assert 200 <= len(assert_parity(scorer, items, reference)) < len(items)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,8 @@ def test_every_architecture_equals_the_card_s_snippet_in_its_own_way(
     tiny.reward(tmp_path, kind=kind, **more)
     scorer = CodeScaler(model=str(tmp_path), dtype="float32")
     assert isinstance(scorer.runner.model, way)
-    assert_parity(scorer, pairs([1, 2, 5], 400), tmp_path)
+    items = pairs([1, 2, 5], 400)
+    assert_parity(scorer, items, card(tmp_path, items, scorer.limit))
 
 
 def test_rectangles_of_many_rows_equal_rows_one_by_one(folder: Path) -> None:
@@ -319,17 +319,16 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_real_backbone_equals_the_card_s_snippet(tmp_path: Path, dtype: str) -> None:
-    if not (SHARED / "models" / "fetch.py").is_file():
-        pytest.skip("needs ../shared/models/fetch.py for Qwen2.5-Coder-0.5B")
     backbone = cache_folder() / "qwen2.5-coder-0.5b"
     if not (backbone / "model.safetensors").is_file():
-        command = [sys.executable, str(SHARED / "models" / "fetch.py"), backbone.name, "--to", str(backbone.parent)]
-        subprocess.run(command, check=True)
+        pytest.skip(f"needs {backbone}; `../shared/models/fetch.py {backbone.name}` makes it")
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(backbone, dtype=torch.bfloat16, num_labels=1)
     torch.nn.init.normal_(model.score.weight, std=0.02)
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(backbone).save_pretrained(tmp_path)
-    scorer = CodeScaler(model=str(tmp_path), dtype=dtype, max_length=190)  # type: ignore[arg-type]
+    scorer = CodeScaler(model=str(tmp_path), dtype=dtype, max_length=290)  # type: ignore[arg-type]
     items = pairs(MANY, 400)
-    assert 200 <= assert_parity(scorer, items, tmp_path) < len(items)
+    differences = assert_parity(scorer, items, card(tmp_path, items, scorer.limit, dtype))
+    print(f"{dtype}: {len(differences)} pairs, largest difference {max(differences):.6f}")
+    assert 200 <= len(differences) < len(items)

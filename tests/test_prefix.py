@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.score._prefix import Row, blocks, common_prefix, families, packs, unique
+from tts.score._prefix import LONGEST_OWN, Row, blocks, common_prefix, families, packs, unique
 
 tokens = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple)
 groups = st.lists(st.lists(tokens, max_size=8), max_size=6).map(
@@ -54,6 +54,15 @@ def test_the_common_prefix_is_the_longest_that_leaves_each_row_a_token(rows: lis
     assert all(len(row) > length for row in rows)
     if all(len(row) > length + 1 for row in rows):
         assert len({row[: length + 1] for row in rows}) > 1
+
+
+def test_a_row_much_longer_than_the_prefix_runs_alone() -> None:
+    short, other, long = Row((1, 2), ()), Row((1, 3), ()), Row((1, 4) * LONGEST_OWN, ())
+    assert [(family.shared, family.rows) for family in families([[short, other, long]])] == [
+        (1, (short, other)),
+        (0, (long,)),
+    ]
+    assert [family.shared for family in families([[short, long]])] == [0]
 
 
 def test_equal_rows_are_run_once_for_all_their_owners() -> None:

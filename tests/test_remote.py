@@ -1,23 +1,26 @@
 """The remote scorer against a real server process on this machine, well behaved and not."""
 
-import json
+import importlib.util
+import itertools
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import reward_server
 import tiny
-from conftest import Done, Small, exported, tts
+from support import Done, Small, command, rows_of, tts, write_rows
 
 from tts.errors import ConfigError, UserError
+from tts.score._parallel import Parallel
 from tts.score.codescaler import CodeScaler
 from tts.score.remote import Remote
 from tts.types import Candidate, Problem, Score
 
-SERVER = Path(__file__).parent / "reward_server.py"
 Start = Callable[[str], str]
 
 
@@ -30,18 +33,8 @@ def pairs(count: int) -> list[tuple[Problem, Candidate]]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a server in a mode; its url."""
-    running: list[subprocess.Popen[str]] = []
-
-    def started(mode: str) -> str:
-        command = [sys.executable, str(SERVER), mode, str(tmp_path / "log")]
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        assert running[-1].stdout is not None
-        return f"http://127.0.0.1:{int(running[-1].stdout.readline())}"
-
-    yield started
-    for process in running:
-        process.kill()
-        process.wait()
+    with ExitStack() as running:
+        yield lambda mode: running.enter_context(reward_server.serving(mode, tmp_path / "log"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return rows_of(folder / "log")
 
 
 def values(scorer: Remote, items: list[tuple[Problem, Candidate]]) -> list[float | None]:
@@ -112,6 +105,10 @@ def test_a_busy_server_is_asked_again(start: Start, tmp_path: Path) -> None:
         ("chat", ["no list of scores", "route"]),
         ("few", ["no list of scores", "0 entries for 1 pairs"]),
         ("words", ["no list of scores", "high"]),
+        ("infinite", ["no list of scores", "inf"]),
+        ("huge", ["no list of scores", "1000"]),
+        ("deep", ["no list of scores", "[["]),
+        ("no_index", ["no list of scores", "1 entries for 1 pairs"]),
         ("two_labels", ["2 labels", "reward model has 1"]),
         ("unknown_model", ["refused to score (404)", "The model `rm` does not exist", "scorer's model"]),
     ],
@@ -136,6 +133,35 @@ def test_a_slow_server_is_given_up_after_the_timeout(start: Start) -> None:
     assert time.monotonic() - begun < 4
 
 
+def test_ctrl_c_does_not_wait_for_a_server_that_hangs(start: Start, tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs.jsonl", [{"id": i, "question": "q", "code": f"print({i})"} for i in range(20)])
+    options = ("--scorer", "remote", "model=rm", f"url={start('hangs')}")
+    process = subprocess.Popen(command("score", "pairs.jsonl", *options), cwd=tmp_path, stderr=subprocess.PIPE)
+    while not (tmp_path / "log").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in error
+
+
+def test_calls_run_side_by_side_and_no_more_than_asked() -> None:
+    running: set[int] = set()
+    seen: list[int] = []
+
+    def work(number: int) -> int:
+        running.add(number)
+        time.sleep(0.05)
+        seen.append(len(running))
+        running.discard(number)
+        return number
+
+    calls = Parallel(work, 3)
+    found = [*itertools.chain.from_iterable(map(calls.put, range(10))), *calls.rest()]
+    assert sorted(found) == list(range(10))
+    assert max(seen) == 3
+
+
 def test_what_was_answered_before_the_server_broke_is_kept(start: Start) -> None:
     found: list[Score] = []
     scorer = Remote(model="rm", url=start("breaks"), retries=0, concurrency=1)
@@ -156,8 +182,8 @@ def test_a_run_whose_server_broke_goes_on_with_what_is_missing(start: Start, tmp
     before = len(asked(tmp_path))
     assert before == 3  # two answers and the failure
     assert run("fine").code == 0
-    rows = exported(tmp_path, "run")
-    assert len(asked(tmp_path)) - before == len(rows) - 2
+    assert tts(tmp_path, "export", "run", "--to", "rows.jsonl").code == 0
+    assert len(asked(tmp_path)) - before == len(rows_of(tmp_path / "rows.jsonl")) - 2
 
 
 def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
@@ -185,3 +211,26 @@ def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
 def test_bad_options_are_refused(options: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         Remote(model="rm", **options)
+
+
+@pytest.mark.long
+def test_a_real_vllm_server_gives_codescaler_s_scores(tmp_path: Path) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("needs vllm")
+    model = str(tiny.reward(tmp_path, hidden_size=64, head_dim=32))  # a size that vLLM's attention takes
+    problem = Problem("q", "Print x. " * 40, ())
+    long = Candidate("q", 0, "", "x = 1\n" * 600)
+    items = [*pairs(40), (problem, long), *((problem, Candidate("q", i, "", f"print({i})")) for i in range(1, 9))]
+    expected = {s.key: s for s in CodeScaler(model=model, dtype="float32", max_length=2048).score(items)}
+    assert [key for key, score in expected.items() if score.value is None] == [("q", 0)]
+    with reward_server.serving_vllm(tmp_path, tmp_path / "log") as url:
+        for route, tokenizer in itertools.product(("classify", "pooling"), ("", model)):
+            scorer = Remote(model=model, url=url, route=route, tokenizer=tokenizer)  # type: ignore[arg-type]
+            found = {score.key: score for score in scorer.score(items)}
+            assert found.keys() == expected.keys()
+            assert {k: s.value for k, s in found.items()} == pytest.approx(
+                {k: s.value for k, s in expected.items()}, abs=1e-4
+            )
+            assert found["q", 0].why.startswith("overlong: This model's maximum context length is 2048 tokens")
+        with pytest.raises(UserError, match=r"refused to score \(404\): The model `other` does not exist"):
+            values(Remote(model="other", url=url), pairs(1))

@@ -102,6 +102,13 @@ def test_line_ends_of_another_system_change_nothing() -> None:
         card(1, 2).replace("    return x + 2", "return x + 2 ("),
         card(1, 2).replace('program_good = "def', 'program_good = f"def'),
         "(" * 100_000 + "\n# RM Scores: [1.0]\n",
+        "question = 'q'\nprogram = " + "-" * 100_000 + "1\n# RM Scores: [1.0]\n",
+        "question = 'q'\n# RM Scores: [1.0, 2.0]\n" * 1000,
+        "# RM Score" * 100_000 + "[",
+        "#" + " RM Score" * 100_000,
+        card(1, 2).replace("[1, 2]", "[{{}}, 2]"),
+        card(1, 2).replace("[1, 2]", "[1" + "0" * 400 + ", 2]"),
+        card(1, 2).replace("[1, 2]", "[nan, 2]"),
     ],
 )
 def test_a_card_without_a_usable_example_has_none(text: str) -> None:

@@ -40,7 +40,8 @@ def plan_for(config: Config, fetch: bool = False) -> MemoryPlan:
     """
     if fetch:
         for spec in (config.generator.spec, *(item.spec for item in config.scorers)):
-            fetch_config(spec.options.get("model"))
+            if spec.name in (*GENERATORS, *SCORERS):
+                fetch_config(spec.options.get("model"))
     request = request_for(config)
     return plan(request.generator, request.scorers, request.device, request.options)
 

@@ -7,11 +7,14 @@ order alone, on a pair of our own.
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tts import prompts
 from tts.errors import ConfigError, ModelError
 from tts.models import locate
 from tts.protocols import Scorer
@@ -20,7 +23,11 @@ from tts.types import Candidate, Problem
 # How far a score may lie from the published one, by the dtype that it is computed in. The published ones are float32;
 # bfloat16 has 8 significant bits, which a 1.7B model turns into about 0.1 at scores of about 10.
 TOLERANCE = {"float32": 0.02, "float16": 0.1, "bfloat16": 0.3}
-SCORES = re.compile(r"#.*\bRM Scores?\b[^\[]*(?P<list>\[[^\]]*\])", re.IGNORECASE)
+# A hostile card takes seconds and no more: characters of a card and of a line, lines of an example, comments looked at.
+LONGEST_CARD, LONGEST_LINE, LONGEST_EXAMPLE, MOST_COMMENTS = 200_000, 1000, 300, 3
+QUESTION = re.compile(r"^question\s*=", re.MULTILINE)
+NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,30})?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+SCORES = re.compile(r"#[^#\[]*\bRM Scores?\b[^#\[]*(?P<list>\[[^\[\]]*\])", re.IGNORECASE)
 
 OWN_QUESTION = "Write a Python function `largest(numbers)` that returns the largest number of a list that is not empty."
 OWN_PROGRAMS = {
@@ -137,39 +144,38 @@ def read_card(text: str) -> Example | None:
     is Python and holds the question and as many programs as scores; fences are not relied on, since the question's own
     text may contain some.
     """
-    lines = text.splitlines()
-    for end, line in enumerate(lines):
-        match = SCORES.search(line)
-        scores = _floats(match["list"]) if match else None
-        for start in range(end) if scores else ():
-            example = _example("\n".join(lines[start:end]), scores)
+    lines = text[:LONGEST_CARD].splitlines()
+    comments = ((end, match) for end, line in enumerate(lines) if (match := SCORES.search(line[:LONGEST_LINE])))
+    for end, match in islice(comments, MOST_COMMENTS):
+        scores = _floats(match["list"])
+        for start in range(max(0, end - LONGEST_EXAMPLE), end) if scores else ():
+            example = _example("\n".join(lines[start:end]), scores or ())
             if example:
                 return example
     return None
 
 
 def _floats(text: str) -> tuple[float, ...] | None:
-    try:
-        found = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return None
-    return tuple(map(float, found)) if found and all(isinstance(x, int | float) for x in found) else None
+    """The numbers of a list as it is printed; None for anything else."""
+    found = [part.strip() for part in text.strip("[]").split(",")]
+    return tuple(map(float, found)) if all(NUMBER.fullmatch(part) for part in found) else None
 
 
-def _example(source: str, scores: Sequence[float] | None) -> Example | None:
+def _example(source: str, scores: tuple[float, ...]) -> Example | None:
     """The example in a piece of text, if that is Python."""
-    if scores is None or not re.match(r"[A-Za-z_#\"'@]", source):
+    if not QUESTION.search(source) or not prompts.parses(
+        source
+    ):  # knows the texts on which CPython's parser fails by more than an error
         return None
-    try:
+    with warnings.catch_warnings():  # or -W error would turn a card's "\d" into an error
+        warnings.simplefilter("ignore")
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
     strings = {name: value for node in tree.body for name, value in _assigned_string(node)}
     question = strings.pop("question", None)
     names = next(iter(_name_lists(tree, strings, len(scores))), [name for name in strings if "program" in name])
     if question is None or len(names) != len(scores):
         return None
-    return Example(question, {name: strings[name] for name in names}, tuple(scores))
+    return Example(question, {name: strings[name] for name in names}, scores)
 
 
 def _assigned_string(node: ast.stmt) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 from tts.errors import UserError
 
 LONGEST_PAUSE = 30.0  # seconds
+LONGEST_ANSWER = 2**26  # bytes
 LATER = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass
 
 
@@ -63,11 +64,11 @@ class Server:
             {"Content-Type": "application/json", **self.headers},
         )
         with urllib.request.urlopen(request, timeout=self.seconds) as answer:
-            data = answer.read()
+            data = answer.read(LONGEST_ANSWER)
         try:
             return json.loads(data)
-        except ValueError as error:
-            raise nonsense(self.url, data.decode("utf-8", "replace")) from error
+        except (ValueError, RecursionError) as error:
+            raise nonsense(self.url, data[:1000].decode("utf-8", "replace")) from error
 
 
 def nonsense(url: str, what: object) -> UserError:
@@ -80,11 +81,13 @@ def nonsense(url: str, what: object) -> UserError:
 
 def _message(error: urllib.error.HTTPError) -> str:
     """The server's own words, shortened."""
-    text = error.read().decode("utf-8", "replace")
     try:
+        text = error.read(LONGEST_ANSWER).decode("utf-8", "replace")
         found = json.loads(text)
-        inner = found.get("error", found)
-        text = str(inner.get("message", inner) if isinstance(inner, dict) else inner)
-    except (ValueError, AttributeError):
-        pass
-    return " ".join(text.split())[:300] or str(error.reason)
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)
+    except (ValueError, RecursionError):
+        found = text
+    inner = found.get("error", found) if isinstance(found, dict) else found
+    message = inner.get("message", inner) if isinstance(inner, dict) else inner
+    return " ".join(str(message).split())[:300] or str(error.reason)

@@ -3,8 +3,8 @@
 A rectangle is the rows of similar length of one part, over their prefix and themselves. Knows nothing of models.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -49,22 +49,27 @@ class Rectangle:
 class Layout:
     """A pack as tensors: `ids` and `positions` (1, tokens), `last` (rows,) the place of each row's last token.
 
-    `held` has the keys and values, by layer, of a prefix that an earlier pack ran; attention fills `kept` with those of
-    `keep`, a part of this pack, for the pack that follows.
+    `held` has the keys and values, by layer, of a prefix that an earlier pack ran. Where a prefix of this pack, at
+    `keep`, is wanted by the pack that follows, attention puts its keys and values in their place, layer by layer, so
+    that no two prefixes are ever held.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     last: torch.Tensor
     rectangles: list[Rectangle]
-    held: Mapping[int, KeysValues]
+    held: dict[int, KeysValues]
     keep: slice | None
-    kept: dict[int, KeysValues] = field(default_factory=dict)
+
+    def take_held(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The held keys and values of a layer, replaced by those to keep: `keys` and `values` are the whole pack's."""
+        before = self.held.get(layer, (None, None))
+        if self.keep is not None:
+            self.held[layer] = keys[self.keep].clone(), values[self.keep].clone()
+        return before
 
 
-def lay_out(
-    pack: Pack, held: Mapping[int, KeysValues], scratch: int, device: torch.device, dtype: torch.dtype
-) -> Layout:
+def lay_out(pack: Pack, held: dict[int, KeysValues], scratch: int, device: torch.device, dtype: torch.dtype) -> Layout:
     """The tensors of a pack; `dtype` is that of the attention scores. A rectangle of several rows gathers at most
     `scratch` keys.
     """

@@ -5,7 +5,7 @@ attention see (1, tokens) and nothing else; attention runs in the rectangles of 
 whose layers attend to everything and whose positions are rotary or learned; `packed` refuses the others.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,11 +34,9 @@ class Packed:
 
     def __init__(self, model: Any, scratch: int) -> None:
         AttentionInterface.register(ATTENTION, _attend)
-        self.backbone, self.head = _backbone(model), model.score
-        # On a CPU a row at a time is faster: nothing is gathered, and what it reads stays in the cache.
-        self.scratch = 0 if self.backbone.device.type == "cpu" else scratch
+        self.backbone, self.head, self.scratch = _backbone(model), model.score, scratch
         self.backbone.set_attn_implementation(ATTENTION)
-        self.held: Mapping[int, KeysValues] = {}
+        self.held: dict[int, KeysValues] = {}
 
     def plan(self, groups: Iterable[Sequence[Row]], budget: int) -> Iterator[Pack]:
         """What to run, in its order: a pack may need what the one before it left."""
@@ -54,10 +52,9 @@ class Packed:
             last = out.last_hidden_state[0, laid.last].float()
             bias = None if self.head.bias is None else self.head.bias.float()
             scores = torch.nn.functional.linear(last, self.head.weight.float(), bias)
-        if not pack.parts[-1].continues:
+        last_part = pack.parts[-1]
+        if not (last_part.continues and last_part.shared):
             self.held = {}
-        elif laid.keep is not None:
-            self.held = laid.kept
         values: list[float] = scores[:, 0].tolist()
         return values
 
@@ -118,12 +115,9 @@ def _attend(
     if wanted or layout is None:  # None: the model does not hand its arguments down to attention
         raise Unshareable(f"attention with {', '.join(wanted) or 'no layout'}")
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    layer = module.layer_idx
-    if layout.keep is not None:
-        layout.kept[layer] = k[layout.keep].clone(), v[layout.keep].clone()
+    held_keys, held_values = layout.take_held(module.layer_idx, k, v)
     out = q.new_empty(len(q), q.shape[1], v.shape[2])
     for one in layout.rectangles:
-        held_keys, held_values = layout.held.get(layer, (None, None))
         keys, values = _with_prefix(one, k, held_keys), _with_prefix(one, v, held_values)
         one.write(_attend_rectangle(one.read(q), keys, values, one.bias, scaling), out)
     return out[None], None

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 Key = tuple[str, int]  # (problem id, index), as in Candidate.key
+# A row with more tokens than these after the prefix runs without it: attention would need a mask of as many rows, and
+# the prefix is little beside it.
+LONGEST_OWN = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +94,19 @@ def common_prefix(rows: Sequence[tuple[int, ...]]) -> int:
 
 
 def families(groups: Iterable[Sequence[Row]]) -> list[Family]:
-    """One family for each group of two rows or more, longest rows first; all lone rows in a last one that shares
-    nothing.
+    """One family for each group of two rows or more, longest rows first; all lone and very long rows in a last one
+    that shares nothing.
     """
     found: list[Family] = []
     lone: list[Row] = []
-    for rows in groups:
-        if len(rows) > 1:
-            found.append(Family(common_prefix([row.tokens for row in rows]), _by_length(rows)))
+    for rows in filter(None, groups):
+        shared = common_prefix([row.tokens for row in rows])
+        kin = [row for row in rows if len(row.tokens) - shared <= LONGEST_OWN]
+        if len(kin) > 1:
+            found.append(Family(shared, _by_length(kin)))
         else:
-            lone += rows
+            kin = []
+        lone += [row for row in rows if row not in kin]
     found.sort(key=lambda family: len(family.rows[0].tokens), reverse=True)
     return found + ([Family(0, _by_length(lone))] if lone else [])
 
@@ -116,7 +122,7 @@ def packs(groups: Iterable[Sequence[Row]], budget: int) -> Iterator[Pack]:
     parts: list[Part] = []
     room = budget
     for family in families(groups):
-        if parts and family.cost > room and (family.shared == 0 or family.cost <= budget):
+        if parts and room < family.cost <= budget:
             yield Pack(tuple(parts))
             parts, room = [], budget
         start = 0

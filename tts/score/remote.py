@@ -5,13 +5,12 @@ them and sent as tokens; without it the server renders the chat with its own tem
 the server says is too long for it has no score; nothing is cut.
 """
 
-import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -20,9 +19,11 @@ from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
 from tts.score._pairs import Chat, chat, overlong, tokenise
+from tts.score._parallel import Parallel
 from tts.types import Candidate, Problem, Score
 
 Pairs = Sequence[tuple[Problem, Candidate]]
+Asked = tuple[Candidate, Chat | list[int]]  # a candidate and what is sent for it
 # vLLM's words for a prompt beyond --max-model-len, of several versions.
 TOO_LONG = re.compile(
     r"context length|max_model_len|maximum (input|model) length|longer than the maximum", re.IGNORECASE
@@ -69,41 +70,35 @@ class Remote:
         """Raw logits as requests are answered; None for a candidate without code and for a pair that is too long.
         Raises UserError, after yielding what was answered, when the server is down or answers something else.
         """
-        ready: list[tuple[Candidate, Any]] = []
-        for problem, candidate in pairs:
-            if candidate.code is None:
-                yield Score(*candidate.key, None, "no code")
-                continue
-            conversation = chat(problem.statement, candidate.code)
-            tokens = tokenise(self._tokenizer, [conversation])[0] if self.tokenizer else None
-            if tokens is not None and self.max_length is not None and len(tokens) > self.max_length:
-                yield overlong(candidate, len(tokens), self.max_length)
-            else:
-                ready.append((candidate, conversation if tokens is None else tokens))
-        yield from self._ask_all(ready)
-
-    def _ask_all(self, ready: Sequence[tuple[Candidate, Any]]) -> Iterator[Score]:
         size = self.batch_size if self.tokenizer else 1  # a request holds one chat, or many token lists
-        batches = (ready[i : i + size] for i in range(0, len(ready), size))
-        running: set[Future[list[Score]]] = set()
-        failure: UserError | None = None
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            while True:
-                room = 0 if failure else self.concurrency - len(running)
-                running |= {pool.submit(self._ask, batch) for batch in islice(batches, room)}
-                if not running:
-                    break
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for answer in done:
-                    error = answer.exception()
-                    if isinstance(error, UserError):
-                        failure = error  # after the others that are running, whose scores are worth having
-                    else:
-                        yield from answer.result()
-        if failure is not None:
-            raise failure
+        asking: Parallel[list[Asked], list[Score]] = Parallel(self._ask, self.concurrency)
+        batch: list[Asked] = []
+        for problem, candidate in pairs:
+            prepared = self._prepare(problem, candidate)
+            if isinstance(prepared, Score):
+                yield prepared
+                continue
+            batch.append((candidate, prepared))
+            if len(batch) == size:
+                yield from chain.from_iterable(asking.put(batch))
+                batch = []
+        if batch:
+            yield from chain.from_iterable(asking.put(batch))
+        yield from chain.from_iterable(asking.rest())
 
-    def _ask(self, batch: Sequence[tuple[Candidate, Any]]) -> list[Score]:
+    def _prepare(self, problem: Problem, candidate: Candidate) -> Score | Chat | list[int]:
+        """What is sent for a pair, or its null score."""
+        if candidate.code is None:
+            return Score(*candidate.key, None, "no code")
+        conversation = chat(problem.statement, candidate.code)
+        if not self.tokenizer:
+            return conversation
+        (tokens,) = tokenise(self._tokenizer, [conversation])
+        if self.max_length is not None and len(tokens) > self.max_length:
+            return overlong(candidate, len(tokens), self.max_length)
+        return tokens
+
+    def _ask(self, batch: Sequence[Asked]) -> list[Score]:
         """One request; where the server refuses a batch as too long, one for each of its pairs."""
         try:
             answer = self._server.post(self.route, self._body([content for _, content in batch]))
@@ -148,19 +143,21 @@ def logits(answer: Any, url: str, count: int) -> list[float]:
     rows = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise nonsense(url, answer)
-    found = {row.get("index"): row.get("probs", row.get("data")) for row in rows}
+    found = {row["index"]: row.get("probs", row.get("data")) for row in rows if isinstance(row.get("index"), int)}
     if set(found) != set(range(count)) or len(rows) != count:
         raise nonsense(url, f"{len(rows)} entries for {count} pairs")
     return [_only(found[i], url) for i in range(count)]
 
 
 def _only(values: Any, url: str) -> float:
-    if not isinstance(values, list) or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+    if not isinstance(values, list) or not all(isinstance(value, float | int) for value in values):
         raise nonsense(url, values)
     if len(values) != 1:
         raise UserError(
             f"The server at {url} gives {len(values)} labels for a pair; a reward model has 1. Serve another model."
         )
+    if not abs(values[0]) < sys.float_info.max:  # an infinity, no number, or an integer beyond all floats
+        raise nonsense(url, values)
     return float(values[0])
 
 
