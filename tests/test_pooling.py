@@ -11,6 +11,7 @@ from tts.types import Candidate, Problem
 
 MIB = 2**20
 pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
+pytestmark = pytest.mark.engine
 
 
 def scorer(folder: Path, backend: str, **more) -> CodeScaler:

@@ -17,6 +17,7 @@ from tts.types import Message, Problem
 
 MIB = 2**20
 pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
+pytestmark = pytest.mark.engine
 
 
 def problem(name: str, text: str) -> Problem:

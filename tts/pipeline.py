@@ -229,8 +229,8 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
         while engine.busy:
             at_work.keep(engine.poll())
     finally:
-        at_work.keep(engine.close())
         _remember(store, engine)
+        at_work.keep(engine.close())
 
 
 def _unscored(at_work: _Sampling, pairs: Sequence[tuple[Problem, Candidate]], coming: int) -> dict[str, list[Pair]]:

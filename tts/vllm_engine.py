@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import itertools
 import logging
+import multiprocessing.connection
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +62,7 @@ class VllmEngine(Generic[Key]):
             ) from error
         logger = logging.getLogger("vllm")  # which vLLM has set up anew, to print
         logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
+        threading.Thread(target=_tell_of_death, args=(engine.engine_core,), daemon=True).start()
         return engine
 
     def add(self, key: Key, tokens: Sequence[int], params: Any, lora: Any = None) -> None:
@@ -129,6 +132,16 @@ class VllmEngine(Generic[Key]):
     def _last_lines(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(line for line in text.splitlines() if line.strip()).rsplit("\n", LOG_LINES)[-1]
+
+
+def _tell_of_death(client: Any) -> None:
+    """Wake one who waits for an engine that was killed: vLLM's own client would wait for ever (seen in 0.32)."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    processes, waiting = client.resources.engine_manager.processes, client.outputs_queue
+    del client
+    multiprocessing.connection.wait([process.sentinel for process in processes])
+    waiting.put_nowait(EngineDeadError())
 
 
 def check_names(args: Collection[str], known: Collection[str]) -> None:

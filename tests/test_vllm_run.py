@@ -1,0 +1,140 @@
+"""`tts run` with a real vLLM engine beside a reward model: what a killed engine or Ctrl-C leaves, and what comes then."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+from support import IDS, command, environment, tts
+
+pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> tuple[Path, Path]:
+    shape = {"head_dim": 32, "hidden_size": 64, "num_attention_heads": 2}
+    folder = tmp_path_factory.mktemp("models")
+    return tiny.causal(folder / "generator", "Llama", **shape), tiny.reward(folder / "reward", **shape)
+
+
+@pytest.fixture
+def run(small, models):
+    """Writes a config with so many candidates, of which each takes a second or two at most."""
+    generator, reward = models
+
+    def configured(n: int, **memory) -> Path:
+        small.write(
+            generator={
+                "name": "vllm",
+                "model": str(generator),
+                "dtype": "float32",
+                "n": n,
+                "temperature": 1.0,
+                "max_tokens": 250,
+                "max_model_len": 2048,
+                "max_num_seqs": 8,
+                "enforce_eager": True,
+            },
+            scorers=[
+                "likelihood",
+                {"name": "codescaler", "model": str(reward), "dtype": "float32", "token_budget": 4096},
+            ],
+            prompt={"extraction": "cascade"},
+            memory={"prompt_tokens": 512, **memory},
+        )
+        return small.folder
+
+    return configured
+
+
+def stored(folder: Path, table: str = "candidates") -> list[tuple[str, int]]:
+    connection = sqlite3.connect(folder / "run" / "run.sqlite")
+    try:
+        return connection.execute(f"SELECT problem_id, idx FROM {table}").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+
+
+def begin(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Start a run and wait for its first candidates: the process, and all that it has started."""
+    arguments = command("run", "config.yaml", "--folder", "run")
+    process = subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while not (folder / "run" / "run.sqlite").exists() or len(stored(folder)) < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process, psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("mode", ["share", "sequential"])
+def test_a_run_draws_and_scores_everything_once_and_says_how(run, mode):
+    folder = run(4, mode=mode)
+    done = tts(folder, "run", "config.yaml", "--folder", "run")
+    assert done.code == 0, done.err
+    assert Counter(stored(folder)) == Counter((name, index) for name in IDS for index in range(4))
+    assert len(stored(folder, "scores")) == 2 * 12
+    record = sqlite3.connect(folder / "run" / "run.sqlite").execute("SELECT value FROM meta WHERE key = 'sessions'")
+    assert "engine's was" in record.fetchone()[0]
+
+
+def test_a_killed_engine_ends_the_run_with_its_log_and_the_same_command_goes_on(run):
+    folder = run(300)
+    process, children = begin(folder, 5)
+    for child in children:
+        if "EngineCore" in " ".join(child.cmdline()):
+            child.send_signal(signal.SIGKILL)
+    _, err = process.communicate(timeout=100)
+    held = stored(folder)
+    assert process.returncode == 1
+    assert "Failure: vLLM's engine died. What was finished is stored; run the same command again to continue." in err
+    assert "The end of its log" in err and "Traceback" not in err
+    assert 5 <= len(held) < 900
+    again = tts(run(len(held) // 3 + 4), "run", "config.yaml", "--folder", "run")
+    assert again.code == 0, again.err
+    after = Counter(stored(folder))
+    assert max(after.values()) == 1 and set(held) <= set(after)
+
+
+def test_ctrl_c_leaves_no_process_and_loses_nothing(run):
+    folder = run(300)
+    process, children = begin(folder, 5)
+    assert children
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped. What was finished is stored. To continue: tts run config.yaml --folder run" in err
+    assert "Traceback" not in err
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
+    folder = run(4)
+    arguments = command("run", "config.yaml", "--folder", "run")
+    process = subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while not any("EngineCore" in " ".join(c.cmdline()) for c in psutil.Process(process.pid).children(recursive=True)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_more_memory_than_there_is_is_refused_with_ways_out(run):
+    done = tts(run(4, total_gib=0.5, device="cpu"), "run", "config.yaml", "--folder", "run")
+    assert done.code == 2
+    assert "The models do not fit" in done.err and "Ways out:" in done.err
