@@ -514,6 +514,17 @@ def test_keys_and_values_that_the_user_gave_are_planned_and_kept():
     engine = planning.plan_for(config(raw, total_gib=80)).generator
     assert engine.kv_bytes == 8 * GIB and engine.concurrency == 8 * GIB // (147_456 * 3072)
     assert planning.apply(engine, built("generator", raw), "share").kv_cache_memory_bytes == 8 * GIB
+    scorer = reward(backend="vllm", kv_cache_memory_bytes=2 * GIB)
+    assert planning.plan_for(config(raw, scorer, total_gib=80)).scorers[0].kv_bytes == 2 * GIB
+
+
+def test_a_scorer_in_vllm_gets_its_pool_and_a_swapped_engine_can_sleep():
+    scorer = reward(backend="vllm")
+    found = planning.plan_for(config(vllm(), scorer, total_gib=80, free_gib=36, host_free_gib=300))
+    made = planning.apply(found.scorers[0], built("scorer", scorer), found.mode)
+    assert (found.mode, made.enable_sleep_mode) == ("swap", True)
+    assert made.kv_cache_memory_bytes == found.scorers[0].kv_bytes
+    assert made.gpu_memory_utilization == found.scorers[0].utilization
 
 
 def test_the_plan_bounds_a_transformers_generator_and_a_scorer():

@@ -1,4 +1,4 @@
-"""`tts run` with a real vLLM engine beside a reward model: what a killed engine or Ctrl-C leaves, and what comes then."""
+"""`tts run` with a real vLLM engine beside a reward model: what a killed engine or Ctrl-C leaves, and what follows."""
 
 import os
 import signal
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_no_process_and_loses_nothing(run):
     assert process.returncode == 130
     assert "Stopped. What was finished is stored. To continue: tts run config.yaml --folder run" in err
     assert "Traceback" not in err
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -130,7 +130,7 @@ def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -1,0 +1,48 @@
+"""Each benchmark says how it is used, and the one for GPUs runs all of its parts on any machine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+SCRIPTS = sorted(path.name for path in FOLDER.glob("[a-z]*.py"))
+
+
+def run(*arguments: object, timeout_seconds: float) -> str:
+    line = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["overlap.py", "vllm_generation.py", "gpu.py"])
+def test_a_benchmark_s_help_has_an_example_and_loads_no_model(script: str) -> None:
+    assert f"python benchmarks/{script}" in run(script, "--help", timeout_seconds=60)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_benchmark_is_described(script: str) -> None:
+    assert f"`{script}`" in (FOLDER / "README.md").read_text()
+
+
+def test_stand_ins_overlap(tmp_path: Path) -> None:
+    run("overlap.py", "--shares", 1, "--seconds", 1, "--rounds", 1, "--name", tmp_path / "overlap", timeout_seconds=60)
+    (row,) = json.loads((tmp_path / "overlap.json").read_text())["results"]
+    assert row["together_seconds"] < 0.8 * (row["generate_seconds"] + row["score_seconds"])
+
+
+@pytest.mark.long
+def test_the_gpu_benchmark_runs_every_part_with_tiny_models(tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    run("gpu.py", "--tiny", "--name", tmp_path / "gpu", timeout_seconds=1200)
+    saved = json.loads((tmp_path / "gpu.json").read_text())
+    assert set(saved["parts"]) == {"peak", "generation", "scoring", "plan", "sleep", "overlap"}
+    failed = [row for rows in saved["parts"].values() for row in rows if "failed" in row]
+    assert not failed
+    assert {row.get("skipped", "") for row in saved["parts"]["sleep"]} == {"vLLM has no sleep mode on a CPU"} or (
+        "sleep_seconds" in saved["parts"]["sleep"][0]
+    )
+    assert {"goal": "times that memory ran out: at most 0", "figure": 0, "met": True} in saved["goals"]
