@@ -146,9 +146,10 @@ def test_drawing_and_scoring_wait_for_one_who_does_not_fetch():
 def test_in_swap_one_is_awake_at_a_time_and_in_sequential_one_is_loaded():
     for mode, begin, end in (("swap", "wake", "sleep"), ("sequential", None, "close")):
         log = Log()
-        with Engine(Stepping(log=log), {"a": Rating(log=log)}, mode, backlog=6) as engine:
-            engine.submit(wanted(3, 6))
-            everything(engine)
+        with Engine(Stepping(log=log), {"a": Rating(log=log)}, mode) as engine:
+            for i in range(3):
+                engine.submit([(problem(f"p{i}"), index) for index in range(6)])
+                everything(engine)
             seen = [entry for entry, _ in groupby(log.entries)]
         turns = [entry for entry in seen if entry in ("draw", "rate")]
         assert turns == ["draw", "rate"] * 3
@@ -156,7 +157,7 @@ def test_in_swap_one_is_awake_at_a_time_and_in_sequential_one_is_loaded():
             if before == "draw":
                 assert after == f"{end} generator"
             if before == "rate":
-                assert after == f"{end} scorer"
+                assert after in (f"{end} scorer", "close generator")  # the last when all is over
         if begin:
             assert seen.count("wake generator") == 2 and seen.count("wake scorer") == 2
 
@@ -219,6 +220,73 @@ def test_a_cancelled_candidate_is_aborted_and_may_be_asked_for_again():
         engine.submit(wanted(1, 1))
         found = everything(engine)
     assert keys(found) == keys(found, Rated) == [("p0", 0)]
+
+
+def test_a_result_of_what_was_cancelled_is_not_taken_for_what_was_asked_for_later():
+    """The score that is on its way belongs to the first take; the second has another program."""
+    takes = iter(["take 1", "take 2 is longer"])
+    going, go = threading.Event(), threading.Event()
+
+    class Slow(Rating):
+        def score(self, pairs):
+            for _, candidate in pairs:
+                going.set()
+                assert go.wait(20)
+                yield Score(*candidate.key, float(len(candidate.code)))
+
+    def prepare(candidate):
+        return Candidate(candidate.problem_id, candidate.index, candidate.text, code=next(takes))
+
+    with Engine(Stepping(width=1, steps=1), {"a": Slow()}, prepare=prepare) as engine:
+        engine.submit(wanted(1, 1))
+        assert going.wait(20)
+        engine.cancel({("p0", 0)})
+        engine.submit(wanted(1, 1))
+        go.set()
+        found = everything(engine)
+    assert [event.candidate.code for event in found if isinstance(event, Drawn)] == ["take 2 is longer"]
+    assert [event.score.value for event in found if isinstance(event, Rated)] == [16.0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_work_comes_after_all_of_the_rest_was_cancelled(mode):
+    with Engine(Stepping(), {"a": Rating(seconds=0.01), "b": Rating(seconds=0.01)}, mode) as engine:
+        engine.submit(wanted(1, 4))
+        while not any(isinstance(event, Rated) for event in engine.poll(20)):
+            pass
+        engine.cancel({("p0", index) for index in range(4)})
+        assert not engine.busy
+        engine.submit([(problem("p1"), 0)])
+        found = everything(engine)
+    assert keys(found) == [("p1", 0)] and keys(found, Rated) == [("p1", 0)] * 2
+
+
+def test_a_scorer_that_holds_nothing_takes_no_turn_from_a_model():
+    log = Log()
+
+    class Free:
+        def score(self, pairs):
+            yield from (Score(*candidate.key, 1.0) for _, candidate in pairs)
+
+    with Engine(Stepping(log=log), {"a": Free()}, "swap") as engine:
+        engine.submit(wanted(2, 3))
+        everything(engine)
+        assert "sleep generator" not in log.entries
+
+
+def test_every_model_is_closed_though_the_closing_of_one_fails():
+    log = Log()
+
+    class Stuck(Stepping):
+        def close(self):
+            raise RuntimeError("stuck")
+
+    engine = Engine(Stuck(), {"a": Rating(log=log)})
+    engine.submit(wanted(1, 1))
+    everything(engine)
+    with pytest.raises(RuntimeError, match="stuck"):
+        engine.close()
+    assert log.entries[-1] == "close scorer"
 
 
 def test_one_who_turns_away_from_the_iterator_leaves_no_work_behind():

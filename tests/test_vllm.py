@@ -116,7 +116,7 @@ def test_what_was_seeded_is_recorded(greedy):
         ({"stop": ("",)}, "generator.stop must be a list of non-empty strings"),
         ({"lora": "/nowhere"}, "generator.lora must be the folder of a LoRA adapter"),
         ({"engine_args": {"max_model_len": 5}}, "Set generator.max_model_len instead"),
-        ({"engine_args": {"seed": 5}}, "Set generator.seed instead"),
+        ({"engine_args": {"seed": 5}}, "engine_args.seed is set by tts. Leave it out"),
     ],
 )
 def test_bad_options_are_told_when_the_config_is_read(wrong, message):
@@ -127,6 +127,15 @@ def test_bad_options_are_told_when_the_config_is_read(wrong, message):
 def test_an_engine_argument_that_vllm_does_not_have_is_an_error(folder):
     with pytest.raises(ConfigError, match=r"No 'block_siez' in vLLM's engine arguments\. Did you mean 'block_size'"):
         Vllm(**options(folder, engine_args={"block_siez": 32})).start([])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"quantization": "foo"}, "foo"), ({"engine_args": {"pipeline_parallel_size": "two"}}, "engine argument")],
+)
+def test_a_value_that_vllm_refuses_is_told_with_its_reason(folder, wrong, message):
+    with pytest.raises(ModelError, match=f"vLLM refuses .*{message}"):
+        Vllm(**options(folder, **wrong)).start([])
 
 
 def test_without_vllm_the_error_has_the_line_that_installs_it():

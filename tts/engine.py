@@ -1,15 +1,18 @@
 """A generator and its scorers side by side: what runs when, what waits for whom, what is dropped.
 
-In mode `share` each runs in a thread of its own and candidates are scored while others are drawn. In `swap` and
-`sequential` one runs at a time; the others sleep, or are closed. Queues hold the quicker back: nothing is drawn while
-too much waits to be scored, and nothing is drawn or scored while too much waits to be fetched. What a memory plan gives
-to whom is `planning.py`'s; nothing is stored here.
+In mode `share` each runs in a thread of its own and candidates are scored while others are drawn. Queues hold the
+quicker back: nothing is drawn while too much waits to be scored, and nothing is drawn or scored while too much waits to
+be fetched. In `swap` and `sequential` there is no thread: whoever polls runs one model, while the others sleep or are
+closed, until something is finished. What a memory plan gives to whom is `planning.py`'s; nothing is stored here.
 """
 
+import math
+import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +24,7 @@ from tts.types import Candidate, Problem, Score
 Key = tuple[str, int]
 Pair = tuple[Problem, Candidate]
 BACKLOG = 4096  # candidates that may wait to be scored, and results to be fetched
+CHUNK = 1024  # pairs that a scorer gets at once: what it has is scored, whoever cancels it
 PATIENCE_SECONDS = 10.0  # for a thread to end what it runs, once nobody wants it
 
 
@@ -62,15 +66,14 @@ class Engine:
         prepare: Callable[[Candidate], Candidate] = as_sampled,
         backlog: int = BACKLOG,
     ) -> None:
-        self._desk = _Desk(list(scorers), prepare, backlog)
+        self._desk = _Desk(list(scorers), prepare, backlog if mode == "share" else None)
         stepped: Stepped = generator if isinstance(generator, Stepped) else Plain(generator)
         drawer = _Drawer(self._desk, stepped)
         raters = {label: _Rater(self._desk, label, scorer) for label, scorer in scorers.items()}
-        self._generator, self._scorers, self._mode = generator, scorers, mode
+        self._generator, self._scorers = generator, scorers
         self._started: set[str | None] = set()  # None is the generator
-        work = [drawer.run, *(rater.run for rater in raters.values())]
-        if mode != "share":
-            work = [_Turns(self._desk, drawer, raters, mode).run]
+        self._turns = None if mode == "share" else _Turns(drawer, raters, mode)
+        work = [drawer.run, *(rater.run for rater in raters.values())] if mode == "share" else []
         self._threads = [threading.Thread(target=self._desk.guard, args=(one,), daemon=True) for one in work]
 
     def __enter__(self) -> "Engine":
@@ -91,17 +94,27 @@ class Engine:
     def poll(self, timeout_seconds: float | None = None) -> list[Event]:
         """What is finished: waits until there is something. [] after the timeout, or if nothing is being worked on.
 
-        Raises what a generator or a scorer raised, after everything that was finished before.
+        Raises what a generator or a scorer raised, after everything that was finished before. Where models take turns,
+        a step that has begun is ended although the time is over.
         """
+        if self._turns is not None:
+            self._take_turns(self._turns, timeout_seconds)
         return self._desk.fetch(timeout_seconds)
 
+    def _take_turns(self, turns: "_Turns", timeout_seconds: float | None) -> None:
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while self._desk.waited_for and time.monotonic() < deadline:
+            turns.step()
+
     def cancel(self, keys: Collection[Key]) -> None:
-        """Drop candidates wherever they are: they are not drawn, not scored and not given back any more."""
+        """Drop candidates wherever they are: they are not given back any more, and not drawn or scored unless a
+        model is at it already. They may be asked for again.
+        """
         self._desk.drop(keys)
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to be fetched or worked on."""
+        """Whether poll has something to give or to raise, now or later."""
         return self._desk.busy
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
@@ -138,18 +151,21 @@ class Engine:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        for part in self._parts:
-            _call(part, "close")
+        with ExitStack() as closing:  # each, though another's fails
+            for part in self._parts:
+                closing.callback(_call, part, "close")
         return self._desk.rest()
 
     def _start(self, wanted: Sequence[tuple[Problem, int]], labels: Collection[str]) -> None:
-        """Load what is needed, one after the other, since each looks at the memory that is free; those that take turns
+        """Load what is needed, one after the other, since each looks at the memory that is free; models that take turns
         load in their turn.
         """
+        if not self._threads:
+            return
         if wanted and None not in self._started:
             self._started.add(None)
             _call(self._generator, "start", wanted)
-        for label in sorted(set(labels) - self._started) if self._mode == "share" else ():
+        for label in sorted(set(labels) - self._started):
             self._started.add(label)
             _call(self._scorers[label], "start")
         for thread in self._threads:
@@ -178,22 +194,24 @@ class Stopped(Exception):
 class _Desk:
     """Where work is handed in and results are laid down; every thread's view of what is to be done, under one lock.
 
-    `owed` has what was asked for and not yet fetched or dropped: (None, key) for a candidate, (label, key) for a score.
+    `owed` has what was asked for and not yet fetched or dropped: (None, key) for a candidate, (label, key) for a score,
+    each with the number of its admission, so that a result that was cancelled is not taken for one asked for later.
     """
 
-    def __init__(self, labels: list[str], prepare: Callable[[Candidate], Candidate], backlog: int) -> None:
-        self.labels, self.prepare, self.backlog = labels, prepare, backlog
+    def __init__(self, labels: list[str], prepare: Callable[[Candidate], Candidate], backlog: int | None) -> None:
+        self.labels, self.prepare, self.backlog = labels, prepare, backlog or sys.maxsize
         self.seconds: dict[str, float] = {}
         self._changed = threading.Condition()
         self._stopped = False
         self._failure: BaseException | None = None
-        self._owed: set[tuple[str | None, Key]] = set()
+        self._admissions = 0
+        self._owed: dict[tuple[str | None, Key], int] = {}
         self._unrated: set[Key] = set()  # drawn for their own sake
         self._problems: dict[str, Problem] = {}
-        self._wanted: deque[tuple[Problem, int]] = deque()
+        self._wanted: dict[Key, _Job] = {}
         self._dropped: set[Key] = set()  # that the generator has still to hear of
-        self._waiting: dict[str, dict[Key, Pair]] = {label: {} for label in labels}
-        self._drawing: dict[str, int] = {}  # candidates of a problem that are still to come
+        self._waiting: dict[str, dict[Key, tuple[Pair, int]]] = {label: {} for label in labels}
+        self._drawing: Counter[str] = Counter()  # candidates of a problem that are still to come
         self._events: deque[Event] = deque()
 
     # The user's side.
@@ -202,36 +220,33 @@ class _Desk:
         self, wanted: Sequence[tuple[Problem, int]], pairs: Mapping[str, Sequence[Pair]], rate: bool = True
     ) -> None:
         """More work. Raises ValueError for what is already asked for."""
+        drawn = [(problem.id, index) for problem, index in wanted]
+        new: list[tuple[str | None, Key]] = [(label, pair[1].key) for label, mine in pairs.items() for pair in mine]
+        new += [(who, key) for key in drawn for who in (None, *(self.labels if rate else ()))]
         with self._changed:
-            new: list[tuple[str | None, Key]] = [(None, (problem.id, index)) for problem, index in wanted]
-            new += [(label, candidate.key) for label, mine in pairs.items() for _, candidate in mine]
-            if rate:
-                new += [(label, key) for who, key in new if who is None for label in self.labels]
-            twice = len(set(new)) < len(new) or self._owed & set(new)
-            if twice:
+            if len(set(new)) < len(new) or self._owed.keys() & set(new):
                 raise ValueError("the same candidate was asked for twice")
-            self._owed.update(new)
+            self._admissions += 1
+            self._owed.update(dict.fromkeys(new, self._admissions))
             for problem, index in wanted:
                 self._problems[problem.id] = problem
-                self._drawing[problem.id] = self._drawing.get(problem.id, 0) + 1
-                if not rate:
-                    self._unrated.add((problem.id, index))
-            self._wanted += wanted
+                self._drawing[problem.id] += 1
+                self._wanted[problem.id, index] = _Job(problem, index, self._admissions)
+            self._unrated |= set() if rate else set(drawn)
             for label, mine in pairs.items():
-                self._waiting[label].update({candidate.key: (problem, candidate) for problem, candidate in mine})
+                self._waiting[label].update({pair[1].key: (pair, self._admissions) for pair in mine})
             self._changed.notify_all()
 
     def fetch(self, timeout_seconds: float | None) -> list[Event]:
         """See Engine.poll."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: bool(self._events or self._failure or not self._owed or self._stopped), timeout_seconds
-            )
+            self._changed.wait_for(lambda: not self.waited_for, timeout_seconds)
             if not self._events and self._failure is not None:
                 raise self._failure
             found = list(self._events)
             self._events.clear()
-            self._owed.difference_update(map(_owed_by, found))
+            for event in found:
+                del self._owed[_owed_by(event)]
             self._changed.notify_all()
             return found
 
@@ -239,25 +254,30 @@ class _Desk:
         """See Engine.cancel."""
         gone = set(keys)
         with self._changed:
-            running = {key for who, key in self._owed if who is None and key in gone}
-            waiting = {(problem.id, index) for problem, index in self._wanted}
-            for problem_id, _ in running - {event.candidate.key for event in self._events if isinstance(event, Drawn)}:
+            coming = {key for who, key in self._owed if who is None and key in gone}
+            coming -= {event.candidate.key for event in self._events if isinstance(event, Drawn)}
+            for problem_id, _ in coming:
                 self._drawing[problem_id] -= 1
-            self._dropped |= running - waiting
-            self._wanted = deque(item for item in self._wanted if (item[0].id, item[1]) not in gone)
-            for mine in self._waiting.values():
-                for key in gone & mine.keys():
-                    del mine[key]
-            self._owed = {(who, key) for who, key in self._owed if key not in gone}
+            self._dropped |= coming - self._wanted.keys()
+            self._wanted = {key: job for key, job in self._wanted.items() if key not in gone}
+            for label, mine in self._waiting.items():
+                self._waiting[label] = {key: held for key, held in mine.items() if key not in gone}
+            self._owed = {(who, key): number for (who, key), number in self._owed.items() if key not in gone}
             self._unrated -= gone
             self._events = deque(event for event in self._events if _owed_by(event)[1] not in gone)
             self._changed.notify_all()
 
     @property
-    def busy(self) -> bool:
-        """Whether anything is owed, or something went wrong that nobody has heard of."""
+    def waited_for(self) -> bool:
+        """Whether one who polls must wait: something is owed, nothing is there, and nothing went wrong."""
         with self._changed:
-            return bool(self._owed)
+            return bool(self._owed) and not (self._events or self._over)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is owed that may still come, or something went wrong that nobody has heard of."""
+        with self._changed:
+            return bool(self._events or self._failure or (self._owed and not self._stopped))
 
     @property
     def owed(self) -> set[Key]:
@@ -276,7 +296,7 @@ class _Desk:
         with self._changed:
             return list(self._events)
 
-    # The threads' side. Each call raises Stopped once nobody wants the work.
+    # The workers' side. A call that waits raises Stopped once nobody wants the work.
 
     def guard(self, work: Callable[[], None]) -> None:
         """Run a thread's work; what it raises is kept for the user and ends the others."""
@@ -308,61 +328,58 @@ class _Desk:
         """Whether too much waits to be scored for more to be drawn."""
         return any(len(mine) >= self.backlog for mine in self._waiting.values())
 
-    def to_draw(self, idle: bool) -> tuple[list[tuple[Problem, int]], set[Key]]:
+    def to_draw(self, idle: bool) -> "tuple[list[_Job], set[Key]]":
         """(candidates newly wanted, candidates no longer wanted); waits while too much waits to be scored and, if the
         generator is idle, for something to do.
         """
         with self._changed:
-            self._wait(lambda: not self._full and bool(self._wanted or self._dropped or not idle))
-            found = list(self._wanted), self._dropped
-            self._wanted, self._dropped = deque(), set()
-            return found
+            self._wait(lambda: bool(self._dropped) or (not self._full and bool(self._wanted or not idle)))
+            return self._take()
 
-    def to_draw_in_turn(self, most: int) -> tuple[list[tuple[Problem, int]], set[Key]]:
-        """The same for one who has the device alone: at most so many, without waiting."""
+    def _take(self) -> "tuple[list[_Job], set[Key]]":
+        found = list(self._wanted.values()), self._dropped
+        self._wanted, self._dropped = {}, set()
+        return found
+
+    def now(self) -> "tuple[list[_Job], set[Key], list[str]]":
+        """The same without waiting, and the scorers for which something waits."""
         with self._changed:
-            self._wait(lambda: True)
-            count = min(most, len(self._wanted))
-            found = [self._wanted.popleft() for _ in range(count)], self._dropped
-            self._dropped = set()
-            return found
+            return *self._take(), [label for label, mine in self._waiting.items() if mine]
 
-    def to_rate(self, label: str) -> list[Pair]:
-        """Everything that waits for a scorer, whole problems first, since their candidates share their question; waits
-        for the first.
+    def to_rate(self, label: str, wait: bool = True) -> list[tuple[Pair, int]]:
+        """Pairs for a scorer, with their admissions: whole problems first, since their candidates share their question;
+        waits for the first, or gives none.
         """
         with self._changed:
-            self._wait(lambda: bool(self._waiting[label]))
-            found, self._waiting[label] = list(self._waiting[label].values()), {}
+            if wait:
+                self._wait(lambda: bool(self._waiting[label]))
+            waiting = self._waiting[label]
+            ready = sorted(waiting, key=lambda key: self._drawing[key[0]] > 0)[:CHUNK]
+            found = [waiting.pop(key) for key in ready]
             self._changed.notify_all()
-            return sorted(found, key=lambda pair: self._drawing.get(pair[0].id, 0) > 0)
+            return found
 
-    def turn(self) -> tuple[bool, list[str]]:
-        """(whether something is to be drawn, the scorers for which something waits); waits for either."""
-        with self._changed:
-            self._wait(lambda: bool(self._wanted or self._dropped or any(self._waiting.values())))
-            return bool(self._wanted or self._dropped), [label for label, mine in self._waiting.items() if mine]
-
-    def drawn(self, candidate: Candidate) -> None:
+    def drawn(self, candidate: Candidate, admission: int) -> None:
         """Lay down a finished candidate, and hand it to the scorers."""
         candidate = self.prepare(candidate)
         with self._changed:
             self._wait_for_room()
-            if (None, candidate.key) not in self._owed:
+            if self._owed.get((None, candidate.key)) != admission:
                 return
             self._drawing[candidate.problem_id] -= 1
             self._events.append(Drawn(candidate))
             if candidate.key not in self._unrated:
+                pair = self._problems[candidate.problem_id], candidate
                 for mine in self._waiting.values():
-                    mine[candidate.key] = self._problems[candidate.problem_id], candidate
+                    mine[candidate.key] = pair, admission
             self._unrated.discard(candidate.key)
             self._changed.notify_all()
 
-    def rated(self, label: str, score: Score) -> None:
+    def rated(self, label: str, score: Score, admission: int) -> None:
         """Lay down a score."""
         with self._changed:
             self._wait_for_room()
-            if (label, score.key) in self._owed:
+            if self._owed.get((label, score.key)) == admission:
                 self._events.append(Rated(label, score))
                 self._changed.notify_all()
             if self._over:
@@ -374,43 +391,53 @@ class _Desk:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A candidate to draw, and the admission with which it was asked for."""
+
+    problem: Problem
+    index: int
+    admission: int
+
+    @property
+    def key(self) -> Key:
+        """(problem id, index)."""
+        return self.problem.id, self.index
+
+
 def _owed_by(event: Event) -> tuple[str | None, Key]:
     return (None, event.candidate.key) if isinstance(event, Drawn) else (event.scorer, event.score.key)
 
 
 class _Drawer:
-    """Keeps a generator going."""
+    """Keeps a generator going. `running` has the admissions of what it has."""
 
     def __init__(self, desk: _Desk, generator: Stepped) -> None:
         self.desk, self.generator = desk, generator
-        self.running: set[Key] = set()
+        self.running: dict[Key, int] = {}
 
     def run(self) -> None:
         """Until nobody wants more."""
         while True:
             self.step(*self.desk.to_draw(idle=not self.generator.unfinished))
 
-    def turn(self) -> None:
-        """As much as may wait to be scored, to its end: a generator that sleeps forgets what it was at."""
-        self.step(*self.desk.to_draw_in_turn(self.desk.backlog))
-        while self.generator.unfinished:
-            self.step(*self.desk.to_draw_in_turn(0))
-
-    def step(self, wanted: Sequence[tuple[Problem, int]], dropped: set[Key]) -> None:
+    def step(self, wanted: Sequence[_Job], dropped: set[Key]) -> None:
         """Tell the generator, let it run once, lay down what it finished."""
         begun = time.monotonic()
         if dropped:
             self.generator.abort(dropped)
+            self.running = {key: number for key, number in self.running.items() if key not in dropped}
         if wanted:
-            self.generator.add(wanted)
+            self.running |= {job.key: job.admission for job in wanted}
+            self.generator.add([(job.problem, job.index) for job in wanted])
         found = self.generator.step()
         self.desk.worked("generate", time.monotonic() - begun)
-        self.running = (self.running | {(problem.id, index) for problem, index in wanted}) - dropped
-        self.running -= {candidate.key for candidate in found}
+        for candidate in found:
+            admission = self.running.pop(candidate.key, None)
+            if admission is not None:
+                self.desk.drawn(candidate, admission)
         if self.running and not self.generator.unfinished:
             raise InfraError(_missing("generator", self.running))
-        for candidate in found:
-            self.desk.drawn(candidate)
 
 
 class _Rater:
@@ -422,52 +449,60 @@ class _Rater:
     def run(self) -> None:
         """Until nobody wants more."""
         while True:
-            self.step()
+            for _ in self.rate(self.desk.to_rate(self.label)):
+                pass
 
-    def step(self) -> None:
-        """Score everything that waits."""
-        pairs = self.desk.to_rate(self.label)
+    def rate(self, given: Sequence[tuple[Pair, int]]) -> Iterator[None]:
+        """Score these, laying down each score as it is known."""
+        admissions = {pair[1].key: number for pair, number in given}
         begun = time.monotonic()
-        keys = {candidate.key for _, candidate in pairs}
-        for score in expected(f"scorer {self.label!r}", keys, self.scorer.score(pairs)):
+        found = self.scorer.score([pair for pair, _ in given])
+        for score in expected(f"scorer {self.label!r}", admissions, found):
             self.desk.worked(self.label, time.monotonic() - begun)
-            self.desk.rated(self.label, score)
+            self.desk.rated(self.label, score, admissions[score.key])
+            yield
             begun = time.monotonic()
 
 
 class _Turns:
-    """One model at a time. Between its turns it sleeps (swap) or is closed (sequential), and loads anew when used."""
+    """One model at a time: everything is drawn, then scored. Between its turns a model sleeps (swap) or is closed
+    (sequential), and loads anew when used. Scorers that hold nothing need no turn.
+    """
 
-    def __init__(self, desk: _Desk, drawer: _Drawer, raters: Mapping[str, _Rater], mode: Mode) -> None:
-        self.desk, self.drawer, self.raters, self.mode = desk, drawer, raters, mode
+    def __init__(self, drawer: _Drawer, raters: Mapping[str, _Rater], mode: Mode) -> None:
+        self.drawer, self.raters, self.mode = drawer, raters, mode
+        self.rating: Iterator[None] | None = None
         self.awake: Any = None
         self.asleep: list[Any] = []
 
-    def run(self) -> None:
-        """Draw while there is something to draw, then score it; begin again."""
-        while True:
-            drawing, waiting = self.desk.turn()
-            if drawing:
-                self.rouse(self.drawer.generator)
-                self.drawer.turn()
-                _, waiting = self.desk.turn()
-            for label in waiting:
-                self.rouse(self.raters[label].scorer)
-                self.raters[label].step()
+    def step(self) -> None:
+        """The next step of a generator, or the next score."""
+        if self.rating is not None:
+            if next(self.rating, self) is self:
+                self.rating = None
+            return
+        wanted, dropped, waiting = self.drawer.desk.now()
+        if wanted or self.drawer.generator.unfinished:
+            self.rouse(self.drawer.generator)
+            self.drawer.step(wanted, dropped)
+        elif waiting:
+            rater = self.raters[waiting[0]]
+            self.rouse(rater.scorer)
+            self.rating = rater.rate(rater.desk.to_rate(waiting[0], wait=False))
 
     def rouse(self, part: Any) -> None:
         """Give the device to one model, after the one that had it."""
-        if part is self.awake:
+        if part is self.awake or not hasattr(part, "close"):
             return
         if self.mode == "swap":
             if self.awake is not None:
-                _call(self.awake, "sleep")
+                self.awake.sleep()
                 self.asleep.append(self.awake)
             if any(part is one for one in self.asleep):
-                _call(part, "wake")
+                part.wake()
                 self.asleep = [one for one in self.asleep if one is not part]
         elif self.awake is not None:
-            _call(self.awake, "close")
+            self.awake.close()
         self.awake = part
 
 

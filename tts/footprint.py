@@ -29,14 +29,17 @@ BATCHED_TOKENS = {"cuda": 8192, "cpu": 4096}  # prefilled in one step of vLLM; h
 STEPS_IN_FLIGHT = 2  # vLLM schedules the next step while one runs; a sliding window keeps the tokens of both
 VOCABULARY_MULTIPLE = 64  # vLLM pads the vocabulary to this
 LOGIT_COPIES = {"vllm": 28, "transformers": 16}  # bytes per logit beside the logit itself; top-p sorts in vLLM
-OWN_BYTES = {"cuda": 0, "cpu": 300 * MIB}  # tts itself with torch and transformers imported, whatever it runs
-VLLM_EMPTY_BYTES = 580 * MIB  # on a CPU: vLLM imported here and, with the rest that it needs, in its engine's process
+OWN_BYTES = {"cuda": 0, "cpu": 350 * MIB}  # tts itself with torch and transformers imported, whatever it runs
+# On a CPU: vLLM imported here and, with the rest that it needs, in the processes of its engine core and its worker.
+VLLM_EMPTY_BYTES = 1000 * MIB
 RUNTIME_BYTES = {
     ("cuda", "vllm"): 1280 * MIB,
     ("cuda", "transformers"): 768 * MIB,
-    ("cpu", "vllm"): VLLM_EMPTY_BYTES + 160 * MIB,
-    ("cpu", "transformers"): 96 * MIB,
+    ("cpu", "vllm"): VLLM_EMPTY_BYTES + 180 * MIB,
+    ("cpu", "transformers"): 48 * MIB,
 }
+# Per entry of the vocabulary, measured. vLLM has a tokenizer beside tts's, one in its engine core, and their caches.
+TOKENIZER_BYTES = {"vllm": 3584, "transformers": 1024}
 LONGEST_OWN = 2048  # tokens of a row beyond its prefix, as in score/_prefix.py
 TOKEN_IDS = 16  # a token's number and its position; beside them lies the rotary table, two numbers per head's size
 GRAPH_BYTES_PER_LAYER = 24 * MIB
@@ -101,13 +104,14 @@ class Generator:
 class Scorer:
     """What is asked of one reward model: `token_budget` tokens run at once, pairs of up to `max_length` tokens.
 
-    `path` is its place in the config, for messages.
+    `path` is its place in the config, for messages; `cache_bytes` vLLM's keys and values, where they were given.
     """
 
     model: Model
     token_budget: int
     max_length: int | None = None
     path: str = "scorers.0"
+    cache_bytes: int | None = None
 
     @property
     def longest(self) -> int:
@@ -218,7 +222,8 @@ def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
     """
     model, budget = scorer.model, scorer.token_budget
     if model.backend == "vllm":
-        kv, activation = _pool_bytes(model, device.kind, scorer.longest + 2 * budget), budget * _token_bytes(model)
+        kv = scorer.cache_bytes or _pool_bytes(model, device.kind, scorer.longest + 2 * budget)
+        activation = budget * _token_bytes(model)
     else:
         budget = max(budget, scorer.longest)  # a single pair is run even if it is longer than the budget
         takes = _padded_bytes if any(model.shape.windows) else _packed_bytes
@@ -279,17 +284,17 @@ def weights_bytes(model: Model) -> int:
 
 
 def runtime_bytes(model: Model, kind: Kind) -> int:
-    """What a process takes beside weights, keys and values and activations.
+    """What an engine takes beside weights, keys and values and activations; on a CPU with its tokenizers.
 
-    On a CPU, vLLM also packs a copy of the embedding, and of the output head, for its matrix kernels.
+    vLLM's matrix kernels for CPUs pack a copy of the embedding, and of the output head.
     """
-    base = RUNTIME_BYTES[kind, model.backend]
-    if model.backend == "transformers":
-        return base
-    if kind == "cuda":
-        return base + (GRAPH_BYTES_PER_LAYER * model.shape.layers if model.graphs else 0)
-    tables = 1 if model.shape.classifier else 2
-    return base + tables * model.shape.embedding * DTYPE_BYTES[model.dtype] // model.devices
+    base, shape = RUNTIME_BYTES[kind, model.backend], model.shape
+    if kind == "cpu":
+        tables = 0 if model.backend == "transformers" else 1 if shape.classifier else 2
+        packed = tables * shape.embedding * DTYPE_BYTES[model.dtype] // model.devices
+        return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed
+    graphs = model.backend == "vllm" and model.graphs
+    return base + (GRAPH_BYTES_PER_LAYER * shape.layers if graphs else 0)
 
 
 def host_bytes(model: Model) -> int:

@@ -6,7 +6,7 @@ Knows no model, no memory and no report. Everything it finishes is in the store 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -190,11 +190,11 @@ class _Sampling:
     store: Store
     progress: Progress
 
-    def engine(self) -> Engine:
-        """The run's engine, under the plan that its config makes."""
-        found = planning.plan_for(self.config, fetch=True)
-        generator, scorers = planning.planned(found, self.config, self.parts.generator, self.parts.loaded)
-        return Engine(generator, scorers, found.mode, partial(with_code, rule=self.config.prompt.extraction))
+    def engine(self, draws: bool, scores: Collection[str]) -> Engine:
+        """The run's engine, under the plan of those models that will be used."""
+        parts = self.parts
+        mode, generator, scorers = planning.planned(self.config, parts.generator, parts.loaded, draws, scores)
+        return Engine(generator, scorers, mode, partial(with_code, rule=self.config.prompt.extraction))
 
     def keep(self, events: Iterable[Event]) -> None:
         """Store what is finished, each in a transaction of its own."""
@@ -223,14 +223,15 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
     unscored = _unscored(at_work, list(_pairs(problems, store)), len(missing))
     if not missing and not any(unscored.values()):
         return
-    engine = at_work.engine()
+    engine = at_work.engine(bool(missing), [label for label, pairs in unscored.items() if missing or pairs])
     try:
         engine.submit(missing, unscored)
+        _remember(store, engine)  # the seed that an engine drew with should outlive a kill
         while engine.busy:
             at_work.keep(engine.poll())
     finally:
-        _remember(store, engine)
         at_work.keep(engine.close())
+        _remember(store, engine)
 
 
 def _unscored(at_work: _Sampling, pairs: Sequence[tuple[Problem, Candidate]], coming: int) -> dict[str, list[Pair]]:

@@ -8,7 +8,7 @@ run it.
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,40 +33,42 @@ BOUNDS = ("token_budget", "batch_size", "cache_gib")
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
 
 
-def plan_for(config: Config, fetch: bool = False) -> MemoryPlan:
-    """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError.
-
-    With `fetch`, the config.json of a hub model is downloaded if it is not in the local cache.
-    """
-    if fetch:
-        for spec in (config.generator.spec, *(item.spec for item in config.scorers)):
-            if spec.name in (*GENERATORS, *SCORERS):
-                fetch_config(spec.options.get("model"))
+def plan_for(config: Config) -> MemoryPlan:
+    """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError."""
     request = request_for(config)
     return plan(request.generator, request.scorers, request.device, request.options)
 
 
-def request_for(config: Config) -> Request:
-    """What a config asks of the device: its own sizes, or those that are detected."""
+def request_for(config: Config, draws: bool = True, rates: Collection[str] | None = None) -> Request:
+    """What a config asks of the device, with its own sizes or those that are detected; all models, or those used."""
     device = find_device(config)
     spec = config.generator.spec
-    generator = _generator(spec, config.memory, device.kind) if spec.name in GENERATORS else None
+    generator = _generator(spec, config.memory, device.kind) if draws and spec.name in GENERATORS else None
     scorers = tuple(
         _scorer(item.spec, f"scorers.{i}", device.kind)
         for i, item in enumerate(config.scorers)
-        if item.spec.name in SCORERS
+        if item.spec.name in SCORERS and (rates is None or item.label in rates)
     )
     return Request(generator, scorers, device, Options(config.memory.mode, config.memory.margin))
 
 
 def planned(
-    found: MemoryPlan, config: Config, generator: Any, scorers: Mapping[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """A config's generator and scorers with what its plan decides."""
-    engines = iter(found.scorers)
-    rated = {item.label: item.spec.name in SCORERS for item in config.scorers}
-    made = {label: apply(next(engines), one, found.mode) if rated[label] else one for label, one in scorers.items()}
-    return generator if found.generator is None else apply(found.generator, generator, found.mode), made
+    config: Config, generator: Any, scorers: Mapping[str, Any], draws: bool, rates: Collection[str]
+) -> tuple[Mode, Any, dict[str, Any]]:
+    """(mode, generator, scorers) with what the plan decides, where only models that will be used are planned: the
+    generator if it `draws`, the scorers that are among `rates`. The config.json of a hub model is downloaded if it is
+    not in the local cache. Raises as `plan_for`.
+    """
+    specs = {item.label: item.spec for item in config.scorers}
+    used = [label for label, spec in specs.items() if label in rates and spec.name in SCORERS]
+    drawing = draws and config.generator.spec.name in GENERATORS
+    for spec in [*([config.generator.spec] if drawing else []), *(specs[label] for label in used)]:
+        fetch_config(spec.options.get("model"))
+    request = request_for(config, drawing, used)
+    found = plan(request.generator, request.scorers, request.device, request.options)
+    made = {label: apply(engine, scorers[label], found.mode) for label, engine in zip(used, found.scorers, strict=True)}
+    drawer = generator if found.generator is None else apply(found.generator, generator, found.mode)
+    return found.mode, drawer, {**scorers, **made}
 
 
 def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
@@ -212,7 +214,13 @@ def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
                 "value head is to be given as a folder with its weights."
             )
         model = dataclasses.replace(model, shape=dataclasses.replace(model.shape, labels=1))
-    return Scorer(model, chosen.count("token_budget") or 8192, chosen.count("max_length"), path)
+    return Scorer(
+        model,
+        chosen.options["token_budget"],
+        chosen.count("max_length"),
+        path,
+        chosen.count("kv_cache_memory_bytes"),
+    )
 
 
 def _model(chosen: _Chosen, backend: Backend, kind: Kind) -> Model:

@@ -8,15 +8,20 @@ import contextlib
 import dataclasses
 import itertools
 import logging
+import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+import pydantic
 
 from tts.errors import ConfigError, InfraError, ModelError, unknown
 
@@ -41,21 +46,26 @@ class VllmEngine(Generic[Key]):
         self.log = Path(name)
         self._ids = map(str, itertools.count())
         self._keys: dict[str, Key] = {}
-        self._handler = logging.FileHandler(self.log)
-        with _output_to(self.log), _environment():
+        self._handler = logging.FileHandler(self.log, delay=True)
+        self._forget_log = weakref.finalize(self, self.log.unlink, missing_ok=True)
+        with _interruptible(), _output_to(self.log), _environment():
             self._engine = self._start(args)
 
     def _start(self, args: Mapping[str, Any]) -> Any:
         try:
             from vllm import EngineArgs
             from vllm.v1.engine.llm_engine import LLMEngine
-        except ImportError as error:
-            self.log.unlink()
+        except (ImportError, OSError, RuntimeError) as error:  # the last two from a torchvision of another build
             raise ModelError(f"vLLM is not installed or cannot be imported ({error}). {INSTALL}.") from error
         check_names(args, {field.name for field in dataclasses.fields(EngineArgs)})
         try:
-            engine = LLMEngine.from_engine_args(EngineArgs(**_without_statistics(args)))
+            config = EngineArgs(**args).create_engine_config()
+        except (OSError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
+            raise ModelError(f"vLLM refuses {args.get('model')!r} or an engine argument: {_reason(error)}") from error
+        try:
+            engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            self._forget_log.detach()
             raise ModelError(
                 f"vLLM cannot start with {args.get('model')!r}: {_reason(error)} The end of its log, {self.log}:\n"
                 f"{self._last_lines()}"
@@ -114,7 +124,7 @@ class VllmEngine(Generic[Key]):
         self._engine.engine_core.shutdown()
         logging.getLogger("vllm").removeHandler(self._handler)
         self._handler.close()
-        self.log.unlink(missing_ok=True)
+        self._forget_log()
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
@@ -124,6 +134,7 @@ class VllmEngine(Generic[Key]):
         try:
             yield
         except EngineDeadError as error:
+            self._forget_log.detach()
             raise InfraError(
                 f"vLLM's engine died. What was finished is stored; run the same command again to continue. The end of "
                 f"its log, {self.log}:\n{self._last_lines()}"
@@ -138,10 +149,16 @@ def _tell_of_death(client: Any) -> None:
     """Wake one who waits for an engine that was killed: vLLM's own client would wait for ever (seen in 0.32)."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    processes, waiting = client.resources.engine_manager.processes, client.outputs_queue
+    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
+    if manager is None:  # the user has it run in this process
+        return
+    outputs, calls, sentinels = client.outputs_queue, client.utility_results, [p.sentinel for p in manager.processes]
     del client
-    multiprocessing.connection.wait([process.sentinel for process in processes])
-    waiting.put_nowait(EngineDeadError())
+    multiprocessing.connection.wait(sentinels)
+    outputs.put_nowait(EngineDeadError())
+    for call in list(calls.values()):
+        if not call.done():
+            call.set_exception(EngineDeadError())
 
 
 def check_names(args: Collection[str], known: Collection[str]) -> None:
@@ -158,11 +175,18 @@ def on_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
-def _without_statistics(args: Mapping[str, Any]) -> dict[str, Any]:
-    return {"disable_log_stats": True, **args}
+def check_extra(path: str, given: Collection[str], own: Collection[str], ours: Collection[str]) -> None:
+    """Engine arguments given by vLLM's name: raises ConfigError for those with an option of their own and for ours."""
+    for name in given:
+        if name in own:
+            raise ConfigError(f"{path}.engine_args.{name} has an option of its own. Set {path}.{name} instead.")
+        if name in ours:
+            raise ConfigError(f"{path}.engine_args.{name} is set by tts. Leave it out.")
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        return " ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{lines[0].rstrip('.')}." if lines else f"{type(error).__name__}."
 
@@ -184,6 +208,29 @@ def _output_to(log: Path) -> Iterator[None]:
         for number, copy in kept.items():
             os.dup2(copy, number)
             os.close(copy)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C while an engine starts, which vLLM 0.32 loses: end what was begun, and raise it afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    others, pressed = set(multiprocessing.active_children()), []
+
+    def press(number: int, _: object) -> None:
+        pressed.append(number)
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
 
 
 @contextmanager

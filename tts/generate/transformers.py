@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ConfigError, ModelError
-from tts.models import EMBEDDED, content, load_model, load_tokenizer, release_memory
+from tts.models import EMBEDDED, content, device_and_dtype, load_model, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
@@ -84,6 +84,16 @@ class Transformers:
     def unfinished(self) -> int:
         """How many candidates are waiting or running."""
         return self.work.unfinished
+
+    def sleep(self) -> None:
+        """Give the device's memory back, weights to the host; nothing must be running."""
+        vars(self).pop("work", None)
+        self.loaded[0].to("cpu")
+        release_memory()
+
+    def wake(self) -> None:
+        """The reverse."""
+        self.loaded[0].to(device_and_dtype(self.device, self.dtype)[0])
 
     def close(self) -> None:
         """Give the model's memory back."""

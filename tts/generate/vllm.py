@@ -18,7 +18,7 @@ from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
-from tts.vllm_engine import VllmEngine, on_cpu
+from tts.vllm_engine import VllmEngine, check_extra, on_cpu
 
 Key = tuple[str, int]
 IN_FLIGHT = 4  # requests handed to vLLM, per sequence that it runs at once: what waits longer costs less memory here
@@ -62,8 +62,7 @@ class Vllm:
         _check(self.tensor_parallel_size >= 1, "tensor_parallel_size", "at least 1", self.tensor_parallel_size)
         _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
         _check(self.lora is None or Path(self.lora).is_dir(), "lora", "the folder of a LoRA adapter", self.lora)
-        for name in self.engine_args.keys() & (vars(self).keys() | OURS):
-            raise ConfigError(f"generator.engine_args.{name} has its own place. Set generator.{name} instead.")
+        check_extra("generator", self.engine_args, PASSED, OURS)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
@@ -123,7 +122,8 @@ class Vllm:
     @property
     def notes(self) -> list[str]:
         """What a reader of the run should know."""
-        return self.running.notes if "running" in vars(self) else []
+        found: list[str] = vars(self).setdefault("said", [])
+        return found
 
     @property
     def content(self) -> str:
@@ -145,7 +145,7 @@ class Vllm:
         return tokens
 
 
-# Engine arguments that have another name here, or that are ours to set.
+# Engine arguments that are ours to set, some from options of other names, and those that are options here.
 OURS = {"model", "tokenizer", "runner", "enable_lora", "enable_prefix_caching", "logprobs_mode", "seed"}
 PASSED = (
     "dtype",
@@ -173,14 +173,13 @@ class _Running:
 
     def __init__(self, options: Vllm, wanted: Sequence[tuple[Problem, int]]) -> None:
         self.options = options
-        self.notes: list[str] = []
         self.waiting: deque[tuple[Problem, int]] = deque()
         self.prompts: dict[str, list[int]] = {}
         seed = self._engine_seed(wanted)
         self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
         self.seeded = not on_cpu()
         if not self.seeded:
-            self.notes.append(
+            options.notes.append(
                 f"vLLM's CPU build has no seed per candidate; its engine's was {seed}, made from the run's seed and "
                 f"the {len(wanted)} candidates asked for first"
             )

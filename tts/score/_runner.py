@@ -8,7 +8,7 @@ from tts.models import release_memory
 from tts.score._prefix import Row
 
 # What torch says on CUDA, on the CPU, and what its allocator says of the operating system.
-SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
+SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
 
 class Batch(Protocol):
@@ -37,11 +37,11 @@ class Model(Protocol):
 
 
 class Runner:
-    """Runs a model. `token_budget` is what is left of the one given; `notes` says each time it shrank."""
+    """Runs a model. `token_budget` is what is left of the one given; each time it shrinks is told to `notes`."""
 
-    def __init__(self, model: Model, token_budget: int) -> None:
+    def __init__(self, model: Model, token_budget: int, notes: list[str] | None = None) -> None:
         self.model, self.token_budget = model, token_budget
-        self.notes: list[str] = []
+        self.notes = [] if notes is None else notes
 
     def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
         """Each row once, in batches as they finish. Raises ModelError if a single row does not fit the memory."""

@@ -17,10 +17,14 @@ from tts.score._pairs import chat, overlong, tokenise
 from tts.score._prefix import Key, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
+from tts.vllm_engine import check_extra
 
 if TYPE_CHECKING:
     from tts.score._pooling import Pooling
 
+# vLLM's engine arguments that are options here, and those that are ours to set.
+OWN = {"dtype", "kv_cache_memory_bytes", "gpu_memory_utilization", "enable_sleep_mode"}
+OURS = {"model", "tokenizer", "runner", "enable_prefix_caching", "max_model_len", "max_num_batched_tokens"}
 WINDOW = 1024  # pairs whose tokens are held at once
 Pairs = Sequence[tuple[Problem, Candidate]]
 
@@ -33,7 +37,7 @@ class CodeScaler:
     """
 
     model: str = "LARK-Lab/CodeScaler-1.7B"
-    backend: Literal["auto", "transformers", "vllm"] = field(default="auto", metadata=FREE)
+    backend: Literal["auto", "transformers", "vllm"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = field(default="auto", metadata=FREE)
     max_length: int | None = None
@@ -48,6 +52,7 @@ class CodeScaler:
             raise ConfigError(f"codescaler's token_budget must be at least 1, got {self.token_budget}.")
         if self.max_length is not None and self.max_length < 1:
             raise ConfigError(f"codescaler's max_length must be at least 1, got {self.max_length}.")
+        check_extra("codescaler", self.engine_args, OWN, OURS)
 
     def score(self, pairs: Pairs) -> Iterator[Score]:
         """Raw logits as batches finish; None for a candidate without code and for a pair that is too long."""
@@ -108,7 +113,8 @@ class CodeScaler:
     @property
     def notes(self) -> list[str]:
         """What happened on the way: memory that ran out."""
-        return self.runner.notes if "runner" in vars(self) else []
+        found: list[str] = vars(self).setdefault("said", [])
+        return found
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -126,7 +132,7 @@ class CodeScaler:
     @cached_property
     def runner(self) -> Runner:
         """What runs the model in the backend transformers; its `notes` say what happened on the way."""
-        return Runner(self.runnable(), self.token_budget)
+        return Runner(self.runnable(), self.token_budget, self.notes)
 
     def runnable(self) -> Model:
         """The loaded model in the fastest way that it allows."""
@@ -161,17 +167,17 @@ class CodeScaler:
 
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host."""
-        if self.backend == "vllm":
+        if "pooling" in vars(self):
             self.pooling.engine.sleep()
-        else:
+        if "loaded" in vars(self):
             self.loaded.to("cpu")
             release_memory()
 
     def wake(self) -> None:
         """The reverse."""
-        if self.backend == "vllm":
+        if "pooling" in vars(self):
             self.pooling.engine.wake()
-        else:
+        if "loaded" in vars(self):
             self.loaded.to(device_and_dtype(self.device, self.dtype)[0])
 
     def close(self) -> None:
