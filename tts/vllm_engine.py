@@ -54,16 +54,17 @@ class VllmEngine(Generic[Key]):
     def _start(self, args: Mapping[str, Any]) -> Any:
         try:
             from vllm import EngineArgs
+            from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.llm_engine import LLMEngine
         except (ImportError, OSError, RuntimeError) as error:  # the last two from a torchvision of another build
             raise ModelError(f"vLLM is not installed or cannot be imported ({error}). {INSTALL}.") from error
         check_names(args, {field.name for field in dataclasses.fields(EngineArgs)})
         try:
-            config = EngineArgs(**args).create_engine_config()
+            config = EngineArgs(**args).create_engine_config(UsageContext.LLM_CLASS)  # which decides defaults
         except (OSError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
             raise ModelError(f"vLLM refuses {args.get('model')!r} or an engine argument: {_reason(error)}") from error
         try:
-            engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
+            engine = LLMEngine.from_vllm_config(config, UsageContext.LLM_CLASS, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             self._forget_log.detach()
             raise ModelError(
