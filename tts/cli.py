@@ -4,6 +4,7 @@ failure.
 
 import io
 import json
+import os
 import shlex
 import sys
 import time
@@ -107,11 +108,12 @@ def _bars() -> "Iterator[_Bars | _Lines]":
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not Console(stderr=True).is_terminal:
         yield _Lines()
         return
-    with Progress(*columns, console=console) as bars:
+    # A terminal of its own: while an engine starts, what this process prints goes to the engine's log.
+    terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")
+    with terminal, Progress(*columns, console=Console(file=terminal)) as bars:
         yield _Bars(bars)
 
 

@@ -143,7 +143,7 @@ class VllmEngine(Generic[Key]):
 
     def _last_lines(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join(line for line in text.splitlines() if line.strip()).rsplit("\n", LOG_LINES)[-1]
+        return "\n".join([line for line in text.splitlines() if line.strip()][-LOG_LINES:])
 
 
 def _tell_of_death(client: Any) -> None:
