@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -316,11 +316,13 @@ def score(
         raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
     pairs = None if self_test else Path(given.pop(0))
     chosen = plugins.build("scorer", {"name": scorer, **configs.options(given)}, f"scorer {scorer!r}")
-    if pairs is None:
-        _self_test(chosen)
-        return
-    with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
-        files.score(pairs, chosen, out, progress)
+    with ExitStack() as closing:
+        closing.callback(getattr(chosen, "close", lambda: None))
+        if pairs is None:
+            _self_test(chosen)
+            return
+        with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
+            files.score(pairs, chosen, out, progress)
 
 
 def _self_test(scorer: Any) -> None:
