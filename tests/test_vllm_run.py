@@ -119,6 +119,16 @@ def test_ctrl_c_leaves_no_process_and_loses_nothing(run):
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
+    folder = run(300)
+    process, children = begin(folder, 5)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+    assert len(stored(folder)) >= 5
+
+
 def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     folder = run(4)
     arguments = command("run", "config.yaml", "--folder", "run")

@@ -92,6 +92,14 @@ def fingerprint(config: Config, benchmark: Benchmark, generator: Generator) -> d
     }
 
 
+def _known(found: dict[str, Any], store: Store) -> dict[str, Any]:
+    """The fingerprint with the content of a model that is not there any more taken from the store: what was sampled may
+    still be scored, and sampling will say what is missing.
+    """
+    stored = store.meta("fingerprint") or {}
+    return {key: value for key, value in stored.items() if key == "generator.content"} | found
+
+
 def run(config: Config, store: Store, progress: Progress | None = None) -> list[Undecided]:
     """Bring the store up to the config, and return what our own machinery could not decide (empty when all is well).
 
@@ -101,7 +109,7 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     parts = build(config)
     problems = [_with_system(problem, config.prompt.system) for problem in parts.benchmark.problems()]
     wanted = _wanted(problems, parts.generator, config.generator.n)
-    store.claim(fingerprint(config, parts.benchmark, parts.generator))
+    store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
     _record(config, parts, store)

@@ -261,13 +261,17 @@ def find_shape(model: str) -> ModelShape:
 
 def has_value_head(model: str) -> bool:
     """Whether the weights in a folder have TRL's value head, as their index or their file's header says."""
-    index, weights = (Path(model) / f"model.safetensors{end}" for end in (".index.json", ""))
-    if index.is_file():
-        return VALUE_HEAD in json.loads(index.read_bytes())["weight_map"]
-    if not weights.is_file():
-        return False
-    with weights.open("rb") as file:
-        return VALUE_HEAD in json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    index, weights = (Path(model).expanduser() / f"model.safetensors{end}" for end in (".index.json", ""))
+    try:
+        if index.is_file():
+            return VALUE_HEAD in json.loads(index.read_bytes())["weight_map"]
+        if not weights.is_file():
+            return False
+        with weights.open("rb") as file:
+            size = min(int.from_bytes(file.read(8), "little"), weights.stat().st_size)
+            return VALUE_HEAD in json.loads(file.read(size))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The weights in {model} are damaged ({error!r}). Download the model again.") from error
 
 
 def _dtype(asked: str, shape: ModelShape, backend: Backend, kind: Kind) -> str:

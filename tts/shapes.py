@@ -36,6 +36,7 @@ class _Family:
     window: str = "none"
 
 
+MOST_LAYERS = 10_000
 FAMILIES = {
     "llama": _Family(flag_bias=True),
     "mistral": _Family(window="all"),
@@ -244,7 +245,7 @@ class _Reader:
 
     def _name(self) -> str:
         name = self._field("model_type")
-        if name not in FAMILIES:
+        if not isinstance(name, str) or name not in FAMILIES:
             raise ModelError(
                 f"{unknown(str(name), f'the model types that can be planned, from {self.where}', FAMILIES)}"
             )
@@ -279,6 +280,8 @@ class _Reader:
                 f"got {names!r}."
             )
         named = self.config.get("id2label")
+        if named is not None and not isinstance(named, Mapping):
+            raise ModelError(f"'id2label' in {self.where} must be an object, got {named!r}.")
         return len(named) if named else self._optional("num_labels") or 2  # 2 is transformers' own default
 
     def _kv_heads(self, name: str, heads: int) -> int:
@@ -292,7 +295,11 @@ class _Reader:
         those from max_window_layers on (late), or all but every n-th (a number).
         """
         layers = self._int("num_hidden_layers")
+        if layers > MOST_LAYERS:
+            raise ModelError(f"'num_hidden_layers' in {self.where} must be at most {MOST_LAYERS}, got {layers}.")
         given = self.config.get("layer_types")
+        if given is not None and not isinstance(given, list):
+            raise ModelError(f"'layer_types' in {self.where} must be a list, got {given!r}.")
         if given is not None and len(given) != layers:
             raise ModelError(f"'layer_types' in {self.where} must have {layers} entries, got {len(given)}.")
         sliding = self._sliding(rule, layers) if given is None else [kind == "sliding_attention" for kind in given]
@@ -368,6 +375,8 @@ def embedded() -> ModelShape:
 
 def stored_quantization(given: Mapping[str, Any], where: str) -> Quantization:
     """How a checkpoint is quantised, from its `quantization_config`. Raises ModelError for an unknown method."""
+    if not isinstance(given, Mapping):
+        raise ModelError(f"'quantization_config' in {where} must be an object, got {given!r}.")
     method = str(given.get("quant_method"))
     if method in ("gptq", "awq"):
         bits = given.get("bits") or given.get("w_bit") or 4

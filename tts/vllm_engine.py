@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -73,7 +74,9 @@ class VllmEngine(Generic[Key]):
             ) from error
         logger = logging.getLogger("vllm")  # which vLLM has set up anew, to print
         logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
-        threading.Thread(target=_tell_of_death, args=(engine.engine_core,), daemon=True).start()
+        processes = _processes(engine)
+        threading.Thread(target=_tell_of_death, args=(engine.engine_core, processes), daemon=True).start()
+        self._watch = _end_after_us([process.pid for process in processes])
         return engine
 
     def add(self, key: Key, tokens: Sequence[int], params: Any, lora: Any = None) -> None:
@@ -122,6 +125,8 @@ class VllmEngine(Generic[Key]):
 
     def close(self) -> None:
         """End its processes. The log goes too, unless the engine died."""
+        self._watch.kill()
+        self._watch.wait()
         self._engine.engine_core.shutdown()
         logging.getLogger("vllm").removeHandler(self._handler)
         self._handler.close()
@@ -146,16 +151,40 @@ class VllmEngine(Generic[Key]):
         return "\n".join([line for line in text.splitlines() if line.strip()][-LOG_LINES:])
 
 
-def _tell_of_death(client: Any) -> None:
+def _processes(engine: Any) -> list[Any]:
+    """The processes that vLLM started for an engine, which start their own; none where the user has it run in this."""
+    manager = getattr(getattr(engine.engine_core, "resources", None), "engine_manager", None)
+    return [] if manager is None else list(manager.processes)
+
+
+def _end_after_us(pids: Collection[int]) -> "subprocess.Popen[bytes]":
+    """A process that ends others once this one is gone, however it went: vLLM's own outlive a kill (seen in 0.32). Its
+    standard input is a pipe that only we hold.
+    """
+    code = """
+import os, signal, sys
+sys.stdin.buffer.read()
+for pid in sys.argv[1:]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"EngineCore" in file.read():
+                os.kill(int(pid), signal.SIGKILL)
+    except OSError:
+        pass
+"""
+    command = [sys.executable, "-I", "-S", "-c", code, *map(str, pids)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _tell_of_death(client: Any, processes: Sequence[Any]) -> None:
     """Wake one who waits for an engine that was killed: vLLM's own client would wait for ever (seen in 0.32)."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
-    if manager is None:  # the user has it run in this process
+    if not processes:
         return
-    outputs, calls, sentinels = client.outputs_queue, client.utility_results, [p.sentinel for p in manager.processes]
+    outputs, calls = client.outputs_queue, client.utility_results
     del client
-    multiprocessing.connection.wait(sentinels)
+    multiprocessing.connection.wait([process.sentinel for process in processes])
     outputs.put_nowait(EngineDeadError())
     for call in list(calls.values()):
         if not call.done():
@@ -185,9 +214,15 @@ def check_extra(path: str, given: Collection[str], own: Collection[str], ours: C
             raise ConfigError(f"{path}.engine_args.{name} is set by tts. Leave it out.")
 
 
+def _complaint(item: Any) -> str:
+    """One of pydantic's, with the argument and what was got where it names one."""
+    where = f"{'.'.join(map(str, item['loc']))} = {item['input']!r:.80}: " if item["loc"] else ""
+    return f"{where}{item['msg'].removeprefix('Value error, ')}"
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, pydantic.ValidationError):
-        return " ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
+        return " ".join(map(_complaint, error.errors()))
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{lines[0].rstrip('.')}." if lines else f"{type(error).__name__}."
 

@@ -62,6 +62,18 @@ class Vllm:
         _check(self.tensor_parallel_size >= 1, "tensor_parallel_size", "at least 1", self.tensor_parallel_size)
         _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
         _check(self.lora is None or Path(self.lora).is_dir(), "lora", "the folder of a LoRA adapter", self.lora)
+        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "kv_cache_memory_bytes"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, name, "at least 1", value)
+        share = self.gpu_memory_utilization
+        _check(share is None or 0 < share <= 1, "gpu_memory_utilization", "above 0 and at most 1", share)
+        longest = self.max_model_len
+        _check(
+            longest is None or longest > self.max_tokens,
+            "max_tokens",
+            f"below max_model_len, {longest}",
+            self.max_tokens,
+        )
         check_extra("generator", self.engine_args, PASSED, OURS)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
@@ -78,6 +90,7 @@ class Vllm:
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
         if "running" not in vars(self):
+            _ = self.tokenizer  # one without a template should not be found after minutes of loading
             vars(self)["running"] = _Running(self, wanted)
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:

@@ -143,14 +143,14 @@ def logits(answer: Any, url: str, count: int) -> list[float]:
     rows = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise nonsense(url, answer)
-    found = {row["index"]: row.get("probs", row.get("data")) for row in rows if isinstance(row.get("index"), int)}
+    found = {row["index"]: row.get("probs", row.get("data")) for row in rows if type(row.get("index")) is int}
     if set(found) != set(range(count)) or len(rows) != count:
         raise nonsense(url, f"{len(rows)} entries for {count} pairs")
     return [_only(found[i], url) for i in range(count)]
 
 
 def _only(values: Any, url: str) -> float:
-    if not isinstance(values, list) or not all(isinstance(value, float | int) for value in values):
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise nonsense(url, values)
     if len(values) != 1:
         raise UserError(
