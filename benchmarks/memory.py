@@ -298,30 +298,30 @@ def _empty_engine(ready: Any) -> None:
 
 def pss(process: int) -> dict[str, float]:
     """MiB of a process and all that descend from it, by name; what several processes share is divided among them."""
-    found: dict[str, float] = {}
-    for pid in tree(process):
+    sizes: dict[int, float] = {}
+    names: dict[int, str] = {}
+    for parent, pid in tree(0, process):
         try:
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            names[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
             (size,) = re.findall(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
         except (OSError, ValueError):
             continue  # it has ended
-        mib = int(size) / 1024
         # A child that has yet to become another program (vfork) is its parent's very memory: not counted twice.
-        if not any(known.startswith(f"{name} ") and abs(mib - other) < 1 for known, other in found.items()):
-            found[f"{name} {len(found)}"] = mib
-    return found
+        if names[pid] != names.get(parent) or abs(int(size) / 1024 - sizes.get(parent, 0.0)) > 1:
+            sizes[pid] = int(size) / 1024
+    return {f"{names[pid]} {pid}": size for pid, size in sizes.items()}
 
 
-def tree(process: int) -> Iterator[int]:
-    """A process and its descendants."""
-    yield process
+def tree(parent: int, process: int) -> Iterator[tuple[int, int]]:
+    """(parent, process) of a process and its descendants, parents first."""
+    yield parent, process
     try:
         tasks = list(Path(f"/proc/{process}/task").iterdir())
         children = " ".join((task / "children").read_text() for task in tasks).split()
     except OSError:
         return
     for child in children:
-        yield from tree(int(child))
+        yield from tree(process, int(child))
 
 
 @dataclass
@@ -381,9 +381,13 @@ def measured(job: dict[str, Any], engines: int) -> tuple[Peak, dict[str, Any]]:
 
 
 def planned_mib(found: MemoryPlan) -> float:
-    """What the plan says beyond empty processes."""
-    sums = [engine.total_bytes - VLLM_EMPTY_BYTES * (engine.backend == "vllm") for engine in found.engines]
-    return (sum(sums) if found.mode == "share" else max(sums)) / MIB
+    """What the plan says beyond empty processes: awake or, where a mapped checkpoint makes that more, loading."""
+    empty = [VLLM_EMPTY_BYTES * (engine.backend == "vllm") for engine in found.engines]
+    awake = [engine.total_bytes - less for engine, less in zip(found.engines, empty, strict=True)]
+    loading = [engine.loading_bytes - less for engine, less in zip(found.engines, empty, strict=True)]
+    if found.mode == "sequential":
+        return max(*awake, *loading) / MIB
+    return max(sum(awake), *(sum(awake[:i]) + size for i, size in enumerate(loading))) / MIB
 
 
 def compare(pair: tuple[str, str, int, str, str], mode: str, models: Path) -> dict[str, Any]:
@@ -406,11 +410,17 @@ def compare(pair: tuple[str, str, int, str, str], mode: str, models: Path) -> di
         "planned_mib": planned_mib(found),
         "error": (planned_mib(found) + empty_mib) / whole - 1,
         "plan_mib": found.peak_bytes / MIB,
-        "exact": all(f[n] == f[f"planned_{n}"] for f in facts.values() for n in ("weights", "kv_per_token")),
+        "exact": _exact(facts) if facts else "not looked at",
         "loaded": facts,
         "at_peak": dataclasses.asdict(peak),
         "engines": [dataclasses.asdict(engine) for engine in found.engines],
     }
+
+
+def _exact(facts: dict[str, Any]) -> bool:
+    return all(
+        found[name] == found[f"planned_{name}"] for found in facts.values() for name in ("weights", "kv_per_token")
+    )
 
 
 LINE = (

@@ -136,6 +136,8 @@ class EnginePlan:
     `utilization` is what vLLM's start-up check compares with free memory; `kv_bytes` alone decides its cache.
     `concurrency`: a generator's sequences at once. `token_budget`: a scorer's tokens at once. `batched_tokens`: vLLM's
     max_num_batched_tokens. `asleep_bytes` stay on the device and `host_bytes` go to the host when the engine sleeps.
+    `loading_bytes`, on a CPU, are taken while vLLM loads: the file is mapped beside the weights. The kernel takes a
+    file's pages back where memory is short, so a plan fits without them.
     """
 
     role: Literal["generator", "scorer"]
@@ -153,6 +155,7 @@ class EnginePlan:
     token_budget: int | None
     batched_tokens: int | None
     host_bytes: int
+    loading_bytes: int
 
     @property
     def total_bytes(self) -> int:
@@ -193,6 +196,7 @@ def _engine(
         token_budget=None,
         batched_tokens=None,
         host_bytes=host_bytes(model) if device.kind == "cuda" else 0,
+        loading_bytes=_loading_bytes(model, device.kind),
     )
 
 
@@ -295,6 +299,14 @@ def runtime_bytes(model: Model, kind: Kind) -> int:
         return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed
     graphs = model.backend == "vllm" and model.graphs
     return base + (GRAPH_BYTES_PER_LAYER * shape.layers if graphs else 0)
+
+
+def _loading_bytes(model: Model, kind: Kind) -> int:
+    """Weights and their mapped file, before anything is packed. transformers computes on the mapped file itself."""
+    if kind == "cuda" or model.backend == "transformers":
+        return 0
+    tokenizers = model.shape.vocabulary * TOKENIZER_BYTES[model.backend]
+    return 2 * weights_bytes(model) + tokenizers + VLLM_EMPTY_BYTES
 
 
 def host_bytes(model: Model) -> int:
