@@ -67,7 +67,7 @@ def command(*arguments: object) -> list[str]:
 def tts(folder: Path, *arguments: object, given: str = "", ulimit: str = "-c 0") -> Done:
     """Run `tts` in a folder until it ends, under a limit of the shell's, such as "-n 12" for its open files."""
     line = ["sh", "-c", f'ulimit {ulimit}; exec "$@"', "sh", *command(*arguments)]
-    done = subprocess.run(line, cwd=folder, env=environment(), input=given, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(line, cwd=folder, env=environment(), input=given, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -527,6 +527,14 @@ def test_a_scorer_in_vllm_gets_its_pool_and_a_swapped_engine_can_sleep():
     assert made.gpu_memory_utilization == found.scorers[0].utilization
 
 
+def test_only_vllm_on_a_cpu_has_its_file_beside_its_weights_while_it_loads():
+    on_cpu = planning.plan_for(config(vllm(), reward(), total_gib=80, device="cpu"))
+    generator, scorer = on_cpu.engines
+    assert 2 * generator.weights_bytes < generator.loading_bytes
+    assert scorer.loading_bytes == 0
+    assert planning.plan_for(config(vllm(), total_gib=80)).generator.loading_bytes == 0
+
+
 def test_the_plan_bounds_a_transformers_generator_and_a_scorer():
     generator = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "cache_gib": 0.2}
     found = planning.plan_for(config(generator, reward(token_budget=2048), total_gib=30, device="cpu"))
