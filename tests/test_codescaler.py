@@ -319,6 +319,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_real_backbone_equals_the_card_s_snippet(tmp_path: Path, dtype: str) -> None:
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # _one_thread is for tiny tensors
     backbone = cache_folder() / "qwen2.5-coder-0.5b"
     if not (backbone / "model.safetensors").is_file():
         pytest.skip(f"needs {backbone}; `../shared/models/fetch.py {backbone.name}` makes it")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts import config as configs
-from tts import footprint, planning, plugins
+from tts import planning, plugins
 from tts.config import Config
 from tts.errors import ConfigError, ModelError, PlanError
 from tts.footprint import BLOCK_TOKENS, GIB, Device, Generator, Model, Scorer, vllm_kv_bytes, weights_bytes
@@ -21,7 +21,7 @@ from tts.memory import MODES, Options, Request, find, plan, ways_out
 from tts.models import read_config
 from tts.plugins import Spec
 from tts.score._packed import Packed
-from tts.score._prefix import LONGEST_OWN, Block, Row
+from tts.score._prefix import Block, Row
 from tts.score._reward import Padded
 from tts.shapes import ONLINE, Linear, ModelShape, Quantization, code_scalers, embedded
 
@@ -150,10 +150,6 @@ def test_activations_of_a_padded_classifier_are_bounded_by_the_plan_and_reach_it
 
     engine = plan(None, [Scorer(one, 800, 200)], Device("cpu", 100 * GIB, 100 * GIB)).scorers[0]
     assert peak <= engine.activation_bytes + engine.kv_bytes <= 1.25 * peak
-
-
-def test_the_longest_own_part_is_the_packs():
-    assert footprint.LONGEST_OWN == LONGEST_OWN
 
 
 def classifier(kind: str, dtype: str, **sizes: int) -> tuple[torch.nn.Module, Model]:

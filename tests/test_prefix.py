@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.score._prefix import LONGEST_OWN, Row, blocks, common_prefix, families, packs, unique
+from tts.footprint import LONGEST_OWN
+from tts.score._prefix import Row, blocks, common_prefix, families, packs, unique
 
 tokens = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple)
 groups = st.lists(st.lists(tokens, max_size=8), max_size=6).map(

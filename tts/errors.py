@@ -51,6 +51,12 @@ def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
     return f"No {got!r} in {where}.{hint} There are: {', '.join(names[:SHOWN]) or 'none'}{more}."
 
 
+def check_option(fine: bool, name: str, allowed: str, got: object) -> None:
+    """Raises ConfigError for an option's value that is not fine."""
+    if not fine:
+        raise ConfigError(f"{name} must be {allowed}, got {got!r}.")
+
+
 @contextmanager
 def explained(kind: type[UserError], what: str, remedy: str) -> Iterator[None]:
     """Turn the operating system's refusal into a user's error: what did not work, its reason, what to do."""

@@ -40,7 +40,9 @@ RUNTIME_BYTES = {
 }
 # Per entry of the vocabulary, measured. vLLM has a tokenizer beside tts's, one in its engine core, and their caches.
 TOKENIZER_BYTES = {"vllm": 3584, "transformers": 1024}
-LONGEST_OWN = 2048  # tokens of a row beyond its prefix, as in score/_prefix.py
+# A row with more tokens than these after the prefix runs without it: attention would need a mask of as many rows, and
+# the prefix is little beside it.
+LONGEST_OWN = 2048
 TOKEN_IDS = 16  # a token's number and its position; beside them lies the rotary table, two numbers per head's size
 GRAPH_BYTES_PER_LAYER = 24 * MIB
 ALLOCATOR_SLACK = {"cuda": 0.1, "cpu": 0.0}  # share of the activations that a caching allocator holds but cannot use

@@ -238,6 +238,20 @@ def load_model(what: str, model: str, auto: str, device: str, dtype: str, **opti
     return loaded.to(place).eval(), report
 
 
+def architecture(config: Any) -> str:
+    """What a checkpoint says it is."""
+    return ", ".join(getattr(config, "architectures", None) or [config.model_type])
+
+
+def check_labels(model: str, config: Any) -> None:
+    """Raises ModelError for a classifier that is no reward model."""
+    if config.num_labels != 1:
+        raise ModelError(
+            f"{model!r} is a {architecture(config)} with {config.num_labels} labels; a reward model has 1. Give "
+            "another checkpoint."
+        )
+
+
 def release_memory() -> None:
     """Give what dropped tensors held back to the device."""
     gc.collect()

@@ -20,7 +20,16 @@ from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Mod
 from tts.memory import MemoryPlan, Mode, Options, Request, gib, plan
 from tts.models import EMBEDDED, cpu_has_bfloat16, fetch_config, read_config
 from tts.plugins import Spec
-from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ONLINE, ModelShape, Quantization, code_scalers, embedded
+from tts.shapes import (
+    DTYPE_BYTES,
+    KV_DTYPE_BYTES,
+    ONLINE,
+    VALUE_HEAD,
+    ModelShape,
+    Quantization,
+    code_scalers,
+    embedded,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 P = TypeVar("P")  # a plug-in: a dataclass of its options
 GENERATORS: Mapping[str, Backend] = {"vllm": "vllm", "transformers": "transformers"}
 SCORERS = ("codescaler",)
-VALUE_HEAD = "v_head.summary.weight"
 BOUNDS = ("token_budget", "batch_size", "cache_gib")
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
 

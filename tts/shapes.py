@@ -37,6 +37,7 @@ class _Family:
 
 
 MOST_LAYERS = 10_000
+VALUE_HEAD = "v_head.summary.weight"  # of a language model with a value head, as TRL and AceCodeRM save it
 FAMILIES = {
     "llama": _Family(flag_bias=True),
     "mistral": _Family(window="all"),

@@ -214,6 +214,11 @@ def check_extra(path: str, given: Collection[str], own: Collection[str], ours: C
             raise ConfigError(f"{path}.engine_args.{name} is set by tts. Leave it out.")
 
 
+def given(options: object, names: Collection[str]) -> dict[str, Any]:
+    """Those of a plug-in's options, named like vLLM's engine arguments, that are set."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
 def _complaint(item: Any) -> str:
     """One of pydantic's, with the argument and what was got where it names one."""
     where = f"{'.'.join(map(str, item['loc']))} = {item['input']!r:.80}: " if item["loc"] else ""

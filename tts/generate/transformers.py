@@ -11,7 +11,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ConfigError, ModelError
+from tts.errors import ModelError, check_option
+from tts.generate._language import check_sampling, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, device_and_dtype, load_model, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.seeds import seed_of
@@ -46,23 +47,12 @@ class Transformers:
     cache_gib: float = field(default=4.0, metadata=FREE)
 
     def __post_init__(self) -> None:
-        _check(self.temperature >= 0, "temperature", "at least 0", self.temperature)
-        _check(0 < self.top_p <= 1, "top_p", "above 0 and at most 1", self.top_p)
-        _check(self.top_k >= 0, "top_k", "at least 0", self.top_k)
-        _check(self.max_tokens >= 1, "max_tokens", "at least 1", self.max_tokens)
-        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
+        check_sampling(self)
+        check_option(self.batch_size >= 1, "generator.batch_size", "at least 1", self.batch_size)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
-        if not wanted:
-            return
-        self.add(wanted)
-        try:
-            while self.unfinished:
-                yield from self.step()
-        finally:
-            self.abort({(problem.id, index) for problem, index in wanted})
+        return stepped(self, wanted)
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model."""
@@ -122,11 +112,7 @@ class Transformers:
 
     def prompt_tokens(self, problem: Problem) -> list[int]:
         """The problem's messages through the model's chat template, ready for an answer."""
-        tokenizer = self.loaded[1]
-        chat = [{"role": m.role, "content": m.content} for m in problem.messages]
-        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return tokens
+        return prompt_tokens(self.loaded[1], problem)
 
     @property
     def content(self) -> str:
@@ -143,11 +129,6 @@ class Transformers:
 
         model.set_attn_implementation(register_attention())
         return model, tokenizer
-
-
-def _check(fine: bool, name: str, allowed: str, got: object) -> None:
-    if not fine:
-        raise ConfigError(f"generator.{name} must be {allowed}, got {got!r}.")
 
 
 def _check_layers(config: Any, longest: int, model: str) -> None:

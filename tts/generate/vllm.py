@@ -13,12 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tts.errors import ConfigError, ModelError
+from tts.errors import ModelError, check_option
+from tts.generate._language import check_sampling, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
-from tts.vllm_engine import VllmEngine, check_extra, on_cpu
+from tts.vllm_engine import VllmEngine, check_extra, given, on_cpu
 
 Key = tuple[str, int]
 IN_FLIGHT = 4  # requests handed to vLLM, per sequence that it runs at once: what waits longer costs less memory here
@@ -55,22 +56,24 @@ class Vllm:
     engine_args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self.temperature >= 0, "temperature", "at least 0", self.temperature)
-        _check(0 < self.top_p <= 1, "top_p", "above 0 and at most 1", self.top_p)
-        _check(self.top_k >= 0, "top_k", "at least 0", self.top_k)
-        _check(self.max_tokens >= 1, "max_tokens", "at least 1", self.max_tokens)
-        _check(self.tensor_parallel_size >= 1, "tensor_parallel_size", "at least 1", self.tensor_parallel_size)
-        _check("" not in self.stop, "stop", "a list of non-empty strings", self.stop)
-        _check(self.lora is None or Path(self.lora).is_dir(), "lora", "the folder of a LoRA adapter", self.lora)
+        check_sampling(self)
+        check_option(
+            self.tensor_parallel_size >= 1, "generator.tensor_parallel_size", "at least 1", self.tensor_parallel_size
+        )
+        check_option(
+            self.lora is None or Path(self.lora).is_dir(), "generator.lora", "the folder of a LoRA adapter", self.lora
+        )
         for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "kv_cache_memory_bytes"):
             value = getattr(self, name)
-            _check(value is None or value >= 1, name, "at least 1", value)
+            check_option(value is None or value >= 1, f"generator.{name}", "at least 1", value)
         share = self.gpu_memory_utilization
-        _check(share is None or 0 < share <= 1, "gpu_memory_utilization", "above 0 and at most 1", share)
+        check_option(
+            share is None or 0 < share <= 1, "generator.gpu_memory_utilization", "above 0 and at most 1", share
+        )
         longest = self.max_model_len
-        _check(
+        check_option(
             longest is None or longest > self.max_tokens,
-            "max_tokens",
+            "generator.max_tokens",
             f"below max_model_len, {longest}",
             self.max_tokens,
         )
@@ -78,14 +81,7 @@ class Vllm:
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
-        if not wanted:
-            return
-        self.add(wanted)
-        try:
-            while self.unfinished:
-                yield from self.step()
-        finally:
-            self.abort({(problem.id, index) for problem, index in wanted})
+        return stepped(self, wanted)
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
@@ -132,11 +128,10 @@ class Vllm:
         found: _Running = vars(self)["running"]
         return found
 
-    @property
+    @cached_property
     def notes(self) -> list[str]:
         """What a reader of the run should know."""
-        found: list[str] = vars(self).setdefault("said", [])
-        return found
+        return []
 
     @property
     def content(self) -> str:
@@ -150,12 +145,7 @@ class Vllm:
 
     def prompt_tokens(self, problem: Problem) -> list[int]:
         """The problem's messages through the model's chat template, ready for an answer."""
-        chat = [{"role": m.role, "content": m.content} for m in problem.messages]
-        text = self.tokenizer.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True, **self.chat_template_kwargs
-        )
-        tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return tokens
+        return prompt_tokens(self.tokenizer, problem, **self.chat_template_kwargs)
 
 
 # Engine arguments that are ours to set, some from options of other names, and those that are options here.
@@ -174,11 +164,6 @@ PASSED = (
     "enable_sleep_mode",
 )
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA, that vLLM allows
-
-
-def _check(fine: bool, name: str, allowed: str, got: object) -> None:
-    if not fine:
-        raise ConfigError(f"generator.{name} must be {allowed}, got {got!r}.")
 
 
 class _Running:
@@ -202,7 +187,6 @@ class _Running:
 
     def _args(self, seed: int) -> dict[str, Any]:
         o = self.options
-        given = {name: getattr(o, name) for name in PASSED if getattr(o, name) is not None}
         lora = {"enable_lora": True, "max_lora_rank": _lora_rank(o.lora)} if o.lora else {}
         return {
             "model": locate(o.model),
@@ -210,7 +194,7 @@ class _Running:
             "logprobs_mode": "raw_logprobs",
             "seed": seed,
             **lora,
-            **given,
+            **given(o, PASSED),
             **o.engine_args,
         }
 

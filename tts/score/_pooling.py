@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tts.errors import ModelError
-from tts.models import locate, require
+from tts.models import architecture, check_labels, locate, require
 from tts.score._prefix import Row
 from tts.vllm_engine import VllmEngine
 
@@ -20,8 +20,8 @@ IN_FLIGHT = 512  # requests handed to vLLM at once
 class Pooling:
     """Runs rows. `cached_tokens` counts those that vLLM did not run again."""
 
-    def __init__(self, model: str, tokenizer: Any, args: Mapping[str, Any]) -> None:
-        _check(model, tokenizer)
+    def __init__(self, model: str, args: Mapping[str, Any]) -> None:
+        _check(model)
         self.engine: VllmEngine[int] = VllmEngine(
             {"model": locate(model), "runner": "pooling", "enable_prefix_caching": True, **args}
         )
@@ -57,17 +57,14 @@ class Pooling:
             self.engine.abort(range(len(rows)))
 
 
-def _check(model: str, tokenizer: Any) -> None:
+def _check(model: str) -> None:
     """Raises ModelError for a checkpoint that vLLM would not run as one label's logit."""
     _, transformers = require("codescaler")
     config = transformers.AutoConfig.from_pretrained(locate(model))
-    kind = ", ".join(config.architectures or [config.model_type])
+    kind = architecture(config)
     if not kind.endswith("ForSequenceClassification"):
         raise ModelError(
             f"{model!r} is a {kind}; the vllm backend runs sequence classifiers only. Set the scorer's backend: "
             "transformers if it is a reward model, or give a reward model's checkpoint."
         )
-    if config.num_labels != 1:
-        raise ModelError(f"{model!r} is a {kind} with {config.num_labels} labels; a reward model has 1. Give another.")
-    if tokenizer.pad_token_id is None:
-        raise ModelError(f"The tokenizer of {model!r} has no pad token. Set pad_token in its tokenizer_config.json.")
+    check_labels(model, config)

@@ -8,10 +8,9 @@ what its forward pass costs; a block is what a model that cannot run packs takes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tts.footprint import LONGEST_OWN
+
 Key = tuple[str, int]  # (problem id, index), as in Candidate.key
-# A row with more tokens than these after the prefix runs without it: attention would need a mask of as many rows, and
-# the prefix is little beside it.
-LONGEST_OWN = 2048
 
 
 @dataclass(frozen=True, slots=True)

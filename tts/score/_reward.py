@@ -16,10 +16,9 @@ import torch
 from transformers.utils.hub import cached_file
 
 from tts.errors import ModelError
-from tts.models import load_model, locate
+from tts.models import architecture, check_labels, load_model, locate
 from tts.score._prefix import Block, Row, blocks
-
-VALUE_HEAD = "v_head.summary.weight"
+from tts.shapes import VALUE_HEAD
 
 
 class ValueHeadModel(torch.nn.Module):
@@ -50,8 +49,6 @@ class ValueHeadModel(torch.nn.Module):
 
 def load_reward(name: str, tokenizer: Any, device: str, dtype: str) -> Any:
     """A model with one label on its device. Raises ModelError, saying what was found, for what is no reward model."""
-    if tokenizer.pad_token_id is None:
-        raise ModelError(f"The tokenizer of {name!r} has no pad token. Set pad_token in its tokenizer_config.json.")
     auto = "AutoModelForSequenceClassification"
     model, report = load_model("codescaler", name, auto, device, dtype, ignore_mismatched_sizes=True)
     if VALUE_HEAD in report["unexpected_keys"]:
@@ -65,7 +62,7 @@ def load_reward(name: str, tokenizer: Any, device: str, dtype: str) -> Any:
 
 
 def _check(model: Any, report: Mapping[str, Any], name: str) -> None:
-    kind = ", ".join(getattr(model.config, "architectures", None) or [model.config.model_type])
+    kind = architecture(model.config)
     if report["missing_keys"]:
         raise ModelError(
             f"{name!r} is a {kind} without weights for {_some(report['missing_keys'])}: no sequence classifier but "
@@ -77,11 +74,7 @@ def _check(model: Any, report: Mapping[str, Any], name: str) -> None:
             f"{name!r} is a {kind} whose config.json does not fit its weights: {_some(wrong)} have other shapes. "
             "Download the checkpoint again."
         )
-    if model.config.num_labels != 1:
-        raise ModelError(
-            f"{name!r} is a {kind} with {model.config.num_labels} labels; a reward model has 1. "
-            "Give another checkpoint."
-        )
+    check_labels(name, model.config)
 
 
 def _some(names: Iterable[str]) -> str:

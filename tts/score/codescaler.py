@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ConfigError
+from tts.errors import ModelError, check_option
 from tts.models import content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.score._pairs import chat, overlong, tokenise
 from tts.score._prefix import Key, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
-from tts.vllm_engine import check_extra
+from tts.vllm_engine import check_extra, given
 
 if TYPE_CHECKING:
     from tts.score._pooling import Pooling
 
 # vLLM's engine arguments that are options here, and those that are ours to set.
-OWN = {"dtype", "kv_cache_memory_bytes", "gpu_memory_utilization", "enable_sleep_mode"}
+OWN = ("dtype", "kv_cache_memory_bytes", "gpu_memory_utilization", "enable_sleep_mode")
 OURS = {"model", "tokenizer", "runner", "enable_prefix_caching", "max_model_len", "max_num_batched_tokens"}
 WINDOW = 1024  # pairs whose tokens are held at once
 Pairs = Sequence[tuple[Problem, Candidate]]
@@ -48,10 +48,9 @@ class CodeScaler:
     engine_args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.token_budget < 1:
-            raise ConfigError(f"codescaler's token_budget must be at least 1, got {self.token_budget}.")
-        if self.max_length is not None and self.max_length < 1:
-            raise ConfigError(f"codescaler's max_length must be at least 1, got {self.max_length}.")
+        check_option(self.token_budget >= 1, "codescaler's token_budget", "at least 1", self.token_budget)
+        longest = self.max_length
+        check_option(longest is None or longest >= 1, "codescaler's max_length", "at least 1", longest)
         check_extra("codescaler", self.engine_args, OWN, OURS)
 
     def score(self, pairs: Pairs) -> Iterator[Score]:
@@ -110,16 +109,20 @@ class CodeScaler:
         dtype = self.pooling.dtype if self.backend == "vllm" else self.loaded.dtype
         return str(dtype).removeprefix("torch.")
 
-    @property
+    @cached_property
     def notes(self) -> list[str]:
         """What happened on the way: memory that ran out."""
-        found: list[str] = vars(self).setdefault("said", [])
-        return found
+        return []
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Loaded when first used. Raises ModelError if it has no chat template."""
-        return load_tokenizer("codescaler", self.model)
+        """Loaded when first used. Raises ModelError if it has no chat template or no pad token."""
+        found = load_tokenizer("codescaler", self.model)
+        if found.pad_token_id is None:
+            raise ModelError(
+                f"The tokenizer of {self.model!r} has no pad token. Set pad_token in its tokenizer_config.json."
+            )
+        return found
 
     @cached_property
     def loaded(self) -> Any:
@@ -145,21 +148,14 @@ class CodeScaler:
     @cached_property
     def pooling(self) -> "Pooling":
         """What runs the model in the backend vllm."""
-        tokenizer = self.tokenizer
+        _ = self.tokenizer  # what is wrong with it should not be found after minutes of loading
         from tts.score._pooling import Pooling
 
-        return Pooling(self.model, tokenizer, self._engine_args())
+        return Pooling(self.model, self._engine_args())
 
     def _engine_args(self) -> dict[str, Any]:
-        given = {
-            "dtype": self.dtype,
-            "max_model_len": self.max_length,
-            "max_num_batched_tokens": self.token_budget,
-            "kv_cache_memory_bytes": self.kv_cache_memory_bytes,
-            "gpu_memory_utilization": self.gpu_memory_utilization,
-            "enable_sleep_mode": self.enable_sleep_mode,
-        }
-        return {name: value for name, value in given.items() if value is not None} | self.engine_args
+        length = {} if self.max_length is None else {"max_model_len": self.max_length}
+        return given(self, OWN) | length | {"max_num_batched_tokens": self.token_budget} | self.engine_args
 
     def start(self) -> None:
         """Load the model, if it is not loaded."""

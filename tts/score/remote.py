@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tts.errors import ConfigError, UserError
+from tts.errors import ConfigError, UserError, check_option
 from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
@@ -52,14 +52,20 @@ class Remote:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        _check(parts.scheme in ("http", "https") and bool(parts.netloc), "url", "http://host:port", self.url)
-        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check(self.concurrency >= 1, "concurrency", "at least 1", self.concurrency)
-        _check(self.timeout > 0, "timeout", "above 0 seconds", self.timeout)
-        _check(self.retries >= 0, "retries", "at least 0", self.retries)
-        _check(self.pause >= 0, "pause", "at least 0 seconds", self.pause)
-        _check(self.max_length is None or self.max_length >= 1, "max_length", "at least 1", self.max_length)
-        _check(self.max_length is None or self.tokenizer != "", "max_length", "left out without tokenizer", "both")
+        check_option(
+            parts.scheme in ("http", "https") and bool(parts.netloc), "remote's url", "http://host:port", self.url
+        )
+        check_option(self.batch_size >= 1, "remote's batch_size", "at least 1", self.batch_size)
+        check_option(self.concurrency >= 1, "remote's concurrency", "at least 1", self.concurrency)
+        check_option(self.timeout > 0, "remote's timeout", "above 0 seconds", self.timeout)
+        check_option(self.retries >= 0, "remote's retries", "at least 0", self.retries)
+        check_option(self.pause >= 0, "remote's pause", "at least 0 seconds", self.pause)
+        check_option(
+            self.max_length is None or self.max_length >= 1, "remote's max_length", "at least 1", self.max_length
+        )
+        check_option(
+            self.max_length is None or self.tokenizer != "", "remote's max_length", "left out without tokenizer", "both"
+        )
 
     @property
     def card(self) -> str:
@@ -159,11 +165,6 @@ def _only(values: Any, url: str) -> float:
     if not abs(values[0]) < sys.float_info.max:  # an infinity, no number, or an integer beyond all floats
         raise nonsense(url, values)
     return float(values[0])
-
-
-def _check(fine: bool, name: str, allowed: str, got: object) -> None:
-    if not fine:
-        raise ConfigError(f"remote's {name} must be {allowed}, got {got!r}.")
 
 
 plugin = Remote

@@ -1,0 +1,63 @@
+"""What the generators that run a language model share: the limits of their sampling options, prompts as tokens, and
+`generate` in terms of steps.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from tts.errors import check_option
+from tts.protocols import Stepped
+from tts.types import Candidate, Problem
+
+
+class Sampling(Protocol):
+    """The options that every one of them has."""
+
+    @property
+    def temperature(self) -> float:
+        """Of the softmax; 0 is greedy."""
+
+    @property
+    def top_p(self) -> float:
+        """Probability that the tokens to draw from have together; 1 is off."""
+
+    @property
+    def top_k(self) -> int:
+        """How many tokens to draw from; 0 is off."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a candidate at most."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end a candidate."""
+
+
+def check_sampling(options: Sampling) -> None:
+    """Raises ConfigError for an option outside its limits."""
+    check_option(options.temperature >= 0, "generator.temperature", "at least 0", options.temperature)
+    check_option(0 < options.top_p <= 1, "generator.top_p", "above 0 and at most 1", options.top_p)
+    check_option(options.top_k >= 0, "generator.top_k", "at least 0", options.top_k)
+    check_option(options.max_tokens >= 1, "generator.max_tokens", "at least 1", options.max_tokens)
+    check_option("" not in options.stop, "generator.stop", "a list of non-empty strings", options.stop)
+
+
+def prompt_tokens(tokenizer: Any, problem: Problem, **template: Any) -> list[int]:
+    """The problem's messages through the model's chat template, ready for an answer; `template` goes to it."""
+    chat = [{"role": m.role, "content": m.content} for m in problem.messages]
+    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **template)
+    tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokens
+
+
+def stepped(generator: Stepped, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+    """Candidates as they finish; those that a caller does not wait for are dropped."""
+    if not wanted:
+        return
+    generator.add(wanted)
+    try:
+        while generator.unfinished:
+            yield from generator.step()
+    finally:
+        generator.abort({(problem.id, index) for problem, index in wanted})
