@@ -17,7 +17,6 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from tts import plugins
 from tts.errors import ModelError
-from tts.models import cache_folder
 from tts.score._packed import Packed
 from tts.score._reward import Padded
 from tts.score.codescaler import CodeScaler
@@ -320,14 +319,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_real_backbone_equals_the_card_s_snippet(tmp_path: Path, dtype: str) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # _one_thread is for tiny tensors
-    backbone = cache_folder() / "qwen2.5-coder-0.5b"
-    if not (backbone / "model.safetensors").is_file():
-        pytest.skip(f"needs {backbone}; `../shared/models/fetch.py {backbone.name}` makes it")
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(backbone, dtype=torch.bfloat16, num_labels=1)
-    torch.nn.init.normal_(model.score.weight, std=0.02)
-    model.save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(backbone).save_pretrained(tmp_path)
+    tiny.reward_on(tiny.real("qwen2.5-coder-0.5b"), tmp_path)
     scorer = CodeScaler(model=str(tmp_path), dtype=dtype, max_length=290)  # type: ignore[arg-type]
     items = pairs(MANY, 400)
     differences = assert_parity(scorer, items, card(tmp_path, items, scorer.limit, dtype))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts import config as configs
-from tts import planning, plugins
+from tts import environment, planning, plugins
 from tts.config import Config
 from tts.errors import ConfigError, ModelError, PlanError
 from tts.footprint import BLOCK_TOKENS, GIB, Device, Generator, Model, Scorer, vllm_kv_bytes, weights_bytes
@@ -471,6 +471,8 @@ def test_a_missing_field_is_named_with_its_file(field):
         ({"architectures": ["BertModel"]}, ["ForCausalLM", "BertModel"]),
         ({"hidden_size": "big"}, ["hidden_size", "whole number", "big"]),
         ({"layer_types": ["full_attention"]}, ["layer_types", "36", "1"]),
+        ({"num_key_value_heads": 5}, ["num_key_value_heads", "divide", "32", "5"]),
+        ({"tie_word_embeddings": "no"}, ["tie_word_embeddings", "true or false", "'no'"]),
         ({"torch_dtype": "int3"}, ["int3", "bfloat16"]),
         ({"quantization_config": {"quant_method": "magic"}}, ["magic", "gptq"]),
         ({"quantization_config": {"quant_method": "compressed-tensors"}}, ["num_bits"]),
@@ -480,6 +482,23 @@ def test_a_config_json_of_another_kind_is_refused(changes, words):
     with pytest.raises(ModelError) as caught:
         ModelShape.from_config(published("Qwen3-8B") | changes, "config.json")
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(("visible", "asked"), [(None, "--id=0"), ("3,1", "--id=3"), ("GPU-5a", "--id=GPU-5a")])
+def test_the_gpu_that_cuda_would_take_is_the_one_that_is_planned(visible, asked, tmp_path, monkeypatch):
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f'#!/bin/sh\n[ "$1" = "{asked}" ] && echo "81920, 80000"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment.gpu_memory() == (80 * GIB, 80000 * 2**20)
+
+
+def test_a_gpu_that_is_hidden_is_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert environment.gpu_memory() is None
 
 
 def test_free_memory_above_the_total_is_refused():

@@ -165,9 +165,16 @@ def test_without_an_example_only_the_order_of_our_own_pair_is_checked(model: Pat
     for folder in (model, with_card(model, tmp_path / "model", "# Nothing to see\n")):
         outcome = run(CodeScaler(model=str(folder), dtype="float32"))
         assert outcome.tolerance is None
-        assert "our own pair" in outcome.source
+        assert "our own pair" in outcome.source and "no example" in outcome.source
         assert [line.name for line in outcome.lines] == list(OWN.programs)
         assert outcome.passed == (outcome.lines[0].scored > outcome.lines[1].scored)
+
+
+def test_an_example_that_cannot_be_read_is_not_called_none(model: Path, tmp_path: Path) -> None:
+    folder = with_card(model, tmp_path / "model", card(1.0, 2.0).replace("question =", "asked ="))
+    outcome = run(CodeScaler(model=str(folder), dtype="float32"))
+    assert outcome.tolerance is None
+    assert "an example that cannot be read" in outcome.source
 
 
 def test_a_scorer_without_a_model_has_no_card() -> None:

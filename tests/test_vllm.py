@@ -13,6 +13,7 @@ import tiny
 from tts.errors import ConfigError, InfraError, ModelError
 from tts.generate.transformers import Transformers
 from tts.generate.vllm import Vllm
+from tts.models import EMBEDDED
 from tts.types import Message, Problem
 
 MIB = 2**20
@@ -102,6 +103,44 @@ def test_a_prompt_beyond_the_longest_sequence_is_told_before_anything_is_sampled
     with pytest.raises(ModelError, match=r"The prompt of 'huge' has \d+ tokens; .* more than max_model_len, 512"):
         next(greedy.generate([(SHORT[0], 0), (problem("huge", "word " * 600), 0)]))
     assert greedy.unfinished == 0
+
+
+@pytest.mark.parametrize("model", ["embedded", "qwen2.5-coder-0.5b"])
+def test_a_real_model_writes_what_it_writes_in_transformers(model):
+    name = model if model == EMBEDDED else str(tiny.real(model))
+    task = problem("add", "Write a Python function that adds two numbers.")
+    generator = Vllm(**options(Path(name), temperature=0.0, max_tokens=24))
+    try:
+        (mine,) = generator.generate([(task, 0)])
+    finally:
+        generator.close()
+    (theirs,) = Transformers(model=name, dtype="float32", temperature=0.0, max_tokens=24).generate([(task, 0)])
+    assert mine.text == theirs.text
+    assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-3)
+
+
+def test_a_prompt_beyond_the_longest_sequence_is_told_before_the_model_is_loaded(folder):
+    generator = Vllm(**options(folder))
+    with pytest.raises(ModelError, match="more than max_model_len, 512"):
+        generator.start([(problem("huge", "word " * 600), 0)])
+    assert "running" not in vars(generator)
+
+
+def test_a_lora_adapter_changes_the_model_as_merging_it_does(folder, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    adapter = tiny.lora(tmp_path / "adapter", folder, tmp_path / "merged")
+    generator = Vllm(**options(folder, temperature=0.0, lora=str(adapter)))
+    try:
+        mine = drawn(generator, SHORT, [0])
+    finally:
+        generator.close()
+    merged, plain = (
+        drawn(Transformers(model=str(model), dtype="float32", temperature=0.0, max_tokens=12), SHORT, [0])
+        for model in (tmp_path / "merged", folder)
+    )
+    for key, candidate in merged.items():
+        assert mine[key].logprob == pytest.approx(candidate.logprob, abs=1e-3)
+        assert mine[key].logprob != pytest.approx(plain[key].logprob, abs=1e-2)
 
 
 def test_what_was_seeded_is_recorded(greedy):

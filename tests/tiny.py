@@ -1,4 +1,6 @@
-"""Tiny random models with a real tokenizer and chat template, saved as ordinary Hugging Face folders for the tests."""
+"""Tiny random models with a real tokenizer and chat template, saved as ordinary Hugging Face folders for the tests; and
+real small ones, where they are at hand.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,32 @@ def causal(folder: Path, kind: str = "Qwen3", seed: int = 0, **more: Any) -> Pat
     return folder
 
 
+def lora(folder: Path, base: Path, merged: Path, rank: int = 4, alpha: int = 8) -> Path:
+    """A random LoRA adapter for a causal model's query projections, as peft saves it, and in `merged` the model with
+    the adapter in its weights.
+    """
+    import json
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    torch.manual_seed(1)
+    shutil.copytree(base, merged)
+    weights, adapter = load_file(base / "model.safetensors"), {}
+    for name in [name for name in weights if name.endswith("q_proj.weight")]:
+        rows, columns = weights[name].shape
+        first, second = torch.randn(rank, columns) * 0.3, torch.randn(rows, rank) * 0.3
+        key = f"base_model.model.{name.removesuffix('.weight')}"
+        adapter |= {f"{key}.lora_A.weight": first, f"{key}.lora_B.weight": second}
+        weights[name] = weights[name] + alpha / rank * second @ first
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    save_file(adapter, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": alpha, "target_modules": ["q_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"task_type": "CAUSAL_LM", "use_dora": False}))
+    return folder
+
+
 def reward(folder: Path, labels: int = 1, seed: int = 0, kind: str = "Qwen3", **more: Any) -> Path:
     """A random sequence classifier in float32."""
     import torch
@@ -66,6 +94,31 @@ def reward(folder: Path, labels: int = 1, seed: int = 0, kind: str = "Qwen3", **
     torch.manual_seed(seed)
     config = _config(kind, save_tokenizer(folder), num_labels=labels, initializer_range=0.1, **more)
     getattr(transformers, f"{kind}ForSequenceClassification")(config).save_pretrained(folder)
+    return folder
+
+
+def real(name: str) -> Path:
+    """The folder of a real small model; skips the test where nobody has made it."""
+    import pytest
+
+    from tts.models import cache_folder
+
+    folder = cache_folder() / name
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip(f"needs {folder}; `../shared/models/fetch.py {name}` makes it")
+    return folder
+
+
+def reward_on(backbone: Path, folder: Path) -> Path:
+    """A real language model in bfloat16 as a sequence classifier with a random head."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(backbone, dtype=torch.bfloat16, num_labels=1)
+    torch.nn.init.normal_(model.score.weight, std=0.02)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(backbone).save_pretrained(folder)
     return folder
 
 

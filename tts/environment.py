@@ -1,4 +1,6 @@
-"""What a result was made with: versions, hardware, commit. Facts for records; nothing here decides anything."""
+"""What a result was made with: versions, hardware, commit; and how much memory is free. Facts for records and plans;
+nothing here decides anything.
+"""
 
 import importlib.metadata
 import os
@@ -35,6 +37,34 @@ def hardware() -> dict[str, object]:
     if torch is not None and torch.cuda.is_available():
         found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return found
+
+
+def host_memory() -> tuple[int, int]:
+    """(total, available) bytes of this machine or of the control group that holds this process, whichever is less."""
+    words = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    sizes = {word[0]: int(word[1]) << 10 for word in words}
+    total, available = sizes["MemTotal:"], sizes["MemAvailable:"]
+    try:
+        allowed, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        stat = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # not in a control group with a limit ("max")
+        return total, available
+    cached = int(stat.get("inactive_file", 0))  # of files, which the kernel drops before it refuses
+    return min(total, allowed), max(0, min(available, allowed - used + cached))
+
+
+def gpu_memory() -> tuple[int, int] | None:
+    """(total, free) bytes of the GPU that CUDA would take first, from nvidia-smi; None without one."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if first in ("", "-1"):  # hidden
+        return None
+    command = ["nvidia-smi", f"--id={first}", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        total, free = (int(word) << 20 for word in done.stdout.strip().split(","))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return total, free
 
 
 def _cpu_name() -> str:

@@ -42,6 +42,19 @@ class InfraError(TtsError):
     """Our own machinery failed after its retries (exit status 1). Never counted as a candidate's fault."""
 
 
+class OutOfMemory(InfraError):
+    """An engine that ran out of memory and died of it."""
+
+
+# What torch says on CUDA, on the CPU, what its allocator says of the operating system, and Python's own.
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed", "memoryerror")
+
+
+def out_of_memory(said: str) -> bool:
+    """Whether a message says that memory ran out, on whatever device."""
+    return any(sign in said.lower() for sign in OUT_OF_MEMORY)
+
+
 def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
     """One sentence for a name that does not exist: what was got, the nearest name, and all there are."""
     names = sorted(allowed)

@@ -7,7 +7,6 @@ run it.
 
 import dataclasses
 import json
-import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts import plugins
 from tts.config import Config, MemoryConfig
+from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, unknown
 from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
 from tts.memory import MemoryPlan, Mode, Options, Request, gib, plan
@@ -112,11 +112,11 @@ def find_device(config: Config) -> Device:
     GPU is asked for, none is there and no size is given.
     """
     given = config.memory
-    found = _gpu()
+    found = gpu_memory()
     kind = _kind(config, found is not None)
-    host = int(given.host_free_gib * GIB) if given.host_free_gib is not None else _host()[1]
+    host = int(given.host_free_gib * GIB) if given.host_free_gib is not None else host_memory()[1]
     if kind == "cpu":
-        found = _host()
+        found = host_memory()
     if found is None and given.total_gib is None and given.free_gib is None:
         raise ConfigError("No GPU is found here. Say how large it is: --total-gib 80, or set memory.device: cpu.")
     total, free = found or (0, 0)
@@ -136,24 +136,6 @@ def _kind(config: Config, has_gpu: bool) -> Kind:
         return "cuda" if asked == "cuda" else "cpu"
     sized = config.memory.total_gib is not None or config.memory.free_gib is not None
     return "cuda" if has_gpu or sized else "cpu"
-
-
-def _gpu() -> tuple[int, int] | None:
-    """(total, free) bytes of the first GPU, from nvidia-smi; None without one."""
-    command = ["nvidia-smi", "--id=0", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-        total, free = (int(word) * 2**20 for word in done.stdout.strip().split(","))
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-    return total, free
-
-
-def _host() -> tuple[int, int]:
-    """(total, available) bytes of this machine, from /proc/meminfo."""
-    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
-    sizes = {words[0]: int(words[1]) * 1024 for words in lines}
-    return sizes["MemTotal:"], sizes["MemAvailable:"]
 
 
 # The models.

@@ -103,15 +103,16 @@ def run(scorer: Scorer) -> Outcome:
     text, source = _card(card)
     example = read_card(text) or OWN
     if example is OWN:
-        source = f"our own pair, since {source} has no example"
+        found = "an example that cannot be read" if any(map(SCORES.search, _lines(text))) else "no example"
+        source = f"our own pair, since {source} has {found}"
     problem = Problem("self-test", example.question, ())
     candidates = [Candidate(problem.id, i, code, code, "given") for i, code in enumerate(example.programs.values())]
-    found = {score.index: score for score in scorer.score([(problem, c) for c in candidates])}
+    scored = {score.index: score for score in scorer.score([(problem, c) for c in candidates])}
     lines = []
     for i, name in enumerate(example.programs):
-        value = found[i].value
+        value = scored[i].value
         if value is None:
-            raise ModelError(f"The self-test's program {name!r} got no score: {found[i].why}.")
+            raise ModelError(f"The self-test's program {name!r} got no score: {scored[i].why}.")
         lines.append(Line(name, example.scores[i] if example.scores else None, value))
     return Outcome(source, _tolerance(scorer) if example.scores else None, tuple(lines))
 
@@ -145,7 +146,7 @@ def read_card(text: str) -> Example | None:
     text may contain some.
     """
     lines = text[:LONGEST_CARD].splitlines()
-    comments = ((end, match) for end, line in enumerate(lines) if (match := SCORES.search(line[:LONGEST_LINE])))
+    comments = ((end, match) for end, line in enumerate(_lines(text)) if (match := SCORES.search(line)))
     for end, match in islice(comments, MOST_COMMENTS):
         scores = _floats(match["list"])
         for start in range(max(0, end - LONGEST_EXAMPLE), end) if scores else ():
@@ -153,6 +154,11 @@ def read_card(text: str) -> Example | None:
             if example:
                 return example
     return None
+
+
+def _lines(text: str) -> list[str]:
+    """Beginnings of a card's lines."""
+    return [line[:LONGEST_LINE] for line in text[:LONGEST_CARD].splitlines()]
 
 
 def _floats(text: str) -> tuple[float, ...] | None:

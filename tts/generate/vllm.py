@@ -86,7 +86,8 @@ class Vllm:
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
         if "running" not in vars(self):
-            _ = self.tokenizer  # one without a template should not be found after minutes of loading
+            if self.max_model_len is not None:
+                self.prompts(wanted, self.max_model_len)  # should not be found too long after minutes of loading
             vars(self)["running"] = _Running(self, wanted)
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
@@ -142,6 +143,19 @@ class Vllm:
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
         return load_tokenizer("The vllm generator", self.model)
+
+    def prompts(self, wanted: Sequence[tuple[Problem, int]], longest: int) -> dict[str, list[int]]:
+        """The prompt of each problem. Raises ModelError for one that, with an answer, is over `longest` tokens."""
+        found = {}
+        for problem in {problem.id: problem for problem, _ in wanted}.values():
+            found[problem.id] = prompt = self.prompt_tokens(problem)
+            if len(prompt) + self.max_tokens > longest:
+                raise ModelError(
+                    f"The prompt of {problem.id!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is "
+                    f"more than max_model_len, {longest}. Lower generator.max_tokens, raise generator.max_model_len "
+                    "if model and memory allow it, or leave the problem out."
+                )
+        return found
 
     def prompt_tokens(self, problem: Problem) -> list[int]:
         """The problem's messages through the model's chat template, ready for an answer."""
@@ -204,19 +218,8 @@ class _Running:
         return seed_of(self.options.seed, *keys) % 2**32
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
-        for problem in {problem.id: problem for problem, _ in wanted}.values():
-            self.prompts[problem.id] = self._prompt(problem)
+        self.prompts |= self.options.prompts(wanted, self.engine.config.model_config.max_model_len)
         self.waiting += wanted
-
-    def _prompt(self, problem: Problem) -> list[int]:
-        prompt, longest = self.options.prompt_tokens(problem), self.engine.config.model_config.max_model_len
-        if len(prompt) + self.options.max_tokens > longest:
-            raise ModelError(
-                f"The prompt of {problem.id!r} has {len(prompt)} tokens; with max_tokens {self.options.max_tokens} "
-                f"that is more than max_model_len, {longest}. Lower generator.max_tokens, raise "
-                "generator.max_model_len if model and memory allow it, or leave the problem out."
-            )
-        return prompt
 
     def step(self) -> list[Candidate]:
         while self.waiting and self.engine.unfinished < self.in_flight:

@@ -13,9 +13,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Generic, TypeVar
 
+from tts.environment import host_memory
 from tts.errors import InfraError
 from tts.sandbox.cell import Cell, CellDied, Killed
 from tts.sandbox.outcome import Limits, Outcome
@@ -73,7 +73,7 @@ def run_programs(
 
 def default_workers(limits: Limits) -> int:
     """One per core that this process may use, or fewer if their memory limits would exceed 80% of what is available."""
-    affordable = int(_available_bytes() * MEMORY_SHARE) // (limits.memory_mib << 20)
+    affordable = int(host_memory()[1] * MEMORY_SHARE) // (limits.memory_mib << 20)
     return max(1, min(len(os.sched_getaffinity(0)), affordable))
 
 
@@ -86,17 +86,6 @@ def _with_files(workers: int) -> int:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return workers if soft == resource.RLIM_INFINITY else max(1, min(workers, (soft - taken) // CELL_FILES))
-
-
-def _available_bytes() -> int:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    try:
-        allowed = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):  # not in a control group with a limit ("max")
-        return available
-    return min(available, max(0, allowed - used))
 
 
 def _run_job(cells: "_Cells", job: Job[K], judge: Callable[[Test, Outcome], tuple[R, bool]]) -> list[R] | InfraError:

@@ -9,22 +9,23 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tts.errors import ModelError
+from tts.errors import ModelError, OutOfMemory
 from tts.models import architecture, check_labels, locate, require
 from tts.score._prefix import Row
 from tts.vllm_engine import VllmEngine
 
 IN_FLIGHT = 512  # requests handed to vLLM at once
+LEAST_TOKENS = 256  # at once; an engine that has no memory for these has none for a pair
 
 
 class Pooling:
     """Runs rows. `cached_tokens` counts those that vLLM did not run again."""
 
-    def __init__(self, model: str, args: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, args: Mapping[str, Any], notes: list[str]) -> None:
         _check(model)
-        self.engine: VllmEngine[int] = VllmEngine(
-            {"model": locate(model), "runner": "pooling", "enable_prefix_caching": True, **args}
-        )
+        self.args = {"model": locate(model), "runner": "pooling", "enable_prefix_caching": True, **args}
+        self.notes = notes
+        self.engine: VllmEngine[int] = VllmEngine(self.args)
         self.cached_tokens = 0
 
     @property
@@ -39,11 +40,31 @@ class Pooling:
         return str(self.engine.config.model_config.dtype).removeprefix("torch.")
 
     def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
-        """Each row with its logit, as they finish; rows of a group follow each other, so that they find its prefix."""
+        """Each row once with its logit, as they finish; rows of a group follow each other, so that they find its
+        prefix. An engine that dies of memory is started again with half the tokens at once.
+        """
+        left = {row: None for group in groups for row in group}  # in their order
+        while left:
+            try:
+                for row, value in self._run(list(left)):
+                    del left[row]
+                    yield row, value
+            except OutOfMemory as error:
+                self._shrink(error)
+
+    def _shrink(self, error: OutOfMemory) -> None:
+        before = self.args["max_num_batched_tokens"]
+        if before < 2 * LEAST_TOKENS:
+            raise error
+        self.engine.close()
+        self.args["max_num_batched_tokens"] = before // 2
+        self.notes.append(f"out of memory in vLLM; token_budget {before} -> {before // 2}, engine started again")
+        self.engine = VllmEngine(self.args)
+
+    def _run(self, rows: Sequence[Row]) -> Iterator[tuple[Row, float]]:
         from vllm import PoolingParams
 
         params = PoolingParams(task="classify", use_activation=False)
-        rows = [row for group in groups for row in group]
         waiting = deque(range(len(rows)))
         try:
             while waiting or self.engine.unfinished:

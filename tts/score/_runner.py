@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from tts.errors import ModelError
+from tts.errors import ModelError, out_of_memory
 from tts.models import release_memory
 from tts.score._prefix import Row
-
-# What torch says on CUDA, on the CPU, and what its allocator says of the operating system.
-SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
 
 class Batch(Protocol):
@@ -62,7 +59,7 @@ class Runner:
         try:
             return self.model.logits(batch)
         except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
+            if not out_of_memory(repr(error)):
                 raise
         self._shrink(batch)  # after the handler, whose traceback holds the tensors of the failed pass
         return None
@@ -80,8 +77,3 @@ class Runner:
         self.notes.append(
             f"out of memory while {batch.tokens} tokens ran; token_budget {before} -> {self.token_budget}"
         )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on whatever device."""
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in SIGNS)

@@ -151,7 +151,7 @@ class CodeScaler:
         _ = self.tokenizer  # what is wrong with it should not be found after minutes of loading
         from tts.score._pooling import Pooling
 
-        return Pooling(self.model, self._engine_args())
+        return Pooling(self.model, self._engine_args(), self.notes)
 
     def _engine_args(self) -> dict[str, Any]:
         length = {} if self.max_length is None else {"max_model_len": self.max_length}
