@@ -18,6 +18,7 @@ from typing import Any
 
 PATIENCE_SECONDS = 30.0  # for a child to end by itself
 LOG_LINES = 20
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a benchmark that is stopped ends its children
 
 
 class Failed(Exception):

@@ -16,11 +16,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tts.errors import InfraError
 from tts.sandbox import wire
@@ -120,13 +121,15 @@ class Cell:
                 is_call, limits.cpu_seconds, limits.wall_seconds, limits.memory_mib << 20, limits.output_mib << 20
             ).pack()
             self._control.settimeout(10 * limits.wall_seconds + START_SECONDS)  # the zygote's own limits come first
+            started = time.monotonic()
             try:
                 socket.send_fds(self._control, [request], fds)
             except OSError as error:
                 raise CellDied(self._last_words(fds)) from error
-            reply = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
-            outcome = _outcome(End(reply[0]), *reply[1:], is_call=is_call, limits=limits, fds=fds)
-        if reply[:2] == (End.SIGNALLED, signal.SIGKILL) and outcome.status is Status.RUNTIME_ERROR:
+            end, code_or_signal, cpu, peak = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
+            elapsed = time.monotonic() - started
+            outcome = _outcome(End(end), code_or_signal, cpu, peak, elapsed, is_call=is_call, limits=limits, fds=fds)
+        if (end, code_or_signal) == (End.SIGNALLED, signal.SIGKILL) and outcome.status is Status.RUNTIME_ERROR:
             raise Killed(outcome)
         return outcome
 
@@ -193,23 +196,27 @@ def _memfd(stack: ExitStack, flags: int) -> int:
 
 
 def _outcome(
-    end: End, code: int, cpu: float, peak: int, *, is_call: bool, limits: Limits, fds: tuple[int, ...]
+    end: End, code: int, cpu: float, peak: int, wall: float, *, is_call: bool, limits: Limits, fds: tuple[int, ...]
 ) -> Outcome:
     """What the zygote saw, and what the candidate left in its files, as one outcome."""
     output, errors, result = fds[2:]
     failure = _failure(end, code, cpu, peak, limits, [os.fstat(fd).st_size for fd in (output, result)])
-    if failure is not None:
-        status, why = failure
-        return Outcome(status, None, cpu, f"{why}\n{_tail(errors)}".strip())
+    status, value, why = (failure[0], None, failure[1]) if failure else _answer(is_call, output, result)
+    said = _tail(errors)
+    return Outcome(status, value, cpu, f"{why}\n{said}".strip() if why else "", said, wall, peak)
+
+
+def _answer(is_call: bool, output: int, result: int) -> tuple[Status, Any, str]:
+    """(status, value, why not) of a candidate that ended well."""
     if not is_call:
-        return Outcome(Status.OK, _read(output).decode("utf-8", "surrogateescape"), cpu)
+        return Status.OK, _read(output).decode("utf-8", "surrogateescape"), ""
     try:
-        return Outcome(Status.OK, wire.parse(_read(result)), cpu)
+        return Status.OK, wire.parse(_read(result)), ""
     except wire.TooLarge as error:
-        return Outcome(Status.OUTPUT_LIMIT, None, cpu, str(error))
+        return Status.OUTPUT_LIMIT, None, str(error)
     except ValueError as error:
         why = f"no usable result: {error}" if os.fstat(result).st_size else "ended without returning a value"
-        return Outcome(Status.RUNTIME_ERROR, None, cpu, f"{why}\n{_tail(errors)}".strip())
+        return Status.RUNTIME_ERROR, None, why
 
 
 def _failure(end: End, code: int, cpu: float, peak: int, limits: Limits, sizes: list[int]) -> tuple[Status, str] | None:

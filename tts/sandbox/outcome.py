@@ -38,11 +38,15 @@ class Outcome:
     """What one program did on one test.
 
     `output` is the text printed on a `Stdin` test and the returned value, in the form `wire.parse` gives, on a `Call`;
-    None unless `status` is ok. `seconds` is processor time. `detail` says why and ends with the last of what was
-    written to standard error.
+    None unless `status` is ok. `seconds` is processor time, `peak_bytes` the most resident memory that one of its
+    processes had. `detail` says why it failed and ends with `stderr`, the last of what was
+    written there.
     """
 
     status: Status
     output: Any
     seconds: float
     detail: str = ""
+    stderr: str = ""
+    wall_seconds: float = 0.0
+    peak_bytes: int = 0
