@@ -25,8 +25,9 @@ LAYERS = [
     {"report"},
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"engine", "planning"},
+    {"engine", "planning", "verdicts"},
     {"grade", "store", "config"},
+    {"difference"},
     set(FAMILIES),
     {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory", "vllm_engine"},
     {"footprint"},
@@ -71,7 +72,7 @@ HEAVY = {
 HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}
 
 BROAD_EXCEPT_ALLOWED = {
-    "sandbox/guest": "a candidate's own exceptions end here, at the process's boundary",
+    "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
 

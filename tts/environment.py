@@ -39,6 +39,16 @@ def hardware() -> dict[str, object]:
     return found
 
 
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity, and by its control group's quota of processor time."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no quota ("max")
+        return cores
+
+
 def host_memory() -> tuple[int, int]:
     """(total, available) bytes of this machine or of the control group that holds this process, whichever is less."""
     words = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())

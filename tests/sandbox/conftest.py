@@ -1,19 +1,28 @@
-"""One real cell for all tests of a file."""
+"""One real cell for all tests of a file, at each level that protects."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tts.sandbox import Cell, Limits, Outcome, matches
+from tts.sandbox import Cell, Confinement, Level, Limits, Outcome, examine, matches
 from tts.types import Call, Stdin
 
 SMALL = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
 
 
+@pytest.fixture(scope="module", params=["A", "B"])
+def confinement(request: pytest.FixtureRequest) -> Confinement:
+    """Each level at which programs are graded unasked, where this machine has it."""
+    report = examine(Level(request.param))
+    if not report.holds:
+        pytest.skip(f"level {request.param} does not hold here: {report.problem}")
+    return report.confinement
+
+
 @pytest.fixture(scope="module")
-def cell() -> Iterator[Cell]:
-    with Cell() as started:
+def cell(confinement: Confinement) -> Iterator[Cell]:
+    with Cell(confinement) as started:
         yield started
 
 

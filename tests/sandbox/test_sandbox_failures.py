@@ -1,14 +1,13 @@
 """Wrong, hostile and greedy programs: each gets the status it deserves, and nothing of it stays."""
 
-import os
 import time
 from pathlib import Path
 
 import pytest
 
 from tts.errors import InfraError
-from tts.sandbox import Limits, Status
-from tts.types import Call
+from tts.sandbox import Cell, Confinement, Level, Limits, Status
+from tts.types import Call, Stdin
 
 QUICK = Limits(cpu_seconds=0.4, memory_mib=128, output_mib=1)
 
@@ -70,14 +69,16 @@ def test_the_expected_value_is_nowhere_in_the_process(cell):
         ("import sys\nsys.stderr.write('x' * 5000)\n1 / 0", Status.RUNTIME_ERROR, "ZeroDivisionError"),
         ("while True: pass", Status.TIMEOUT, "0.4 allowed"),
         ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", Status.TIMEOUT, "allowed"),
-        ("import os\nos.fork()\nos.fork()\nwhile True: pass", Status.TIMEOUT, "allowed"),
-        ("x = bytearray(1 << 32)", Status.MEMORY, "MemoryError"),
-        ("x = []\nwhile True: x.append(b'x' * 1000000)", Status.MEMORY, "128 MiB"),
         (
-            "import os\nfor _ in range(4): os.fork()\nx = b'x' * (20 << 20)\nimport time\ntime.sleep(9)",
-            Status.MEMORY,
+            "import threading\nf = lambda: sum(iter(int, 1))\nthreading.Thread(target=f).start()",
+            Status.TIMEOUT,
             "",
         ),
+        ("import os\nos.fork()", Status.RUNTIME_ERROR, "PermissionError"),
+        ("import subprocess\nsubprocess.run(['/bin/true'])", Status.RUNTIME_ERROR, "PermissionError"),
+        ("x = bytearray(1 << 32)", Status.MEMORY, "MemoryError"),
+        ("x = []\nwhile True: x.append(b'x' * 1000000)", Status.MEMORY, "128 MiB"),
+        ("import mmap\nx = mmap.mmap(-1, 1 << 28)\nfor i in range(0, 1 << 28, 4096): x[i] = 1", Status.MEMORY, "128"),
         ("while True: print('x' * 99)", Status.OUTPUT_LIMIT, "1 MiB"),
         ("import sys\nsys.stdout.write('x' * (1 << 20) + 'y')", Status.OUTPUT_LIMIT, "1 MiB"),
     ],
@@ -146,11 +147,12 @@ def test_waiting_is_bounded_too(run):
     assert time.monotonic() - started < 3 * QUICK.wall_seconds
 
 
-def test_seconds_are_processor_time_of_all_processes(run):
-    busy = "t = time.process_time()\nwhile time.process_time() < t + 0.15: pass\n"
-    code = f"import os, time\npid = os.fork()\n{busy}if pid: os.wait()"
-
-    assert 0.3 <= run(code).seconds < 0.6
+def test_seconds_are_processor_time_of_all_threads(run):
+    code = (
+        "import threading, time\ndef f():\n    while time.thread_time() < 0.15: pass\n"
+        "threads = [threading.Thread(target=f) for _ in range(3)]\nfor t in threads: t.start()"
+    )
+    assert 0.45 <= run(code).seconds < 0.8
 
 
 LEAK = """
@@ -167,34 +169,34 @@ while os.fstat(1).st_size < 6: time.sleep(0.01)
 """
 
 
-def test_no_process_survives_its_test(run):
-    outcome = run(LEAK)
+def test_no_process_survives_its_test_where_processes_can_be_started():
+    with Cell(Confinement(Level.D)) as cell:
+        outcome = cell.run(LEAK, Stdin("", ""), QUICK)
 
     assert outcome.status is Status.OK, outcome.detail
     assert not [pid for pid in outcome.output.split() if Path("/proc", pid).exists()]
 
 
-def test_the_folder_is_removed_whatever_is_in_it(run):
+def test_the_folder_is_emptied_whatever_is_in_it(run):
     code = (
-        "import os\nprint(os.getcwd())\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
-        "os.symlink('/', 'link')\nos.chmod('.', 0)"
+        "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+        "os.symlink('/', 'link')\nos.chmod('.', 0)\nos.chdir('/')"
     )
     outcome = run(code)
 
     assert outcome.status is Status.OK, outcome.detail
-    assert not Path(outcome.output.strip()).exists()
+    assert run("import os\nprint(os.listdir())").output == "[]\n"
+    assert run("import os\nos.chmod(os.getcwd(), 0)").status is Status.OK
+    assert run("open('x', 'w').close()").status is Status.OK
 
 
-def test_as_root_a_program_cannot_signal_its_zygote(run):
-    if os.geteuid() != 0:
-        pytest.skip("an ordinary user's candidates run as that user")
+def test_a_program_cannot_signal_its_zygote(run):
     assert "PermissionError" in run("import os\nos.kill(os.getppid(), 9)").detail
 
 
-def test_a_fork_bomb_is_bounded_and_buried(run):
-    if os.geteuid() != 0:
-        pytest.skip("an ordinary user's limit of processes is shared with all that the user runs")
-    outcome = run("import os\nwhile True: os.fork()", limits=QUICK)
-
-    assert outcome.status is not Status.OK
-    assert run("print(1)").output == "1\n"
+def test_floods_of_threads_and_files_are_bounded_and_buried(run):
+    threads = "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()"
+    files = "i = 0\nwhile True:\n    open(f'{i}', 'w').close()\n    i += 1"
+    for code in (threads, files):
+        assert run(code, limits=QUICK).status is not Status.OK
+        assert run("print(1)").output == "1\n"

@@ -1,23 +1,32 @@
-"""Runs untrusted programs on tests, each test in a fresh, limited process, and compares what comes out.
+"""Runs untrusted programs on tests in limited, confined processes, and compares what comes out.
 
 Answers are compared on this side: expected outputs never enter a candidate's process. It decides no verdict
-(`grade.py`) and, in this first isolation, does not stop a program from reading files or using the network (`guest.py`).
+(`grade.py`). How well programs are confined is a level, found by trying to get out (`levels.py`, docs/grading.md).
 """
 
 from tts.sandbox.cell import Cell, CellDied
 from tts.sandbox.compare import canonical, matches
-from tts.sandbox.outcome import Limits, Outcome, Status
+from tts.sandbox.confinement import Confinement, Level
+from tts.sandbox.levels import describe, examine, find_confinement, table
+from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
 from tts.sandbox.pool import Job, default_workers, run_programs
 
 __all__ = [
     "Cell",
     "CellDied",
+    "Confinement",
+    "Isolation",
     "Job",
+    "Level",
     "Limits",
     "Outcome",
     "Status",
     "canonical",
     "default_workers",
+    "describe",
+    "examine",
+    "find_confinement",
     "matches",
     "run_programs",
+    "table",
 ]

@@ -1,11 +1,8 @@
-"""The host side of a cell: starts a zygote (`guest.py`), sends it one test at a time and reads what came of it.
+"""The host side of a cell: starts a zygote (`guest/`), sends it one test at a time and reads what came of it.
 
 Expected outputs never leave this process, and nothing that a candidate wrote is trusted: its output is bytes of bounded
 length, its returned value a bounded document (`wire.parse`), its diagnostics the last 2,000 bytes. Whether an answer is
 right is decided elsewhere (`compare.py`), as is retrying (`pool.py`).
-
-The seam for another isolation is the command line in `_command`: whatever starts `guest.py` with the socket's number
-and a folder will do.
 """
 
 import fcntl
@@ -14,36 +11,24 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from tts.errors import InfraError
-from tts.sandbox import wire
+from tts.sandbox.confinement import Confinement
+from tts.sandbox.guest import wire
+from tts.sandbox.guest.wire import End, Mode
 from tts.sandbox.outcome import Limits, Outcome, Status
-from tts.sandbox.wire import End
 from tts.types import Call, Test
 
 DETAIL_BYTES = 2_000
 START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
 CLOSE_SECONDS = 15.0
-STACK_BYTES = 512 << 20
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-
-# A process's memory is laid out for the stack limit it starts with, so the limit must be raised before the last exec; a
-# `preexec_fn` would do that too, and can deadlock in a process with threads.
-LAUNCH = f"""
-import os, resource, sys
-hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-size = {STACK_BYTES} if hard == resource.RLIM_INFINITY else min({STACK_BYTES}, hard)
-resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
-os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0"}})
-"""
 
 
 class CellDied(InfraError):
@@ -59,10 +44,12 @@ class Killed(CellDied):
 
 
 class Cell:
-    """One zygote. A context manager; `run` may be called from one thread at a time, `interrupt` from any."""
+    """One zygote. A context manager; `run` and `drop` may be called from one thread at a time, `interrupt` from any."""
 
-    def __init__(self) -> None:
+    def __init__(self, confinement: Confinement) -> None:
+        self.confinement = confinement
         self._cleanup = ExitStack()
+        self._kept: str | None = None  # the program whose process waits for another test
         self._control: socket.socket
         self._process: subprocess.Popen[bytes]
         self._errors: int
@@ -80,16 +67,16 @@ class Cell:
         self._cleanup.close()
 
     def _start(self, stack: ExitStack) -> None:
-        folder = tempfile.mkdtemp(prefix="tts-cell-")
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        os.chmod(folder, 0o711)  # candidates may have a user id of their own
+        folder = "/" if self.confinement.has_own_files else tempfile.mkdtemp(prefix="tts-cell-")
+        if folder != "/":
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.callback(self._control.close)
         self._errors = os.memfd_create("zygote")
         stack.callback(os.close, self._errors)
         with theirs:
             self._process = subprocess.Popen(
-                _command(theirs.fileno(), folder),
+                self.confinement.command(theirs.fileno(), folder),
                 env={},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -112,26 +99,37 @@ class Cell:
         with suppress(OSError):  # the zygote has gone already
             self._control.shutdown(socket.SHUT_RDWR)
 
-    def run(self, code: str, test: Test, limits: Limits) -> Outcome:
-        """Runs a program on one test. Raises CellDied if the cell, rather than the program, failed, and InfraError for
-        arguments that cannot be sent to any cell."""
+    def run(self, code: str, test: Test, limits: Limits, keep: bool = False) -> Outcome:
+        """Runs a program on one test, in the process that was kept for it or in a new one; `keep` keeps that for the
+        program's next. Raises CellDied if the cell, rather than the program, failed, and InfraError for arguments that
+        cannot be sent to any cell.
+        """
         is_call = isinstance(test, Call)
-        with _memfds(code, test) as fds:
+        mode = Mode.NEXT if keep and self._kept == code else Mode.FIRST if keep else Mode.FRESH
+        with _memfds("" if mode is Mode.NEXT else code, test) as fds:
             request = wire.Request(
-                is_call, limits.cpu_seconds, limits.wall_seconds, limits.memory_mib << 20, limits.output_mib << 20
+                mode, is_call, limits.cpu_seconds, limits.wall_seconds, limits.memory_mib << 20, limits.output_mib << 20
             ).pack()
             self._control.settimeout(10 * limits.wall_seconds + START_SECONDS)  # the zygote's own limits come first
-            started = time.monotonic()
             try:
                 socket.send_fds(self._control, [request], fds)
             except OSError as error:
                 raise CellDied(self._last_words(fds)) from error
-            end, code_or_signal, cpu, peak = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
-            elapsed = time.monotonic() - started
-            outcome = _outcome(End(end), code_or_signal, cpu, peak, elapsed, is_call=is_call, limits=limits, fds=fds)
+            end, code_or_signal, cpu, wall, peak = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
+            self._kept = code if end == End.DONE else None
+            outcome = _outcome(End(end), code_or_signal, cpu, peak, wall, is_call=is_call, limits=limits, fds=fds)
         if (end, code_or_signal) == (End.SIGNALLED, signal.SIGKILL) and outcome.status is Status.RUNTIME_ERROR:
             raise Killed(outcome)
-        return outcome
+        return replace(outcome, reused=mode is Mode.NEXT)
+
+    def drop(self) -> None:
+        """End the process that is kept for another test, if one is. Raises CellDied."""
+        if self._kept is not None:
+            self._kept = None
+            try:
+                self._control.send(wire.Request(Mode.DROP, False, 0.0, 0.0, 0, 0).pack())
+            except OSError as error:
+                raise CellDied(self._last_words()) from error
 
     def _receive(self, size: int, fds: tuple[int, ...] = ()) -> bytes:
         try:
@@ -143,7 +141,7 @@ class Cell:
         return message
 
     def _last_words(self, fds: tuple[int, ...] = ()) -> str:
-        words = _tail(self._errors) or (_tail(fds[3]) if fds else "")
+        words = "\n".join(filter(None, [_tail(self._errors), _tail(fds[3]) if fds else ""]))
         return f"The sandbox's process ended. Its last words: {words or 'none'}"
 
     def _end(self, folder: str) -> None:
@@ -154,14 +152,8 @@ class Cell:
         except subprocess.TimeoutExpired:
             self._process.kill()
             clean = self._process.wait() == 0
-        if not clean:
+        if not clean and not self.confinement.has_own_files:  # else all ended with their namespace
             _sweep(self._uid, folder)
-
-
-def _command(control: int, folder: str) -> list[str]:
-    guest = str(Path(__file__).with_name("guest.py"))
-    zygote = [sys.executable, "-s", "-B", "-X", "utf8", guest, str(control), folder]
-    return [sys.executable, "-I", "-S", "-c", LAUNCH, *zygote]
 
 
 @contextmanager
@@ -224,12 +216,15 @@ def _failure(end: End, code: int, cpu: float, peak: int, limits: Limits, sizes: 
         return Status.TIMEOUT, f"used {cpu:.2f} s of processor time, {limits.cpu_seconds:g} allowed"
     if end is End.WALL:
         return Status.TIMEOUT, f"not done after {limits.wall_seconds:g} s, of which it computed {cpu:.2f}"
-    if end is End.MEMORY or peak > limits.memory_mib << 20 or (end, code) == (End.EXITED, wire.MEMORY_EXIT):
+    exhausted = end in (End.EXITED, End.DONE) and code == wire.MEMORY_EXIT
+    if end is End.MEMORY or peak > limits.memory_mib << 20 or exhausted:
         return Status.MEMORY, f"needed more than {limits.memory_mib} MiB"
     if max(sizes) > limits.output_mib << 20:
         return Status.OUTPUT_LIMIT, f"wrote more than {limits.output_mib} MiB"
     if end is End.SIGNALLED:
         return Status.RUNTIME_ERROR, f"killed by {_signal_name(code)}"
+    if end is End.FILES:
+        return Status.OUTPUT_LIMIT, "made too many files"
     if code != 0:
         return Status.RUNTIME_ERROR, f"exit code {code}"
     return None

@@ -1,5 +1,7 @@
 """Whether an outcome is what its test asked for: LiveCodeBench's rules, applied outside the candidate's process.
 
+`matches` is what decides; `matches_lcb` is LiveCodeBench's comparison without the differences, to report beside it.
+
 What is compared is data alone: printed text, or a claimed value parsed from JSON. No object of a candidate's is ever
 asked whether it is equal. It runs nothing and decides no verdict (`grade.py`).
 
@@ -11,16 +13,18 @@ made of base types (a range, a deque, an array of numpy's) equals nothing.
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tts.sandbox.guest.wire import Elements, Opaque, Pairs
 from tts.sandbox.outcome import Outcome, Status
-from tts.sandbox.wire import Elements, Opaque, Pairs
 from tts.types import Stdin, Test
 
 OPAQUE = "\0"  # in no text of a value that can be compared, whose strings are escaped
 MAX_DECIMAL = 10_000  # characters; right answers are hardly longer, and wrong ones are not worth parsing
+MAX_SORTED = 10_000  # keys of a dict that is shown in their order; a larger one is shown in its own
+MAX_SHOWN_BITS = 2_000  # of an integer that is shown in decimal, the cost of which is the square of its length
 
 
 def matches(test: Test, outcome: Outcome, tolerance: float | None = None) -> bool:
@@ -30,6 +34,19 @@ def matches(test: Test, outcome: Outcome, tolerance: float | None = None) -> boo
     if isinstance(test, Stdin):
         return _equal_texts(test.output, outcome.output, tolerance)
     return _equal(test.returns, outcome.output, tolerance)
+
+
+def matches_lcb(test: Test, outcome: Outcome) -> bool:
+    """Whether LiveCodeBench's own comparison calls the outcome right.
+
+    Only claims are compared here too: a returned object that lies about being equal gains nothing, as it would there.
+    """
+    if outcome.status is not Status.OK:
+        return False
+    if isinstance(test, Stdin):
+        return _lcb_texts(test.output, outcome.output)
+    got = outcome.output
+    return _lcb_values(test.returns, list(got) if isinstance(got, tuple) else got)
 
 
 def canonical(test: Test, outcome: Outcome) -> str | None:
@@ -47,11 +64,12 @@ def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
     if want.count("\n") != got.count("\n"):  # before splitting: a flood of empty lines would fill the host's memory
         return False
     return all(
-        _equal_lines(a.strip(), b.strip(), tolerance) for a, b in zip(want.split("\n"), got.split("\n"), strict=True)
+        equal_lines(a.strip(), b.strip(), tolerance) for a, b in zip(want.split("\n"), got.split("\n"), strict=True)
     )
 
 
-def _equal_lines(want: str, got: str, tolerance: float | None) -> bool:
+def equal_lines(want: str, got: str, tolerance: float | None) -> bool:
+    """Whether two stripped lines are equal by the rules of `matches`."""
     if want == got:
         return True
     wanted = want.split()
@@ -126,6 +144,56 @@ def _equal_sets(want: Iterable[Any], got: Elements) -> bool:
     return not missing
 
 
+def _lcb_texts(want: str, got: str) -> bool:
+    want, got = want.strip(), got.strip()
+    if want.count("\n") != got.count("\n"):
+        return False
+    return all(_lcb_lines(a.strip(), b.strip()) for a, b in zip(want.split("\n"), got.split("\n"), strict=True))
+
+
+def _lcb_lines(want: str, got: str) -> bool:
+    if want == got:
+        return True
+    wanted = want.split()
+    found = got.split(maxsplit=len(wanted))  # with more tokens than wanted it is wrong, numbers or not
+    try:
+        return len(wanted) == len(found) and [Decimal(a) for a in wanted] == [Decimal(b) for b in found]
+    except InvalidOperation:  # no number; or a signalling NaN, which may not even be compared
+        return False
+
+
+def _lcb_values(want: Any, got: Any) -> bool:
+    """Python's == between a trusted value and the value that a claim stands for."""
+    if isinstance(want, list | tuple):
+        if type(got) is not type(want) or len(want) != len(got):
+            return False
+        for a, b in zip(want, got, strict=True):  # noqa: SIM110 - `all` would take thrice as much of the recursion limit
+            if not _lcb_values(a, b):
+                return False
+        return True
+    if isinstance(want, dict):
+        return isinstance(got, Pairs) and _lcb_dicts(want, got)
+    if isinstance(want, set | frozenset):
+        return isinstance(got, Elements) and sorted(map(_loose, want)) == sorted(map(_loose, got.items))
+    return not isinstance(got, list | tuple | Pairs | Elements | Opaque) and bool(want == got)
+
+
+def _lcb_dicts(want: dict[Any, Any], got: Pairs) -> bool:
+    missing = {_loose(key): item for key, item in want.items()}
+    if len(missing) != len(got.items):
+        return False
+    for claimed, item in got.items:
+        key = _loose(claimed)
+        if key not in missing or not _lcb_values(missing.pop(key), item):
+            return False
+    return True
+
+
+def _loose(value: Any) -> str:
+    """One text for keys that Python calls equal: 1, 1.0 and True."""
+    return _text(value, exact=False)
+
+
 def _key(value: Any) -> str:
     return _text(value, exact=True)
 
@@ -161,4 +229,61 @@ def _scalar(value: Any) -> str:
     if isinstance(value, int | float):
         number = int(value)
         return str(number) if abs(number) < 1 << 63 else hex(number)  # decimal digits of a huge one cost their square
+    return repr(value)
+
+
+def shown(value: Any, limit: int) -> str:
+    """A value, trusted or claimed, as text for people: its first `limit` characters, at the cost of no more."""
+    pieces: list[str] = []
+    size = 0
+    for piece in _pieces(value, limit):
+        pieces.append(piece)
+        size += len(piece)
+        if size >= limit:
+            break
+    return "".join(pieces)[:limit]
+
+
+def _pieces(value: Any, limit: int) -> Iterator[str]:
+    """The text of a value bit by bit, none of the bits empty."""
+    if isinstance(value, list | tuple):
+        yield from _listed("[]", value, limit)  # the rules do not tell them apart
+    elif isinstance(value, Elements | set | frozenset):
+        items = value.items if isinstance(value, Elements) else value
+        yield from _listed("{}", items, limit) if items else iter(["set()"])
+    elif isinstance(value, Pairs | dict):
+        yield from _paired(list(value.items if isinstance(value, Pairs) else value.items()), limit)
+    elif isinstance(value, Opaque):
+        yield "<an object>"
+    else:
+        yield _shown_scalar(value, limit)
+
+
+def _listed(marks: str, items: Iterable[Any], limit: int) -> Iterator[str]:
+    yield marks[0]
+    for position, item in enumerate(items):
+        if position:
+            yield ", "
+        yield from _pieces(item, limit)
+    yield marks[1]
+
+
+def _paired(pairs: list[tuple[Any, Any]], limit: int) -> Iterator[str]:
+    if len(pairs) <= MAX_SORTED and all(type(key) is str for key, _ in pairs):
+        pairs = sorted(pairs, key=lambda pair: str(pair[0]))
+    yield "{"
+    for position, (key, item) in enumerate(pairs):
+        if position:
+            yield ", "
+        yield from _pieces(key, limit)
+        yield ": "
+        yield from _pieces(item, limit)
+    yield "}"
+
+
+def _shown_scalar(value: Any, limit: int) -> str:
+    if isinstance(value, str):
+        return json.dumps(value[:limit], ensure_ascii=False)
+    if isinstance(value, int) and value.bit_length() > MAX_SHOWN_BITS:
+        return hex(value)
     return repr(value)

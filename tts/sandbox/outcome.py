@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+
+Isolation = Literal["program", "test"]  # a process for each program, or for each of its tests
 
 
 class Status(StrEnum):
@@ -39,8 +41,8 @@ class Outcome:
 
     `output` is the text printed on a `Stdin` test and the returned value, in the form `wire.parse` gives, on a `Call`;
     None unless `status` is ok. `seconds` is processor time, `peak_bytes` the most resident memory that one of its
-    processes had. `detail` says why it failed and ends with `stderr`, the last of what was
-    written there.
+    processes had. `reused` says that the process had run an earlier test of the same program. `detail` says why it
+    failed and ends with `stderr`, the last of what was written there.
     """
 
     status: Status
@@ -50,3 +52,4 @@ class Outcome:
     stderr: str = ""
     wall_seconds: float = 0.0
     peak_bytes: int = 0
+    reused: bool = False

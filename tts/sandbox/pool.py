@@ -3,6 +3,9 @@
 A test whose cell died has no outcome: it is tried again in a new cell, up to three times, and then the whole job ends
 with an `InfraError`, given as its result so that other jobs go on. What to keep of an outcome, and whether to go on
 with a program's next test, is the caller's (`judge`).
+
+With isolation "test" each test has a fresh process. With "program" a program's tests follow each other in one process,
+which costs a tenth; a failure in a process that had run another test is decided again in a fresh one.
 """
 
 import os
@@ -10,15 +13,16 @@ import resource
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from tts.environment import host_memory
+from tts.environment import host_memory, usable_cores
 from tts.errors import InfraError
 from tts.sandbox.cell import Cell, CellDied, Killed
-from tts.sandbox.outcome import Limits, Outcome
+from tts.sandbox.confinement import Confinement
+from tts.sandbox.levels import find_confinement
+from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
 from tts.types import Test
 
 ATTEMPTS = 3
@@ -44,23 +48,25 @@ def run_programs(
     judge: Callable[[Test, Outcome], tuple[R, bool]],
     limits: Limits,
     workers: int | None = None,
+    isolation: Isolation = "test",
+    confinement: Confinement | None = None,
 ) -> Iterator[tuple[K, list[R] | InfraError]]:
     """Yields each job's judgements as it finishes, in no particular order. Closing the iterator kills what runs.
 
     `judge` says what to keep of an outcome and whether to go on with the program's next test; it is called in a
     worker's thread. `jobs` is read in the caller's thread, a little ahead of what is running. `workers=None` is
     `default_workers(limits)`; there are never more than this process may open files for, and its soft limit of open
-    files is raised for good if that lets it have more.
+    files is raised for good if that lets it have more. `confinement=None` is the best that holds on this machine.
     """
     count = _with_files(default_workers(limits) if workers is None else workers)
-    cells = _Cells(limits)
+    cells = _Cells(limits, find_confinement() if confinement is None else confinement)
     source = iter(jobs)
     running: dict[Future[list[R] | InfraError], K] = {}
     with ThreadPoolExecutor(count, thread_name_prefix="tts-cell") as threads:
         try:
             while True:
                 for job in islice(source, 2 * count - len(running)):
-                    running[threads.submit(_run_job, cells, job, judge)] = job.key
+                    running[threads.submit(_run_job, cells, job, judge, isolation)] = job.key
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -74,7 +80,7 @@ def run_programs(
 def default_workers(limits: Limits) -> int:
     """One per core that this process may use, or fewer if their memory limits would exceed 80% of what is available."""
     affordable = int(host_memory()[1] * MEMORY_SHARE) // (limits.memory_mib << 20)
-    return max(1, min(len(os.sched_getaffinity(0)), affordable))
+    return max(1, min(usable_cores(), affordable))
 
 
 def _with_files(workers: int) -> int:
@@ -88,73 +94,115 @@ def _with_files(workers: int) -> int:
     return workers if soft == resource.RLIM_INFINITY else max(1, min(workers, (soft - taken) // CELL_FILES))
 
 
-def _run_job(cells: "_Cells", job: Job[K], judge: Callable[[Test, Outcome], tuple[R, bool]]) -> list[R] | InfraError:
+def _run_job(
+    cells: "_Cells", job: Job[K], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
+) -> list[R] | InfraError:
     kept: list[R] = []
-    for test in job.tests:
-        try:
-            outcome = cells.run(job.code, test)
-        except InfraError as error:
-            return error
-        judgement, go_on = judge(test, outcome)
-        kept.append(judgement)
-        if not go_on:
-            break
+    runs = _Runs(cells, job, isolation == "program")
+    try:
+        for test in job.tests:
+            outcome = runs.run(test)
+            judgement, go_on = judge(test, outcome)
+            if outcome.reused and not go_on:
+                judgement, go_on = judge(test, runs.run(test, afresh=True))
+            kept.append(judgement)
+            if not go_on:
+                break
+    except InfraError as error:
+        return error
+    finally:
+        runs.end()
     return kept
 
 
-class _Cells:
-    """The cells of one call of `run_programs`: started when first needed, replaced when they die."""
+class _Runs:
+    """One program's tests, in one cell as long as that lives."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._lock = threading.Lock()
-        self._idle: list[Cell] = []
-        self._live: set[Cell] = set()
-        self._stopped = False
+    def __init__(self, cells: "_Cells", job: Job[Any], keep: bool) -> None:
+        self.cells, self.job, self.keep = cells, job, keep
+        self.cell: Cell | None = None
 
-    def run(self, code: str, test: Test) -> Outcome:
-        """The outcome of one test. Raises InfraError if no cell brings it about."""
+    def run(self, test: Test, afresh: bool = False) -> Outcome:
+        """The outcome of one test; a failure that an earlier test may have brought about is tried in a new process.
+        Raises InfraError if no cell brings an outcome about.
+        """
         failures: list[Exception] = []
-        while len(failures) < ATTEMPTS and not self._stopped:
+        while len(failures) < ATTEMPTS and not self.cells.stopped:
             try:
-                with self._borrow() as cell:
-                    return cell.run(code, test, self._limits)
+                return self._try(test, afresh)
+            except Killed as error:  # the cell itself is well
+                failures.append(error)
             except (CellDied, OSError) as error:
                 failures.append(error)
+                self._discard()
         last = failures[-1] if failures else None
         if isinstance(last, Killed) and all(isinstance(failure, Killed) for failure in failures):
             return last.outcome  # every time: the program kills itself
         raise InfraError(f"No outcome after {len(failures)} attempts. The last: {last or 'stopped'}")
 
-    @contextmanager
-    def _borrow(self) -> Iterator[Cell]:
-        cell = self._take()
-        try:
-            yield cell
-        except Killed:  # the cell itself is well
-            self._give_back(cell)
-            raise
-        except BaseException:
-            self._discard(cell)
-            raise
-        self._give_back(cell)
+    def _try(self, test: Test, afresh: bool) -> Outcome:
+        if self.cell is None:
+            self.cell = self.cells.take()
+        if afresh:
+            self.cell.drop()
+        outcome = self.cell.run(self.job.code, test, self.cells.limits, self.keep)
+        if outcome.reused and outcome.status is not Status.OK:
+            self.cell.drop()
+            outcome = self.cell.run(self.job.code, test, self.cells.limits, self.keep)
+        return outcome
 
-    def _take(self) -> Cell:
+    def _discard(self) -> None:
+        if self.cell is not None:
+            self.cells.discard(self.cell)
+            self.cell = None
+
+    def end(self) -> None:
+        """Give the cell to the next program."""
+        if self.cell is None:
+            return
+        try:
+            self.cell.drop()
+        except CellDied:
+            self._discard()
+        else:
+            self.cells.give_back(self.cell)
+
+
+class _Cells:
+    """The cells of one call of `run_programs`: started when first needed, replaced when they die.
+
+    They are started in a thread of their own, which lives as long as they do: bubblewrap ends with the thread that
+    started it.
+    """
+
+    def __init__(self, limits: Limits, confinement: Confinement) -> None:
+        self.limits, self.stopped = limits, False
+        self._confinement = confinement
+        self._lock = threading.Lock()
+        self._idle: list[Cell] = []
+        self._live: set[Cell] = set()
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="tts-start")
+
+    def take(self) -> Cell:
+        """A cell that nobody else uses."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        cell = Cell().__enter__()
+        cell = Cell(self._confinement)
+        self._starter.submit(cell.__enter__).result()
         with self._lock:
             self._live.add(cell)
-            if self._stopped:  # while it was starting, so nobody has hung up on it
+            if self.stopped:  # while it was starting, so nobody has hung up on it
                 cell.interrupt()
         return cell
 
-    def _give_back(self, cell: Cell) -> None:
+    def give_back(self, cell: Cell) -> None:
+        """For another program."""
         with self._lock:
             self._idle.append(cell)
 
-    def _discard(self, cell: Cell) -> None:
+    def discard(self, cell: Cell) -> None:
+        """End a cell that failed."""
         with self._lock:
             self._live.discard(cell)
         cell.__exit__(None, None, None)
@@ -162,7 +210,7 @@ class _Cells:
     def stop(self) -> None:
         """Hangs up on every cell; runs under way end with InfraError, and none begins."""
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             for cell in self._live:
                 cell.interrupt()
 
@@ -170,3 +218,4 @@ class _Cells:
         """Ends every cell, once no thread uses one."""
         for cell in self._live:
             cell.__exit__(None, None, None)
+        self._starter.shutdown()

@@ -1,7 +1,7 @@
 """What crosses the boundary between host and guest: two fixed structs and one tagged JSON form for values.
 
-Loaded on both sides: as `tts.sandbox.wire` by the host, and by path in the guest, where the rest of tts is absent. It
-therefore imports the standard library alone. It compares nothing (`compare.py`) and never runs what it reads.
+Loaded on both sides: as `tts.sandbox.guest.wire` by the host, and by path in the guest, where the rest of tts is
+absent. It therefore imports the standard library alone. It compares nothing (`compare.py`) and runs nothing it reads.
 
 The JSON form keeps apart what plain JSON merges. Null, booleans, strings, lists, finite floats and 64-bit integers are
 themselves; everything else is an object with a single key: "t" a tuple, "s" a set, "d" a dict as a list of its keys
@@ -18,8 +18,9 @@ from enum import IntEnum
 from itertools import chain
 from typing import Any, NamedTuple
 
-REPLY = struct.Struct("<BidQ")  # End, exit code or signal, CPU seconds, peak resident bytes
+REPLY = struct.Struct("<BiddQ")  # End, exit code or signal, CPU seconds, wall seconds, peak resident bytes
 HELLO = struct.Struct("<q")  # the user id that candidates run under, -1 for the host's own
+DONE = struct.Struct("<i")  # a process that is kept, of a test: the exit code that it would have ended with
 JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arguments follow it
 
 MEMORY_EXIT = (
@@ -39,11 +40,23 @@ class End(IntEnum):
     CPU = 2
     WALL = 3
     MEMORY = 4
+    FILES = 5
+    DONE = 6  # it waits for the program's next test
+
+
+class Mode(IntEnum):
+    """Which process runs a test."""
+
+    FRESH = 0  # a new one, for this test alone
+    FIRST = 1  # a new one, which may be kept for the program's next
+    NEXT = 2  # the kept one
+    DROP = 3  # none: bury the kept one, and send no reply
 
 
 class Request(NamedTuple):
     """What the zygote is told of a test; everything else goes past it, in descriptors. Sizes are in bytes."""
 
+    mode: Mode
     is_call: bool
     cpu_seconds: float
     wall_seconds: float
@@ -57,10 +70,11 @@ class Request(NamedTuple):
     @classmethod
     def unpack(cls, message: bytes) -> "Request":
         """The request in a message."""
-        return cls(*_REQUEST.unpack(message))
+        mode, *rest = _REQUEST.unpack(message)
+        return cls(Mode(mode), *rest)
 
 
-_REQUEST = struct.Struct("<?ddQQ")
+_REQUEST = struct.Struct("<B?ddQQ")
 REQUEST_BYTES = _REQUEST.size
 
 

@@ -1,0 +1,95 @@
+"""The command that starts a cell's zygote at a level of confinement, and what the levels mean.
+
+Which level holds on this machine is found out by `levels.py`; this file only knows how each is started.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+GUEST = Path(__file__).with_name("guest")
+STACK_BYTES = 512 << 20
+TMP_BYTES = 64 << 20
+
+# A process's memory is laid out for the stack limit it starts with, so the limit must be raised before the last exec; a
+# `preexec_fn` would do that too, and can deadlock in a process with threads.
+LAUNCH = f"""
+import os, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+size = {STACK_BYTES} if hard == resource.RLIM_INFINITY else min({STACK_BYTES}, hard)
+resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
+os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0"}})
+"""
+
+
+class Level(StrEnum):
+    """How well candidates are confined."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+MEANING = {
+    Level.A: "namespaces of their own (bubblewrap), Landlock, system call filter",
+    Level.B: "Landlock and system call filter, but the host's namespaces",
+    Level.C: "system call filter, but every file that their user may read",
+    Level.D: "limits alone: no protection against a program that wants to do harm",
+}
+GUARDS = {
+    Level.A: ("landlock", "seccomp", "own_files"),
+    Level.B: ("landlock", "seccomp"),
+    Level.C: ("seccomp",),
+    Level.D: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """A level, the bubblewrap that makes its namespaces (level A), and why no higher level holds."""
+
+    level: Level
+    bwrap: str = ""
+    why: str = ""
+
+    @property
+    def has_own_files(self) -> bool:
+        """Whether a cell's folder is inside it, not the host's."""
+        return self.level is Level.A
+
+    def command(self, control: int, folder: str) -> list[str]:
+        """What starts a zygote that listens on a descriptor; `folder` is the host's, for its candidates to work in."""
+        guest, room = (str(GUEST), folder) if not self.has_own_files else ("/tts", "/tmp")
+        zygote = [sys.executable, "-s", "-B", "-X", "utf8", f"{guest}/zygote.py", str(control), room]
+        inside = [*self._namespaces(), *zygote, *GUARDS[self.level]]
+        return [sys.executable, "-I", "-S", "-c", LAUNCH, *inside]
+
+    def _namespaces(self) -> list[str]:
+        """bubblewrap and its options (bwrap(1)); nothing at other levels."""
+        if not self.has_own_files:
+            return []
+        kinds = ("user", "pid", "net", "ipc", "uts")
+        words = [self.bwrap, *(f"--unshare-{kind}" for kind in kinds), "--unshare-cgroup-try"]
+        words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "cell"]
+        words += _files()
+        words += ["--ro-bind", str(GUEST), "/tts", "--proc", "/proc", "--dev", "/dev"]
+        return [*words, "--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--"]
+
+
+def _files() -> list[str]:
+    """Options that show the system's libraries and the interpreter, and nothing else of the host's files."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for path in ("/bin", "/sbin", "/lib", "/lib64"):
+        if os.path.islink(path):
+            words += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            words += ["--ro-bind", path, path]
+    for path in ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"):
+        words += ["--ro-bind-try", path, path]
+    for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
+        if not Path(path).is_relative_to("/usr"):
+            words += ["--ro-bind", path, path]
+    return words

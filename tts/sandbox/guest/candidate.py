@@ -1,0 +1,292 @@
+"""In a candidate's process: runs its program as its own module would run, on one test or on one after another.
+
+Everything here is at the candidate's mercy from the moment its code begins, so nothing here decides anything: what it
+says is a claim. What it does about state that one test leaves for the next (`untouched`) is for right programs.
+"""
+
+import atexit
+import builtins
+import ctypes
+import errno
+import gc
+import importlib
+import io
+import mmap
+import os
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tts.sandbox.guest import wire
+else:
+    import wire
+
+MODULES = (
+    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json"
+)
+COMMON = "array cmath decimal enum fractions queue struct traceback types"  # loaded once here rather than once per test
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+RECURSION_LIMIT = 50_000  # as in LiveCodeBench's prelude
+THREAD_STACK = 8 << 20
+SESSION = 4  # the descriptor of the socket to the zygote
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+def prepare(libc: ctypes.CDLL) -> None:
+    """In the zygote: sets up what all candidates share and must not pay for each time."""
+    install_prelude()
+    for module in COMMON.split():
+        importlib.import_module(module)
+    os.environ.clear()
+    for variable in ONE_THREAD:  # in C's environment alone: numpy must not start a thread per core in every candidate
+        libc.setenv(variable.encode(), b"1", 1)
+    attributes = ctypes.create_string_buffer(256)
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(THREAD_STACK))
+    libc.pthread_setattr_default_np(attributes)  # not this process's huge stack limit, which is for its main thread
+    sys.argv = ["candidate.py"]
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.set_int_max_str_digits(0)
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+
+
+def install_prelude() -> None:
+    """Makes the names of LiveCodeBench's import prelude known everywhere, later imports winning.
+
+    They go among the builtins and not into each program's own namespace: copying them there would double the cost of
+    starting a program, because every object copied is a page of the zygote's that the child must copy as well.
+    """
+    names: dict[str, Any] = {}
+    stars = [f"from {module} import *" for module in [*MODULES.split(), "builtins", "typing"]]
+    imports = [f"import {module}" for module in MODULES.split()]
+    exec("\n".join([*stars, *imports]), names)
+    del names["__builtins__"]
+    vars(builtins).update(names)
+
+
+class Program:
+    """A program's text, compiled once, and the tests that it is run on."""
+
+    def __init__(self, request: "wire.Request", job: int) -> None:
+        self.is_call = request.is_call
+        data = os.pread(job, os.fstat(job).st_size, 0)
+        (length,) = wire.JOB.unpack_from(data)
+        start = wire.JOB.size
+        text = data[start : start + length].decode("utf-8", "surrogatepass")
+        self.source = text.removeprefix("\ufeff")  # a byte order mark, which Python passes over in files
+        self.call = data[start + length :]
+        self.compiled: CodeType | None = None
+        self.module = ModuleType("__main__")
+
+    def run(self) -> tuple[int, bool]:
+        """(exit code, whether the program ended the process itself) of one test."""
+        entry_point, arguments = wire.build(wire.parse(self.call, None)) if self.is_call else ("", [])
+        self.module = ModuleType("candidate" if self.is_call else "__main__")
+        vars(self.module)["__builtins__"] = builtins
+        sys.modules[self.module.__name__] = sys.modules["__main__"] = self.module
+        random.seed(0)  # one verdict per program: it should not hang on luck
+        return attempt(lambda: self._execute(entry_point, arguments))
+
+    def _execute(self, entry_point: str, arguments: list[Any]) -> None:
+        """Runs the text; for a call, then writes what the function returns to descriptor 3."""
+        if self.compiled is None:
+            self.compiled = compile(self.source, "<candidate>", "exec", dont_inherit=True)
+        exec(self.compiled, vars(self.module))
+        if not self.is_call:
+            return
+        value = find_function(vars(self.module), entry_point)(*arguments)
+        document = memoryview(wire.dumps(value, opaque=True))
+        while document:
+            document = document[os.write(3, document) :]
+
+
+def run_once(request: "wire.Request", job: int, began: mmap.mmap) -> NoReturn:
+    """Run the program on its only test, and end as the interpreter would."""
+    program = Program(request, job)
+    open_streams()
+    os.closerange(4, 4096)
+    gc.enable()
+    begin(began)
+    code, _ = program.run()
+    finish(code, vars(program.module), abrupt=request.is_call)
+
+
+def run_many(request: "wire.Request", job: int, began: mmap.mmap, session: socket.socket) -> NoReturn:
+    """Run the program on test after test, until one leaves something behind or the zygote hangs up."""
+    program = Program(request, job)
+    os.dup2(session.detach(), SESSION)
+    os.closerange(SESSION + 1, 4096)
+    with socket.socket(fileno=SESSION) as waiting:
+        known = snapshot()
+        open_streams()
+        gc.enable()
+        begin(began)
+        while True:
+            code, ended = program.run()
+            if ended or not untouched(known) or not settle(program):
+                finish(code, vars(program.module), abrupt=program.is_call)
+            waiting.send(wire.DONE.pack(code))
+            next_test(program, waiting)
+
+
+def begin(began: mmap.mmap) -> None:
+    """Tell the zygote that from now on whatever happens is the candidate's doing."""
+    began[0] = 1
+    began.close()
+
+
+def next_test(program: Program, session: socket.socket) -> None:
+    """Wait for descriptors of another test and put them in the places of the last one's."""
+    message, fds, _, _ = socket.recv_fds(session, wire.REQUEST_BYTES, 5)
+    if not message:
+        os._exit(0)
+    job, *rest = fds
+    for target, fd in enumerate(rest):
+        os.dup2(fd, target)
+    program.call = os.pread(job, os.fstat(job).st_size, 0)[wire.JOB.size :]
+    for fd in fds:
+        os.close(fd)
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    open_streams()
+
+
+def snapshot() -> dict[ModuleType, dict[str, Any]]:
+    """What the modules that every program finds hold, those aside that change by themselves."""
+    modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
+    return {module: dict(vars(module)) for module in [*modules, builtins, os]}
+
+
+def untouched(known: dict[ModuleType, dict[str, Any]]) -> bool:
+    """Whether a test left no thread, no handler for the end, its streams, and no change in those modules."""
+    for module, names in known.items():
+        now = vars(module)
+        if len(now) != len(names) + (len(STREAMS) if module is builtins and "stdin" not in names else 0):
+            return False
+        if any(now.get(name) is not value for name, value in names.items() if name not in STREAMS):
+            return False
+    streams = all(getattr(sys, name) is getattr(sys, f"__{name}__") for name in STREAMS)
+    return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0
+
+
+def settle(program: Program) -> bool:
+    """Let go of a test's names and flush what it printed. Returns whether that worked."""
+    if program.is_call:
+        return True
+    fine = flush_streams() == 0
+    forget(vars(program.module))
+    return fine and flush_streams() == 0
+
+
+class Truncated(io.FileIO):
+    """A file that loses what goes beyond the limit of its size: diagnostics must not decide a verdict."""
+
+    def write(self, data: Any) -> int:
+        """Says that all was written even if the limit cut it off."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            return memoryview(data).nbytes
+
+
+def open_streams() -> None:
+    """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
+    error takes any amount.
+    """
+    for fd, name in enumerate(STREAMS):
+        binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+        if fd == 2:
+            binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
+        binary.raw.name = f"<{name}>"
+        errors = "backslashreplace" if fd == 2 else "surrogateescape"
+        stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
+        stream.mode = "w" if fd else "r"
+        for alias in (name, f"__{name}__"):
+            setattr(sys, alias, stream)
+        setattr(builtins, name, stream)  # a name of the prelude's
+
+
+def find_function(names: dict[str, Any], entry_point: str) -> Any:
+    """`Solution().f` if the program defines the class, else `f`."""
+    solution = names.get("Solution")
+    if isinstance(solution, type):
+        return getattr(solution(), entry_point)
+    if entry_point not in names:
+        raise NameError(f"the program defines no {entry_point!r}")
+    return names[entry_point]
+
+
+def attempt(work: Callable[[], None]) -> tuple[int, bool]:
+    """Runs a candidate's code: (exit code as the interpreter's would be, whether it asked for the end). The traceback
+    starts at its text.
+    """
+    try:
+        work()
+        return 0, False
+    except SystemExit as error:
+        return exit_code(error.code), True
+    except BaseException as error:  # noqa: BLE001 - the process boundary: whatever it is, it is the candidate's
+        code = wire.MEMORY_EXIT if isinstance(error, MemoryError) else 1
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != "<candidate>":
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return code, False
+
+
+def exit_code(code: object) -> int:
+    """The exit code of a SystemExit, whose other payloads are printed."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
+    """Ends the process as the interpreter would, without the 6 ms that taking its own modules apart would cost.
+
+    A function's process has said all with its result and ends at once; a program's joins its threads, runs its exit
+    handlers and lets go of its names, so that files it left open are flushed.
+    """
+    if not abrupt:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        code = flush_streams() or code
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
+        forget(names)
+        gc.collect()
+    os._exit(flush_streams() or code)
+
+
+def forget(names: dict[str, Any]) -> None:
+    """Drops a module's names, the private ones first, as the interpreter does at a module's end."""
+    for private in (True, False):
+        for name in list(names):
+            if name != "__builtins__" and (not private or (name[:1] == "_" and name[1:2] != "_")):
+                names[name] = None
+
+
+def flush_streams() -> int:
+    """Flushes the standard streams. Returns the interpreter's exit code for a failure to, else 0."""
+    return 0 if flush(sys.stdout) & flush(sys.stderr) else 120
+
+
+def flush(stream: Any) -> bool:
+    """Flushes whatever the candidate left as a standard stream; False if that fails."""
+    if stream is None or getattr(stream, "closed", False):
+        return True
+    try:
+        stream.flush()
+    except Exception:  # noqa: BLE001 - the process boundary: the stream may be the candidate's own object
+        return False
+    return True

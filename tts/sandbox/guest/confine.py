@@ -1,0 +1,141 @@
+"""What a candidate's process may not do, made so by itself before it reads a byte of the candidate: limits, user,
+capabilities, Landlock, seccomp. None of it can be undone.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import stat
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tts.sandbox.guest import landlock, seccomp, wire
+else:
+    import landlock
+    import seccomp
+    import wire
+
+PROCESSES = 64  # at once, threads included, where candidates have a user of their own
+SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
+OPEN_FILES = 128
+STACK_ROOM = 1 << 30  # address space beyond the memory limit: stacks that are reserved and hardly touched
+KEPT_TESTS = 10  # of their whole CPU time, for a process that runs several
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_READ_SEARCH = 1 << 2
+NEEDED_CAPS = 1 << 0 | 1 << 1 | CAP_DAC_READ_SEARCH | 1 << 5 | 1 << 6 | 1 << 7  # CHOWN to SETUID of capabilities(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What candidates run as: their user id (None: the zygote's own), its limit of processes, and whether they must
+    keep the right to read everything, since the interpreter is not readable to all.
+    """
+
+    uid: int | None
+    processes: int
+    read_all: bool
+
+
+class Confinement:
+    """Made once by the zygote; `apply` binds a child."""
+
+    def __init__(self, folder: str, account: Account, guards: set[str], libc: ctypes.CDLL) -> None:
+        self.folder, self.account, self.libc = folder, account, libc
+        self.rules = landlock.ruleset(readable(), folder, libc) if "landlock" in guards else None
+        self.filter = seccomp.program() if "seccomp" in guards else None
+
+    def apply(self, request: "wire.Request") -> None:
+        """Bind this process, for good. Raises OSError if any part of it fails."""
+        os.setsid()
+        os.chdir(self.folder)
+        set_limits(request, self.account.processes)
+        if self.account.uid is not None:
+            become(self.account.uid, self.account.read_all, self.libc)
+        self._drop_capabilities()
+        prctl = self.libc.prctl
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self, and with it /dev/stdin, would belong to root
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "no_new_privs")
+        if self.rules is not None:
+            landlock.restrict(self.rules, self.libc)
+        if self.filter is not None:
+            seccomp.install(self.filter, os.getpid(), self.libc)
+
+    def _drop_capabilities(self) -> None:
+        kept = CAP_DAC_READ_SEARCH if self.account.read_all else 0
+        header = struct.pack("<Ii", CAPABILITY_VERSION_3, 0)
+        if self.libc.capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0)) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
+
+
+def readable() -> list[str]:
+    """What the interpreter and its libraries are made of."""
+    system = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"]
+    return [*system, sys.prefix, sys.base_prefix]
+
+
+def set_limits(request: "wire.Request", processes: int) -> None:
+    """The second nets: what is watched from outside is decided there."""
+    tests = 1 if request.mode == wire.Mode.FRESH else KEPT_TESTS
+    for kind, limit in (
+        (resource.RLIMIT_AS, request.memory + STACK_ROOM),
+        (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
+        (resource.RLIMIT_FSIZE, request.output + 1),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NPROC, processes),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def become(uid: int, read_all: bool, libc: ctypes.CDLL) -> None:
+    """Another user, without supplementary groups."""
+    libc.prctl(PR_SET_KEEPCAPS, int(read_all), 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def find_account() -> Account:
+    """As root with the needed capabilities: an unused user id from the middle of those there are."""
+    own = Account(None, processes_of(os.getuid()) + SHARED_PROCESSES, False)
+    if os.geteuid() != 0 or os.getuid() != 0:
+        return own
+    with open("/proc/self/status") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff"))
+    with open("/proc/self/uid_map") as file:
+        first, _, count = max(([int(field) for field in line.split()] for line in file), key=lambda entry: entry[2])
+    if effective & NEEDED_CAPS != NEEDED_CAPS or count < 1 << 15:
+        return own
+    uid = first + count // 2 + int.from_bytes(os.urandom(4), "little") % (count // 4)
+    return Account(uid, PROCESSES, not all(map(readable_by_all, readable())))
+
+
+def processes_of(uid: int) -> int:
+    """How many processes and threads a user has now."""
+    total = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid == uid:
+                total += len(os.listdir(f"/proc/{name}/task"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total
+
+
+def readable_by_all(path: str) -> bool:
+    """Whether another user could reach this path."""
+    path = os.path.realpath(path)
+    while os.path.exists(path) and os.stat(path).st_mode & stat.S_IXOTH:
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+    return not os.path.exists(path)

