@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from tts import config as configs
 from tts import pipeline
+from tts.models import cache_folder
 from tts.store import open_for_writing
 
 settings.register_profile("tts", deadline=None)  # a busy machine is no failure
@@ -64,10 +65,21 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tts.cli", *map(str, arguments)]
 
 
+def own_cache(folder: Path) -> dict[str, str]:
+    """The environment with a cache of verdicts beside a folder, and the models of the user's own cache."""
+    cache = folder.with_name(f"{folder.name}-cache") / "tts"
+    cache.mkdir(parents=True, exist_ok=True)
+    if not (cache / "models").is_symlink():
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        (cache / "models").symlink_to(cache_folder())
+    return environment() | {"XDG_CACHE_HOME": str(cache.parent)}
+
+
 def tts(folder: Path, *arguments: object, given: str = "", ulimit: str = "-c 0") -> Done:
     """Run `tts` in a folder until it ends, under a limit of the shell's, such as "-n 12" for its open files."""
     line = ["sh", "-c", f'ulimit {ulimit}; exec "$@"', "sh", *command(*arguments)]
-    done = subprocess.run(line, cwd=folder, env=environment(), input=given, capture_output=True, text=True, timeout=300)
+    env = own_cache(folder)
+    done = subprocess.run(line, cwd=folder, env=env, input=given, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

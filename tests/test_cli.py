@@ -8,12 +8,21 @@ import shutil
 import pytest
 from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
 
-from tts import plugins
+from tts import files, plugins
+from tts.grade import Grader, Undecided
+from tts.pipeline import Silent
+from tts.sandbox import Limits
+from tts.types import program_hash
+from tts.verdicts import Verdicts
 
 COMMANDS = ("run", "report", "compare", "grade", "score", "extract", "export", "list")
 ROW_KEYS = (
     "question_id", "index", "text", "code", "extraction", "finish", "prompt_tokens", "tokens", "logprob", "scores",
-    "verdict", "seconds",
+    "verdict", "seconds", "failed_test", "wall_seconds", "peak_mib", "detail", "stderr", "diff",
+)  # fmt: skip
+GRADE_KEYS = (
+    "question_id", "index", "verdict", "seconds", "tests", "passed", "failed_test", "wall_seconds", "peak_mib",
+    "detail", "stderr", "diff",
 )  # fmt: skip
 DOUBLE = {
     "question_id": "double",
@@ -221,10 +230,20 @@ def graded(tmp_path_factory):
     return rows_of(folder / "new" / "grades.jsonl")
 
 
+class Unlucky(Grader):
+    """A grader whose machinery fails on every program."""
+
+    def grade(self, jobs):
+        for job in jobs:
+            yield from (
+                [Undecided(job.problem_id, program_hash(job.code), "bad luck")] if job.code else super().grade([job])
+            )
+
+
 class TestGrade:
     def test_rows_have_the_fixed_keys_in_input_order(self, graded):
         assert [(row["question_id"], row["index"]) for row in graded] == [("double", -i) for i in range(len(GRADED))]
-        assert {tuple(row) for row in graded} == {("question_id", "index", "verdict", "seconds", "tests", "passed")}
+        assert {tuple(row) for row in graded} == {GRADE_KEYS}
 
     @pytest.mark.parametrize("position", range(len(GRADED)))
     def test_verdicts_and_counts(self, graded, position):
@@ -238,6 +257,19 @@ class TestGrade:
 
         assert 0.5 <= timeout["seconds"] < 2
         assert all(row["seconds"] == 0 for row in graded if row["verdict"] == "no_code")
+
+    def test_the_failed_test_and_what_it_cost_are_told(self, graded):
+        for row in graded:
+            failed = row["verdict"] not in ("passed", "no_code")
+            assert row["failed_test"] == (row["passed"] if failed else None)
+            assert (row["wall_seconds"] > 0 and row["peak_mib"] > 1) == (row["verdict"] != "no_code")
+            assert (row["detail"] != "") == failed
+
+    def test_a_failing_public_test_shows_how_the_answer_differs(self, graded):
+        row = graded[11]  # an empty program
+
+        assert (row["verdict"], row["failed_test"]) == ("wrong_answer", 0)
+        assert row["diff"] == "At line 1 (1 lines expected, 0 printed):\n-2"
 
     def test_functions_are_called_with_the_preludes_names_there(self, cli, tmp_path):
         codes = {
@@ -270,21 +302,29 @@ class TestGrade:
         assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl").code == 0
         assert (tmp_path / "g.jsonl").read_text() == ""
 
-    def test_what_our_machinery_could_not_decide_is_infra_error_and_exits_1(self, cli, tmp_path):
+    def test_what_our_machinery_could_not_decide_is_infra_error_and_is_not_kept(self, tmp_path):
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
         rows = [
             {"question_id": "double", "index": 0, "code": "print(2)"},
             {"question_id": "double", "index": 1, "text": ""},
         ]
         write_rows(tmp_path / "c.jsonl", rows)
-        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", "--workers", 1, ulimit="-n 12")
 
-        assert done.code == 1
-        assert "Failure: 1 rows are infra_error" in done.err
-        assert rows_of(tmp_path / "g.jsonl") == [
-            {"question_id": "double", "index": 0, "verdict": "infra_error", "seconds": 0.0, "tests": 3, "passed": 0},
-            {"question_id": "double", "index": 1, "verdict": "no_code", "seconds": 0.0, "tests": 3, "passed": 0},
-        ]
+        def found(grader: Grader) -> tuple[files.Graded, list]:
+            names = [tmp_path / name for name in ("p.jsonl", "c.jsonl", "g.jsonl")]
+            with Verdicts(tmp_path / "cache", print) as verdicts:
+                return files.grade(*names, grader, verdicts, Silent()), rows_of(tmp_path / "g.jsonl")
+
+        graded, (failed, none) = found(Unlucky(Limits(), 1))
+        nothing = {"seconds": 0.0, "tests": 3, "passed": 0, "failed_test": None, "wall_seconds": 0.0, "peak_mib": 0.0}
+        nothing |= {"question_id": "double", "detail": "", "stderr": "", "diff": ""}
+        assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
+        assert none == nothing | {"index": 1, "verdict": "no_code"}
+        assert graded == files.Graded(undecided=1, differing=0, programs=2, read=0)
+
+        graded, (again, _) = found(Grader(Limits(), 1))
+        assert again["verdict"] == "wrong_answer"
+        assert graded == files.Graded(undecided=0, differing=0, programs=2, read=0)
 
     @pytest.mark.parametrize(
         ("broken", "reason"),
@@ -306,12 +346,92 @@ class TestGrade:
         assert (tmp_path / "g.jsonl").read_text() == "of before"
         assert not (tmp_path / "ran").exists()
 
-    @pytest.mark.parametrize("timeout", ["0", "inf", "soon"])
-    def test_a_timeout_that_is_none_exits_2(self, cli, tmp_path, timeout):
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            ["--timeout=0"], ["--timeout=inf"], ["--timeout=soon"], ["--tolerance=0"], ["--tolerance=1"],
+            ["--tolerance=nan"], ["--also=lbc"], ["--cache=c", "--no-cache"],
+        ],
+    )  # fmt: skip
+    def test_an_option_that_is_none_exits_2(self, cli, tmp_path, wrong):
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
         write_rows(tmp_path / "c.jsonl", [])
 
-        assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", f"--timeout={timeout}").code == 2
+        assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", *wrong).code == 2
+
+    def test_also_lcb_tells_where_livecodebenchs_comparison_differs(self, cli, tmp_path):
+        codes = {
+            "def f(a): return tuple(sorted(a))": ("passed", None),
+            "def f(a): return sorted(a)": ("passed", None),
+            "def f(a): return [(1, 2)] if isinstance(a[0], list) else sorted(a)": ("passed", "wrong_answer"),
+            "def f(a): return a": ("wrong_answer", None),
+        }
+        cases = [("[2, 1]", "[1, 2]"), ("[[1, 2]]", "[[1, 2]]")]
+        public = [{"input": a, "output": b, "testtype": "functional"} for a, b in cases]
+        write_rows(tmp_path / "p.jsonl", [SORTED | {"public_test_cases": json.dumps(public)}])
+        given = [{"question_id": "sorted", "index": i, "code": code} for i, code in enumerate(codes)]
+        write_rows(tmp_path / "c.jsonl", given)
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", "--also", "lcb")
+
+        assert "1 rows have another verdict under LiveCodeBench's own comparison" in done.err
+        found = [(row["verdict"], row["lcb_verdict"]) for row in rows_of(tmp_path / "g.jsonl")]
+        assert found == list(codes.values())
+
+    def test_a_tolerance_is_the_options_or_the_problems_own(self, cli, tmp_path):
+        third = DOUBLE | {
+            "question_id": "third",
+            "public_test_cases": json.dumps([{"input": "", "output": "0.3333333\n7\n", "testtype": "stdin"}]),
+            "private_test_cases": "[]",
+        }
+        strict = third | {"question_id": "strict", "metadata": json.dumps({"tolerance": 1e-9})}
+        loose = third | {"question_id": "loose", "metadata": {"tolerance": 0.01}}
+        write_rows(tmp_path / "p.jsonl", [third, strict, loose])
+        codes = ("print(1 / 3); print(7)", "print(1 / 3 + 0.001); print(7)", "print(1 / 3); print(7.0000001)")
+        rows = [
+            {"question_id": name, "index": i, "code": code}
+            for name in ("third", "strict", "loose")
+            for i, code in enumerate(codes)
+        ]
+        write_rows(tmp_path / "c.jsonl", rows)
+
+        def passed(*options: str) -> list[int]:
+            assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", *options).code == 0
+            return [i for i, row in enumerate(rows_of(tmp_path / "g.jsonl")) if row["verdict"] == "passed"]
+
+        assert passed() == [6, 7]
+        assert passed("--tolerance", "1e-6") == [0, 6, 7]
+
+    @pytest.mark.parametrize("tolerance", [0, -1e-6, 1, True, "1e-6", [1e-6]])
+    def test_a_tolerance_that_is_none_names_the_line(self, cli, tmp_path, tolerance):
+        write_rows(tmp_path / "p.jsonl", [DOUBLE | {"metadata": json.dumps({"tolerance": tolerance})}])
+        write_rows(tmp_path / "c.jsonl", [])
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl")
+
+        assert done.code == 2
+        assert "p.jsonl, line 1: metadata.tolerance must be a number between 0 and 1" in done.error
+
+    def test_nothing_of_a_hidden_test_is_in_the_file(self, cli, tmp_path):
+        needles = {"input": "4815162342", "output": "9630324684"}
+        hidden = [needles | {"testtype": "stdin"}]
+        write_rows(tmp_path / "p.jsonl", [DOUBLE | {"private_test_cases": json.dumps(hidden)}])
+        read = "n = input()\nif len(n) < 5:\n    print(2 * int(n)); quit()\n"
+        ways = (
+            "print(n)", "raise ValueError(n)", "import sys; sys.exit(n)",
+            "import sys; print(n, file=sys.stderr); 1 / 0",
+            "type('E' + n, (Exception,), {})()", "raise type('E' + n, (Exception,), {})", "import os; os.abort()",
+            "while True: print(n)", "print(n, file=__import__('sys').stderr, flush=True)\nwhile True: pass",
+            "open(n)", "print(n); print(2 * int(n))", "x = [n] * (1 << 27)",
+        )  # fmt: skip
+        rows = [{"question_id": "double", "index": i, "code": read + way} for i, way in enumerate(ways)]
+        write_rows(tmp_path / "c.jsonl", rows)
+        limits = ("--timeout", 0.5, "--memory-mib", 128, "--output-mib", 1, "--also", "lcb")
+        assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", *limits, "--cache", "kept.sqlite").code == 0
+
+        found = rows_of(tmp_path / "g.jsonl")
+        assert {row["failed_test"] for row in found} == {1}
+        written = b"".join(path.read_bytes() for path in [tmp_path / "g.jsonl", *tmp_path.glob("kept.sqlite*")])
+        assert not any(needle.encode() in written for needle in needles.values())
+        assert "ZeroDivisionError" in found[3]["detail"]
 
 
 class TestScore:
@@ -410,7 +530,8 @@ class TestExport:
     def test_rows_hold_what_was_sampled_scored_and_graded(self, rows):
         code = programs(IDS[0])[1]
 
-        assert rows[1] | {"seconds": 0} == {
+        measured = {"seconds": 0, "wall_seconds": 0, "peak_mib": 0, "detail": "", "diff": ""}
+        assert rows[1] | measured == {
             "question_id": IDS[0],
             "index": 1,
             "text": f"Here it is:\n```python\n{code}```",
@@ -422,9 +543,12 @@ class TestExport:
             "logprob": -0.1,
             "scores": {"likelihood": -0.1, "length": -len(code)},
             "verdict": "wrong_answer",
-            "seconds": 0,
+            "failed_test": 0,
+            "stderr": "",
+            **measured,
         }
-        assert all(row["seconds"] > 0 for row in rows)
+        assert (rows[1]["detail"], rows[1]["diff"][:2]) == ("test 0: wrong answer", "At")
+        assert all(row["seconds"] > 0 and row["wall_seconds"] > 0 and row["peak_mib"] > 1 for row in rows)
 
     def test_parquet_holds_the_same_values(self, finished, rows, tmp_path):
         parquet = pytest.importorskip("pyarrow.parquet")

@@ -8,18 +8,19 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts
+from support import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts, write_rows
 
 from tts import files
 from tts.errors import ModelError, StoreError
 from tts.plugins import FREE
-from tts.store import open_for_reading
+from tts.store import GRADES, open_for_reading
 from tts.types import Candidate, Problem, Score
 
 TABLES = ("problems", "candidates", "scores", "grades", "behaviours")
@@ -91,12 +92,12 @@ def run(small: Small) -> Callable[..., None]:
 
 
 def rows(folder: Path) -> list[str]:
-    """A run's exported rows without the CPU seconds, which no two runs share."""
+    """A run's exported rows without what was measured, which no two runs share."""
     with open_for_reading(folder) as store:
         files.export(store, folder / "exported.jsonl", "rows")
     found = rows_of(folder / "exported.jsonl")
     for row in found:
-        del row["seconds"]
+        del row["seconds"], row["wall_seconds"], row["peak_mib"]
     return [json.dumps(row) for row in found]
 
 
@@ -194,6 +195,24 @@ class TestOnlyWhatIsMissing:
         after = facts(logged.folder)
         assert {table for table in TABLES if after[table] != before[table]} == {"grades"}
         assert set(before["grades"]) < set(after["grades"])
+
+    def test_a_run_of_the_format_before_is_continued_without_doing_anything_again(self, logged, run):
+        run("generator.n=1")
+        with closing(sqlite3.connect(logged.folder / "run" / "run.sqlite")) as connection:
+            connection.execute("ALTER TABLE grades RENAME TO later")
+            connection.execute(GRADES[1])
+            columns = "grader, problem_id, program, verdict, seconds, tests, passed, detail"
+            connection.execute(f"INSERT INTO grades SELECT {columns} FROM later")
+            connection.execute("DROP TABLE later")
+            connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+            connection.commit()
+        before, _ = facts(logged.folder), asked(logged.folder)
+        run("generator.n=2")
+
+        assert asked(logged.folder) == [(name, 1) for name in IDS]
+        after = facts(logged.folder)
+        assert {grade[:8] for grade in before["grades"]} < {grade[:8] for grade in after["grades"]}
+        assert all(set(before[table]) <= set(after[table]) for table in TABLES if table != "grades")
 
     def test_identical_programs_are_graded_once(self, logged, run):
         rows = [{"question_id": IDS[0], "index": index, "code": programs(IDS[0])[index % 2]} for index in range(10)]
@@ -453,3 +472,24 @@ def test_a_run_whose_growth_is_interrupted_still_reports_what_was_complete(small
     db.close()
     assert before["problems"] == 3
     assert json.loads(tts(small.folder, "report", "run", "--json").out)["runs"] == [before]
+
+
+def test_a_run_keeps_to_a_problems_own_tolerance_and_shows_how_a_public_test_differs(small: Small):
+    case = {"input": "", "output": "0.5", "testtype": "stdin"}
+    tests = {"public_test_cases": json.dumps([case]), "private_test_cases": json.dumps([case])}
+    problems = [
+        {"question_id": "near", "question_content": "Print a half.", "metadata": {"tolerance": 0.01}, **tests},
+        {"question_id": "exact", "question_content": "Print a half.", **tests},
+    ]
+    write_rows(small.folder / "problems.jsonl", problems)
+    samples = [{"question_id": name, "index": 0, "code": "print(0.501)"} for name in ("near", "exact")]
+    write_rows(small.folder / "samples.jsonl", samples)
+    small.write(scorers=[], selectors=["random"])
+    bring_up(small)
+    with open_for_reading(small.folder / "run") as store:
+        files.export(store, small.folder / "rows.jsonl", "rows")
+
+    found = {row["question_id"]: row for row in rows_of(small.folder / "rows.jsonl")}
+    assert (found["near"]["verdict"], found["near"]["diff"]) == ("passed", "")
+    assert (found["exact"]["verdict"], found["exact"]["failed_test"]) == ("wrong_answer", 0)
+    assert found["exact"]["diff"].endswith("\n-0.5\n+0.501")

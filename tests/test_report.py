@@ -352,6 +352,17 @@ def test_a_problem_says_who_missed_it_and_who_abstained(write: Callable[..., str
     assert "0 of 2 passed missed" not in text
 
 
+def test_a_failing_public_test_shows_what_it_cost_and_how_the_answer_differs(write: Callable[..., str]) -> None:
+    run = assemble("runs/x", [(task("p"), [sampled("p", 0, "print(1)")], [False], [0.5])], ["argmax"], ["length"])
+    (judged,) = run.judged
+    (grade,) = judged.grades
+    told = replace(grade, wall_seconds=0.25, peak_mib=12.4, diff="At line 1:\n-<b>4\n+5")
+    text = Reader(write(replace(run, judged=(replace(judged, grades=(told,)),)))).text
+
+    assert "What went wrong (0.10 CPU seconds in 0.25, 12 MiB):" in text
+    assert "A public test expects the lines with - and got those with +:" in text and "-<b>4\n+5" in text
+
+
 def test_hostile_text_is_shown_as_text(write: Callable[..., str], tmp_path: Path) -> None:
     evil = HOSTILE + UNSEEN
     candidate = Candidate(evil, 0, evil, evil, UNPARSABLE, finish=evil)

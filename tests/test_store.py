@@ -117,13 +117,15 @@ class TestRoundTrips:
             assert store.scores("length") == {("p", 0): Score("p", 0, value, encode(why))}
             assert store.scores("another") == {}
 
-    @given(st.sampled_from(Verdict), FINITE, ODD)
+    @given(st.sampled_from(Verdict), FINITE, ODD, FINITE, ODD, ODD, st.none() | st.sampled_from(Verdict))
     @settings(max_examples=20, deadline=None)
-    def test_grades(self, any_folder, verdict, seconds, detail):
+    def test_grades(self, any_folder, verdict, seconds, detail, peak, stderr, diff, lcb):
+        rest = 2 * peak, peak, stderr, diff, lcb
         with open_for_writing(any_folder()) as store:
-            list(store.add_grades("v1", [Grade("p", "hash", verdict, seconds, 5, 3, detail)]))
+            list(store.add_grades("v1", [Grade("p", "hash", verdict, seconds, 5, 3, detail, *rest)]))
 
-            assert store.grades("v1") == {("p", "hash"): Grade("p", "hash", verdict, seconds, 5, 3, encode(detail))}
+            expected = Grade("p", "hash", verdict, seconds, 5, 3, encode(detail), *rest)
+            assert store.grades("v1") == {("p", "hash"): expected}
             assert store.grades("v2") == {}
 
     @given(st.lists(st.none() | ODD, max_size=3))
@@ -265,16 +267,125 @@ class TestTwoProcesses:
 
     def test_a_writer_may_come_after_one_that_failed_to_open(self, folder):
         put(folder, Candidate("p", 0, "text"))
-        for version in ("99", "1"):
+        for version in ("99", "2"):
             with sqlite3.connect(folder / FILE) as connection:
                 connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
             connection.close()
             if version == "99":
-                with pytest.raises(StoreError, match=r"format 99; this tts reads 1\. Install the tts that wrote it"):
+                with pytest.raises(
+                    StoreError, match=r"format 99; this tts reads 1 and 2\. Install the tts that wrote it"
+                ):
                     open_for_writing(folder)
 
         put(folder, Candidate("p", 1, "text"))
         assert len(held(folder)) == 2
+
+
+# What the version of this file that wrote format 1 made.
+FORMAT_1 = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE problems (
+        id TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL)""",
+    """CREATE TABLE candidates (
+        problem_id TEXT NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, code TEXT, extraction TEXT NOT NULL,
+        prompt_tokens INTEGER, tokens INTEGER, logprob REAL, finish TEXT NOT NULL,
+        truncated INTEGER NOT NULL, PRIMARY KEY (problem_id, idx)) WITHOUT ROWID""",
+    """CREATE TABLE scores (
+        scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
+        PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID""",
+    """CREATE TABLE grades (
+        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL,
+        seconds REAL NOT NULL, tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,
+        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
+    """CREATE TABLE behaviours (
+        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
+        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
+    "INSERT INTO meta VALUES ('schema', '1'), ('fingerprint', '{\"seed\": 1}')",
+    "INSERT INTO candidates VALUES ('p', 0, 'text', 'x', 'tagged', 1, 2, -0.5, 'stop', 0)",
+    "INSERT INTO scores VALUES ('length', 'p', 0, 1.5, 'because')",
+    "INSERT INTO grades VALUES ('v1', 'p', 'good', 'passed', 0.5, 3, 3, ''), "
+    "('v1', 'p', 'bad', 'wrong_answer', 0.25, 3, 1, 'test 1: wrong answer')",
+    "INSERT INTO behaviours VALUES ('v1', 'p', 'good', '[\"1\", null]')",
+)
+GRADES_1 = {
+    ("p", "good"): Grade("p", "good", Verdict.PASSED, 0.5, 3, 3),
+    ("p", "bad"): Grade("p", "bad", Verdict.WRONG_ANSWER, 0.25, 3, 1, "test 1: wrong answer"),
+}
+
+
+@pytest.fixture
+def older(folder):
+    """A run of format 1."""
+    folder.mkdir()
+    with sqlite3.connect(folder / FILE) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in FORMAT_1:
+            connection.execute(statement)
+    connection.close()
+    return folder
+
+
+def assert_all_there(store):
+    assert store.meta("fingerprint") == {"seed": 1}
+    assert list(store.candidates()) == [Candidate("p", 0, "text", "x", "tagged", 1, 2, -0.5)]
+    assert store.scores("length") == {("p", 0): Score("p", 0, 1.5, "because")}
+    assert store.grades("v1") == GRADES_1
+    assert store.behaviours("v1") == {("p", "good"): Behaviour(("1", None))}
+
+
+class TestAnOlderFormat:
+    def test_is_read_as_it_is(self, older):
+        before = (older / FILE).read_bytes()
+        with open_for_reading(older) as store:
+            assert_all_there(store)
+            assert store.grades("v1")["p", "bad"].failed_test == 1
+
+        assert (older / FILE).read_bytes() == before
+
+    def test_is_brought_up_to_this_one_when_it_is_written_and_nothing_is_lost(self, older):
+        new = Grade("p", "new", Verdict.TIMEOUT, 1.0, 3, 0, "late", 2.0, 64.0, "err", "diff")
+        for _ in range(2):
+            with open_for_writing(older) as store:
+                assert store.schema == 2
+                assert_all_there(store)
+        with open_for_writing(older) as store:
+            list(store.add_grades("v1", [new]))
+        with open_for_reading(older) as store:
+            assert store.grades("v1") == GRADES_1 | {("p", "new"): new}
+
+    def test_can_be_read_by_who_had_opened_it_before(self, older):
+        with open_for_reading(older) as reader:
+            open_for_writing(older).__exit__()
+
+            assert_all_there(reader)
+
+    def test_with_other_tables_than_it_had_is_damaged(self, older):
+        with sqlite3.connect(older / FILE) as connection:
+            connection.execute("ALTER TABLE grades ADD COLUMN more TEXT")
+        connection.close()
+
+        with pytest.raises(StoreError, match="its tables are not those of a run"):
+            open_for_writing(older)
+
+    def test_on_a_disk_without_room_stays_what_it_was(self, older, disk):
+        disk.mount("size=4m")
+        with sqlite3.connect(older / FILE) as connection:
+            rows = ((f"hash {i}", "d" * 1000) for i in range(600))
+            connection.executemany("INSERT INTO grades VALUES ('v0', 'p', ?, 'passed', 0.5, 3, 3, ?)", rows)
+        connection.close()
+        (disk.folder / FILE).write_bytes((older / FILE).read_bytes())
+        filler = disk.folder / "filler"
+        filler.write_bytes(bytes(4_000_000 - (older / FILE).stat().st_size - 300_000))
+        with pytest.raises(StoreError, match=r"cannot be written: .*free some space"):
+            open_for_writing(disk.folder)
+
+        filler.unlink()
+        disk.mount("size=16m")
+        with open_for_reading(disk.folder) as store:
+            assert store.schema == 1
+        with open_for_writing(disk.folder) as store:
+            assert_all_there(store)
+            assert len(store.grades("v0")) == 600
 
 
 class TestFoldersThatAreNoRuns:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from tts.analysis import RunReport
+    from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
@@ -273,20 +274,79 @@ def grade(
     timeout: Annotated[float, typer.Option(max=86_400, help="CPU seconds per test")] = 6.0,
     memory_mib: Annotated[int, typer.Option(min=32, max=2**24, help="Memory per program in MiB")] = 2048,
     output_mib: Annotated[int, typer.Option(min=1, max=2**20, help="Output per test in MiB")] = 16,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="How far numbers that are no integers may be off, such as 1e-6; a problem's own goes before"),
+    ] = None,
+    also: Annotated[
+        str | None, typer.Option(help="lcb: report where LiveCodeBench's own comparison gives another verdict")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="The file of verdicts to read and add to; default: in the user's cache")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Read and keep no verdicts")] = False,
 ) -> None:
     """Run candidates on their problems' public and hidden tests, and write a verdict for each in input order.
 
     Example: tts grade problems.jsonl candidates.jsonl --out grades.jsonl --workers 4
     """
     from tts import files
+    from tts.grade import Comparison, Grader
     from tts.sandbox import Limits
 
     if not timeout > 0:
         raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
-    with _stoppable("Nothing was written; the same command grades anew."), _bars() as progress:
-        failed = files.grade(problems, candidates, out, Limits(timeout, memory_mib, output_mib), workers, progress)
-    if failed:
-        raise InfraError(f"{failed} rows are infra_error: our own machinery failed on them. Run the command again.")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ConfigError(f"--tolerance must be between 0 and 1, such as 1e-6, got {tolerance}.")
+    if also not in (None, "lcb"):
+        raise ConfigError(f"--also takes lcb, LiveCodeBench's own comparison, got {also!r}.")
+    if no_cache and cache is not None:
+        raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
+    grader = Grader(Limits(timeout, memory_mib, output_mib), workers, Comparison(tolerance, also_lcb=also == "lcb"))
+    with _verdicts(cache, no_cache) as verdicts:
+        kept = "verdicts found so far are kept, and the same command goes on from there"
+        again = kept if verdicts.usable else "the same command grades anew"
+        with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
+            found = files.grade(problems, candidates, out, grader, verdicts, progress)
+    if found.read:
+        _say(f"{found.read} of {found.programs} programs were graded before: their verdicts are from the cache.")
+    if also:
+        _say(f"{found.differing} rows have another verdict under LiveCodeBench's own comparison.")
+    if found.undecided:
+        raise InfraError(
+            f"{found.undecided} rows are infra_error: our own machinery failed on them. Run the command again."
+        )
+
+
+def _verdicts(cache: Path | None, no_cache: bool) -> "Verdicts":
+    """The cache of verdicts that was asked for; a warning on standard error where it cannot be used."""
+    from tts.verdicts import Verdicts, default_path
+
+    try:
+        path = None if no_cache else cache or default_path()
+    except RuntimeError:  # nobody's home
+        _say("Warning: there is no home folder to keep verdicts in. Give --cache FILE to keep them.")
+        path = None
+    return Verdicts(path, _say)
+
+
+@app.command("sandbox-check")
+def sandbox_check() -> None:
+    """Try to break out of the sandbox, and print what holds on this machine, level by level, and what to do about the
+    rest. Exit status 2 if no level holds at which programs are run unasked.
+
+    Example: tts sandbox-check
+    """
+    from tts import sandbox
+
+    console = Console()
+    reports = [sandbox.examine(level) for level in sandbox.Level]
+    console.print(sandbox.table(reports))
+    for report in reports:
+        says = "holds" if report.holds else f"does not hold: {report.problem}"
+        console.print(f"{sandbox.describe(report.confinement.level)}: {says}", highlight=False)
+    chosen = sandbox.find_confinement()
+    console.print(f"Programs are run at level {chosen.level}. C and D are taken only when asked for.", highlight=False)
 
 
 @app.command()

@@ -7,8 +7,9 @@ file is either the old one or complete.
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from tts import prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
 from tts.engine import expected
 from tts.errors import ConfigError, DataError, UserError, explained, unknown
-from tts.grade import GradeJob, Grader, Undecided
+from tts.grade import GradeJob, Grader, Undecided, tolerance_of
 from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, finite
 from tts.plugins import build
-from tts.protocols import Scorer
-from tts.sandbox import Limits
+from tts.protocols import Benchmark, Scorer
 from tts.store import Store, encode
-from tts.types import Candidate, Grade, Problem, Score, program_hash
+from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
+from tts.verdicts import Key, Verdicts, hash_of_tests
 
 INFRA_ERROR = "infra_error"
+NO_GRADE = Grade("", "", Verdict.NO_CODE, 0.0, 0, 0)
 
 
 def _writing(path: Path) -> AbstractContextManager[None]:
@@ -74,33 +76,98 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return count
 
 
-def grade(problems: Path, candidates: Path, out: Path, limits: Limits, workers: int | None, progress: Progress) -> int:
-    """Grade a file of candidates; the number of rows that stayed undecided. Raises DataError before grading
-    anything.
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """What came of a file: how many rows stayed undecided and how many have another verdict under LiveCodeBench's
+    comparison; how many programs there were, and the verdicts of how many were read from the cache.
     """
+
+    undecided: int
+    differing: int
+    programs: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A problem of the file as it is graded: how many tests it has, and their hash, empty where nothing is asked of the
+    cache. The tests themselves stay with the benchmark.
+    """
+
+    problem: Problem
+    tests: int
+    hash: str
+
+    def job(self, code: str | None, tests: Sequence[Test]) -> GradeJob:
+        """One of its programs on all of its tests."""
+        return GradeJob(self.problem.id, code, tests, len(self.problem.public_tests), tolerance_of(self.problem))
+
+
+Result = Grade | Undecided
+Programs = dict[tuple[str, str], str | None]  # their text by problem and hash
+
+
+def grade(
+    problems: Path, candidates: Path, out: Path, grader: Grader, verdicts: Verdicts, progress: Progress
+) -> Graded:
+    """Grade a file of candidates, reading what `verdicts` holds. Raises DataError before grading anything."""
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
-    known = {problem.id for problem in benchmark.problems()}
-    given, rows = _read_candidates(candidates, known)
-    counts = {name: len(benchmark.tests(name)) for name in known}
-    programs = {(row.problem_id, row.code) for row in rows}
-    ordered = sorted(programs, key=lambda pair: (pair[0], pair[1] or ""))
-    progress.stage("grade", len(ordered), 0)
-
-    def jobs() -> Iterator[GradeJob]:
-        held: tuple[str, Any] = "", ()
-        for name, code in ordered:
-            if held[0] != name:
-                held = name, benchmark.tests(name)
-            yield GradeJob(name, code, held[1])
-
+    known = {problem.id: problem for problem in benchmark.problems()}
+    given, rows = _read_candidates(candidates, set(known))
+    hashed = {row.problem_id for row in rows} if verdicts.usable else set()
+    asked = {name: _asked(problem, benchmark.tests(name), name in hashed) for name, problem in known.items()}
+    programs = {(row.problem_id, _program(row)): row.code for row in rows}
     check_writable(out, problems, candidates)
-    results: dict[tuple[str, str], Grade | Undecided] = {}
-    for result in Grader(limits, workers).grade(jobs()):
-        results[result.problem_id, result.program] = result
+    results: dict[tuple[str, str], Result] = {}
+    results |= {pair: old for pair in programs if (old := verdicts.find(_key(*pair, asked, grader))) is not None}
+    read = len(results)
+    progress.stage("grade", len(programs), read)
+    for result in grader.grade(_jobs(programs, set(results), asked, benchmark)):
+        pair = result.problem_id, result.program
+        results[pair] = result
+        if isinstance(result, Grade) and result.verdict is not Verdict.NO_CODE:
+            verdicts.keep(_key(*pair, asked, grader), result)
         progress.advance("grade")
-    graded = [{"question_id": name} | _grade_row(row, results, counts) for name, row in zip(given, rows, strict=True)]
-    _write_rows(out, graded)
-    return sum(row["verdict"] == INFRA_ERROR for row in graded)
+    found = [results[row.problem_id, _program(row)] for row in rows]
+    differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader.comparison.also_lcb)
+    return Graded(sum(isinstance(result, Undecided) for result in found), differing, len(programs), read)
+
+
+def _key(name: str, program: str, asked: Mapping[str, _Asked], grader: Grader) -> Key:
+    return Key(name, asked[name].hash, program, grader.version)
+
+
+def _write_grades(
+    out: Path, graded: Iterable[tuple[str | int, Candidate, Result]], asked: Mapping[str, _Asked], also_lcb: bool
+) -> int:
+    """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
+    rows = [
+        {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb)}
+        for name, row, result in graded
+    ]
+    _write_rows(out, rows)
+    return sum(row.get("lcb_verdict") is not None for row in rows)
+
+
+def _asked(problem: Problem, tests: Sequence[Test], hashed: bool) -> _Asked:
+    found = hash_of_tests(tests, len(problem.public_tests), tolerance_of(problem)) if hashed else ""
+    return _Asked(problem, len(tests), found)
+
+
+def _program(row: Candidate) -> str:
+    return "" if row.code is None else program_hash(row.code)
+
+
+def _jobs(
+    programs: Programs, held: Collection[tuple[str, str]], asked: Mapping[str, _Asked], benchmark: Benchmark
+) -> Iterator[GradeJob]:
+    """Jobs problem by problem, so that the tests of one problem at a time are decoded."""
+    missing: dict[str, list[str | None]] = {}
+    for pair in sorted(programs.keys() - held):
+        missing.setdefault(pair[0], []).append(programs[pair])
+    for name, codes in missing.items():
+        tests = benchmark.tests(name)
+        yield from (asked[name].job(code, tests) for code in codes)
 
 
 def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list[Candidate]]:
@@ -122,18 +189,32 @@ def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list
     return given, rows
 
 
-def _grade_row(
-    row: Candidate, results: Mapping[tuple[str, str], Grade | Undecided], counts: Mapping[str, int]
-) -> dict[str, Any]:
-    result = results[row.problem_id, "" if row.code is None else program_hash(row.code)]
-    start = {"index": row.index}
+def _grade_row(result: Result, tests: int, also_lcb: bool) -> dict[str, Any]:
+    """A row of verdicts after its question id and index, with the same keys whatever came of it."""
     if isinstance(result, Undecided):
-        return start | {"verdict": INFRA_ERROR, "seconds": 0.0, "tests": counts[row.problem_id], "passed": 0}
-    return start | {
+        nothing = Grade(result.problem_id, result.program, Verdict.NO_CODE, 0.0, tests, 0, detail=result.why)
+        return _grade_row(nothing, tests, also_lcb) | {"verdict": INFRA_ERROR}
+    row = {
         "verdict": str(result.verdict),
         "seconds": round(result.seconds, 6),
         "tests": result.tests,
         "passed": result.passed,
+    }
+    if also_lcb:
+        other = result.lcb_verdict
+        row["lcb_verdict"] = None if other in (None, result.verdict) else str(other)
+    return row | _details(result)
+
+
+def _details(grade: Grade) -> dict[str, Any]:
+    """What else is known of a program's run; nothing of a hidden test's input or expected output is in it."""
+    return {
+        "failed_test": grade.failed_test,
+        "wall_seconds": round(grade.wall_seconds, 6),
+        "peak_mib": round(grade.peak_mib, 1),
+        "detail": grade.detail,
+        "stderr": grade.stderr,
+        "diff": grade.diff,
     }
 
 
@@ -205,6 +286,7 @@ def _export_rows(store: Store) -> Iterator[dict[str, Any]]:
                 "scores": found,
                 "verdict": None if graded is None else str(graded.verdict),
                 "seconds": None if graded is None else round(graded.seconds, 6),
+                **(dict.fromkeys(_details(NO_GRADE)) if graded is None else _details(graded)),
             }
 
 

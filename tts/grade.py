@@ -1,17 +1,23 @@
 """Code + tests -> Verdict. Identical programs of a problem run once; what our own machinery breaks is never a verdict.
 
 The tests are given, in their order: where they come from is a benchmark's business, and storing grades the store's. How
-a program is run and compared is `sandbox`'s.
+a program is run and compared is `sandbox`'s. A grade tells of a hidden test only that it failed, and in which way:
+what a program wrote may quote its input, and a diff quotes what was expected, so both are kept for public tests alone.
 """
 
+import builtins
+import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+from tts.difference import difference
 from tts.errors import DataError, InfraError
 from tts.sandbox import Job, Limits, Outcome, Status, canonical, matches, run_programs
-from tts.types import Behaviour, Grade, Test, Verdict, program_hash
+from tts.sandbox.compare import matches_lcb
+from tts.types import Behaviour, Call, Grade, Problem, Stdin, Test, Verdict, program_hash
 
 VERSION = 2
 
@@ -21,16 +27,43 @@ _VERDICTS = {
     Status.MEMORY: Verdict.MEMORY,
     Status.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
 }
+STDERR_LINES, STDERR_CHARACTERS = 20, 1_000  # the last so many, of which a grade keeps no more
+DETAIL_CHARACTERS = 2_500
+EXCEPTIONS = frozenset(
+    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+)
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How answers are compared: `tolerance` (absolute below 1 and relative above) is for problems without one of their
+    own, None asks for equality. `also_lcb` asks for LiveCodeBench's verdict beside ours.
+    """
+
+    tolerance: float | None = None
+    also_lcb: bool = False
+
+    def __str__(self) -> str:
+        """What of it a stored grade depends on; empty for the default."""
+        tolerance = "" if self.tolerance is None else f" tolerance {self.tolerance!r}"
+        return tolerance + " also lcb" * self.also_lcb
+
+
+EQUALITY = Comparison()
+
+
+@dataclass(frozen=True, slots=True)
 class GradeJob:
-    """One program to grade on its problem's tests, the public ones first; `code` None where none was extracted."""
+    """One program to grade on its problem's tests, of which the first `public` are public; `code` None where none was
+    extracted. `tolerance` is the problem's own, None where it has none.
+    """
 
     problem_id: str
     code: str | None
     tests: Sequence[Test]
+    public: int = 0
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +77,49 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What is kept of one test; outputs, which can be large, are not."""
+    """What is kept of one test; outputs, which can be large, are not. `lcb` is LiveCodeBench's verdict or None."""
 
     verdict: Verdict
+    lcb: Verdict | None
     seconds: float
+    wall_seconds: float
+    peak_bytes: int
     detail: str
+    stderr: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TolerantStdin(Stdin):
+    """A test that brings its problem's own tolerance along to the judge of all problems' tests."""
+
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class _TolerantCall(Call):
+    """The same for a call."""
+
+    tolerance: float
 
 
 class Grader:
     """Runs programs under one set of limits, in `workers` cells at once (None: as many as cores and memory allow)."""
 
-    def __init__(self, limits: Limits, workers: int | None = None) -> None:
-        self.limits, self.workers = limits, workers
+    def __init__(self, limits: Limits, workers: int | None = None, comparison: Comparison = EQUALITY) -> None:
+        self.limits, self.workers, self.comparison = limits, workers, comparison
+
+    @property
+    def version(self) -> str:
+        """What its grades depend on besides programs and tests."""
+        return grader_version(self.limits, self.comparison)
 
     def grade(self, jobs: Iterable[GradeJob]) -> Iterator[Grade | Undecided]:
         """One grade per distinct (problem, program), as each is known; a program's tests stop at the first failure.
 
         Raises DataError for a problem without tests: no program can be said to pass it.
         """
-        for job, steps in self._run(_with_tests(jobs), _judge):
+        for job, steps in self._run(_with_tests(jobs), partial(_judge, self.comparison)):
             program = _program(job)
             if isinstance(steps, InfraError):
                 yield Undecided(job.problem_id, program, str(steps))
@@ -84,15 +141,31 @@ class Grader:
     def _run(
         self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]]
     ) -> Iterator[tuple[GradeJob, list[R] | InfraError]]:
-        runs = (Job(job, job.code or "", () if job.code is None else job.tests) for job in _distinct(jobs))
+        runs = (Job(job, job.code or "", () if job.code is None else _told(job)) for job in _distinct(jobs))
         return run_programs(runs, judge, self.limits, self.workers)
 
 
-def grader_version(limits: Limits) -> str:
+def tolerance_of(problem: Problem) -> float | None:
+    """The tolerance that a problem's author asks for, in its tag `tolerance`. Raises DataError for one that is none."""
+    text = problem.tags.get("tolerance", "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise DataError(
+            f"Problem {problem.id!r} has the tolerance {text!r}; it must be a number between 0 and 1, such as 1e-6."
+        )
+    return value
+
+
+def grader_version(limits: Limits, comparison: Comparison = EQUALITY) -> str:
     """What a stored grade depends on besides its program and tests: change VERSION when a verdict may change."""
     return (
         f"{VERSION} python {platform.python_version()}"
-        f" cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB output {limits.output_mib} MiB"
+        f" cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB output {limits.output_mib} MiB{comparison}"
     )
 
 
@@ -116,12 +189,55 @@ def _with_tests(jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:
         yield job
 
 
-def _judge(test: Test, outcome: Outcome) -> tuple[_Step, bool]:
+def _told(job: GradeJob) -> Sequence[Test]:
+    """The job's tests, each with the problem's own tolerance if there is one."""
+    if job.tolerance is None:
+        return job.tests
+    return [_tolerant(test, job.tolerance) for test in job.tests]
+
+
+def _tolerant(test: Test, tolerance: float) -> Test:
+    if isinstance(test, Stdin):
+        return _TolerantStdin(test.input, test.output, tolerance)
+    return _TolerantCall(test.entry_point, test.args, test.returns, tolerance)
+
+
+def _judge(comparison: Comparison, test: Test, outcome: Outcome) -> tuple[_Step, bool]:
+    """What to keep of an outcome, and whether some verdict is still open."""
+    tolerance = test.tolerance if isinstance(test, _TolerantStdin | _TolerantCall) else comparison.tolerance
+    verdict = _verdict(outcome, matches(test, outcome, tolerance))
+    lcb = _verdict(outcome, matches_lcb(test, outcome)) if comparison.also_lcb else None
+    wrong = verdict is Verdict.WRONG_ANSWER
+    step = _Step(
+        verdict=verdict,
+        lcb=lcb,
+        seconds=outcome.seconds,
+        wall_seconds=outcome.wall_seconds,
+        peak_bytes=outcome.peak_bytes,
+        detail="wrong answer" if wrong else outcome.detail[:DETAIL_CHARACTERS],
+        stderr="" if verdict is Verdict.PASSED else _end_of(outcome.stderr),
+        diff=difference(test, outcome.output, tolerance) if wrong else "",
+    )
+    return step, _goes_on(verdict, lcb, outcome.reused)
+
+
+def _goes_on(verdict: Verdict, lcb: Verdict | None, reused: bool) -> bool:
+    """Whether to go on with the next test, since some verdict is still open. A failure in a process that had run
+    another test ends it, so that it is decided again in a fresh one.
+    """
+    passes = [one is Verdict.PASSED for one in (verdict, lcb) if one is not None]
+    return all(passes) if reused else any(passes)
+
+
+def _verdict(outcome: Outcome, right: bool) -> Verdict:
     if outcome.status is not Status.OK:
-        return _Step(_VERDICTS[outcome.status], outcome.seconds, outcome.detail), False
-    right = matches(test, outcome)
-    verdict = Verdict.PASSED if right else Verdict.WRONG_ANSWER
-    return _Step(verdict, outcome.seconds, "" if right else "wrong answer"), right
+        return _VERDICTS[outcome.status]
+    return Verdict.PASSED if right else Verdict.WRONG_ANSWER
+
+
+def _end_of(text: str) -> str:
+    """The last lines of what was written, few and short enough to be kept with every grade."""
+    return "\n".join(text[-STDERR_CHARACTERS:].splitlines()[-STDERR_LINES:])
 
 
 def _observe(test: Test, outcome: Outcome) -> tuple[str | None, bool]:
@@ -131,8 +247,39 @@ def _observe(test: Test, outcome: Outcome) -> tuple[str | None, bool]:
 def _grade(job: GradeJob, program: str, steps: Sequence[_Step]) -> Grade:
     if job.code is None:
         return Grade(job.problem_id, program, Verdict.NO_CODE, 0.0, len(job.tests), 0)
-    last = steps[-1]
-    seconds = sum(step.seconds for step in steps)
-    passed = sum(step.verdict is Verdict.PASSED for step in steps)
-    detail = "" if last.verdict is Verdict.PASSED else f"test {passed}: {last.detail}"
-    return Grade(job.problem_id, program, last.verdict, seconds, len(job.tests), passed, detail)
+    passed = _first_failure([step.verdict for step in steps])
+    counted = steps[: passed + 1]  # what only LiveCodeBench's verdict asked for counts nowhere else
+    failed = None if passed == len(steps) else steps[passed]
+    public = failed is not None and passed < job.public
+    return Grade(
+        problem_id=job.problem_id,
+        program=program,
+        verdict=Verdict.PASSED if failed is None else failed.verdict,
+        seconds=sum(step.seconds for step in counted),
+        tests=len(job.tests),
+        passed=passed,
+        detail="" if failed is None else f"test {passed}: {failed.detail if public else _discreet(failed)}",
+        wall_seconds=sum(step.wall_seconds for step in counted),
+        peak_mib=max(step.peak_bytes for step in counted) / (1 << 20),
+        stderr=failed.stderr if failed and public else "",
+        diff=failed.diff if failed and public else "",
+        lcb_verdict=_lcb_verdict(steps),
+    )
+
+
+def _first_failure(verdicts: Sequence[Verdict | None]) -> int:
+    """The position of the first verdict that is not a pass, or how many there are."""
+    return next((i for i, verdict in enumerate(verdicts) if verdict is not Verdict.PASSED), len(verdicts))
+
+
+def _lcb_verdict(steps: Sequence[_Step]) -> Verdict | None:
+    verdicts = [step.lcb for step in steps]
+    first = _first_failure(verdicts)
+    return Verdict.PASSED if first == len(verdicts) else verdicts[first]
+
+
+def _discreet(failed: _Step) -> str:
+    """Why a hidden test failed, without anything that the program wrote but the name of a built-in exception."""
+    why = failed.detail.split("\n", 1)[0].split(":", 1)[0]
+    raised = failed.stderr.rpartition("\n")[2].split(":", 1)[0].strip()
+    return f"{why} ({raised})" if raised in EXCEPTIONS else why

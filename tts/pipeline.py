@@ -17,7 +17,7 @@ from tts import environment, planning, plugins, prompts
 from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError
-from tts.grade import GradeJob, Grader, Undecided, grader_version
+from tts.grade import GradeJob, Grader, Undecided, grader_version, tolerance_of
 from tts.protocols import Benchmark, Generator, Scorer
 from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
@@ -317,7 +317,7 @@ def _grade(
     store: Store,
     progress: Progress,
 ) -> list[Undecided]:
-    version = grader_version(grader.limits)
+    version = grader.version
     missing = _undone("grade", pairs, store.grades(version), progress)
     undecided: list[Undecided] = []
     if missing:
@@ -329,11 +329,13 @@ def _grade(
 def _grade_jobs(programs: dict[tuple[str, str], tuple[Problem, str]], benchmark: Benchmark) -> Iterator[GradeJob]:
     """Jobs problem by problem, so that only the hidden tests of what is being graded are decoded."""
     codes: dict[str, list[str]] = defaultdict(list)
+    problems = {problem.id: problem for problem, _ in programs.values()}
     for (problem_id, _), (_, code) in programs.items():
         codes[problem_id].append(code)
     for problem_id, mine in codes.items():
-        tests = benchmark.tests(problem_id)
-        yield from (GradeJob(problem_id, code, tests) for code in mine)
+        tests, problem = benchmark.tests(problem_id), problems[problem_id]
+        about = len(problem.public_tests), tolerance_of(problem)
+        yield from (GradeJob(problem_id, code, tests, *about) for code in mine)
 
 
 def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -> Iterator[Grade]:
@@ -348,7 +350,7 @@ def _observe(
     grader: Grader, pairs: Sequence[tuple[Problem, Candidate]], store: Store, progress: Progress
 ) -> list[Undecided]:
     """Run programs on the public inputs; those that differ in layout only share one run."""
-    version = grader_version(grader.limits)
+    version = grader.version
     missing = _undone("behaviours", pairs, store.behaviours(version), progress)
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (problem_id, program), (_, code) in missing.items():

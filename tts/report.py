@@ -553,6 +553,13 @@ class _Shown:
             return words
         return f"{words} in test {self.grade.passed} of {self.grade.tests}, counted from 0"
 
+    @property
+    def cost(self) -> str:
+        """What the program used; a run of an older format knows its processor time alone."""
+        grade = self.grade
+        used = f"{grade.seconds:.2f} CPU seconds"
+        return f"{used} in {grade.wall_seconds:.2f}, {grade.peak_mib:.0f} MiB" if grade.wall_seconds else used
+
 
 @dataclass(frozen=True, slots=True)
 class _Item:

@@ -2,6 +2,9 @@
 
 Write-ahead log, one writer, a transaction per finished item: a kill at any moment loses at most what was in flight, and
 primary keys make duplicates impossible. Stores facts (candidates, scores, grades, behaviours); never selections.
+
+A run of an older format is read as it is, and brought up to this one, in one transaction, when it is opened to be
+written.
 """
 
 import fcntl
@@ -10,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -19,8 +22,13 @@ from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score
 
 FILE = "run.sqlite"
 LOCK = "lock"
-SCHEMA_VERSION = 1
-SCHEMA = (
+SCHEMA_VERSION = 2
+_GRADES = """CREATE TABLE grades (
+        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL,
+        seconds REAL NOT NULL, tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,{facts}
+        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID"""
+GRADES = {1: _GRADES.format(facts=""), 2: _GRADES.format(facts=" facts TEXT NOT NULL,")}  # facts: an object in JSON
+TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     """CREATE TABLE problems (
         id TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL)""",
@@ -31,14 +39,11 @@ SCHEMA = (
     """CREATE TABLE scores (
         scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
         PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID""",
-    """CREATE TABLE grades (
-        grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL,
-        seconds REAL NOT NULL, tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,
-        PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
     """CREATE TABLE behaviours (
         grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
 )
+SCHEMAS = {version: (*TABLES, grades) for version, grades in GRADES.items()}
 LONG_INTEGER = "integer in hexadecimal"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 Item = TypeVar("Item")
@@ -50,7 +55,8 @@ def encode(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def _dump_test(test: Test) -> Any:
+def dump_test(test: Test) -> Any:
+    """A test as plain JSON."""
     return _packed({"kind": type(test).__name__, **asdict(test)})
 
 
@@ -78,7 +84,7 @@ def _dump_problem(problem: Problem) -> str:
         {
             "statement": problem.statement,
             "messages": [[m.role, m.content] for m in problem.messages],
-            "public_tests": [_dump_test(test) for test in problem.public_tests],
+            "public_tests": [dump_test(test) for test in problem.public_tests],
             "starter_code": problem.starter_code,
             "tags": dict(problem.tags),
             "digest": problem.digest,
@@ -125,6 +131,11 @@ class Store:
             self._lock.close()
 
     # -- what the run is ------------------------------------------------------------------------------------------
+
+    @property
+    def schema(self) -> Any:
+        """The format of the file; None where it says nothing."""
+        return self.meta("schema")
 
     def meta(self, key: str) -> Any:
         """A stored JSON value, or None."""
@@ -184,8 +195,8 @@ class Store:
 
     def complaint(self) -> str | None:
         """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
-        tables = self._all(_without_layout, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-        if tables != [_without_layout(statement) for statement in SCHEMA]:
+        tables = self._all(_without_layout, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+        if sorted(tables) != sorted(map(_without_layout, SCHEMAS.get(self.schema, ()))):
             return "its tables are not those of a run"
         (found,) = self._all(str, "PRAGMA quick_check(1)")
         return None if found == "ok" else found
@@ -222,19 +233,18 @@ class Store:
 
     def grades(self, grader: str) -> dict[tuple[str, str], Grade]:
         """The grades of one grader (its version and limits) by (problem id, program hash)."""
-        columns = "problem_id, program, verdict, seconds, tests, passed, detail"
-        found = self._all(_load_grade, f"SELECT {columns} FROM grades WHERE grader = ?", (grader,))
+        facts = "'{}'" if self.schema == 1 else "facts"
+        columns = f"problem_id, program, verdict, seconds, tests, passed, detail, {facts}"
+        found = self._all(load_grade, f"SELECT {columns} FROM grades WHERE grader = ?", (grader,))
         return {(grade.problem_id, grade.program): grade for grade in found}
 
     def add_grades(self, grader: str, items: Iterable[Grade]) -> Iterator[Grade]:
         """Store grades as they come; yields each once committed."""
         return self._add(
             items,
-            "INSERT OR IGNORE INTO grades VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            lambda g: (
-                grader, g.problem_id, g.program, str(g.verdict), g.seconds, g.tests, g.passed, encode(g.detail)
-            ),
-        )  # fmt: skip
+            "INSERT OR IGNORE INTO grades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            lambda g: (grader, g.problem_id, g.program, *dump_grade(g)),
+        )
 
     def behaviours(self, grader: str) -> dict[tuple[str, str], Behaviour]:
         """What programs did on public inputs, by (problem id, program hash)."""
@@ -285,8 +295,26 @@ def _row(*columns: Any) -> tuple[Any, ...]:
     return columns
 
 
-def _load_grade(problem_id: str, program: str, verdict: str, *rest: Any) -> Grade:
-    return Grade(problem_id, program, Verdict(verdict), *rest)
+def dump_grade(grade: Grade) -> tuple[Any, ...]:
+    """The columns of a grade after its problem and its program; what is seldom asked for is one column of JSON."""
+    facts = {
+        "wall_seconds": grade.wall_seconds,
+        "peak_mib": grade.peak_mib,
+        "stderr": grade.stderr,
+        "diff": grade.diff,
+        "lcb_verdict": grade.lcb_verdict,
+    }
+    counts = grade.seconds, grade.tests, grade.passed
+    return str(grade.verdict), *counts, encode(grade.detail), json.dumps(facts)
+
+
+def load_grade(problem_id: str, program: str, verdict: str, *rest: Any) -> Grade:
+    """The grade of a row's columns, the last of which is JSON. Raises ValueError or TypeError where they are not."""
+    *columns, text = rest
+    facts = dict(json.loads(text))
+    lcb = facts.pop("lcb_verdict", None)
+    lcb_verdict = None if lcb is None else Verdict(lcb)
+    return replace(Grade(problem_id, program, Verdict(verdict), *columns), lcb_verdict=lcb_verdict, **facts)
 
 
 def _candidate(*row: Any) -> Candidate:
@@ -357,6 +385,7 @@ def open_for_writing(folder: Path) -> Store:
             store = Store(folder, connection, lock)
             _begin(connection)
             _check(store)
+            _migrate(connection, store.schema)
         undo.pop_all()
     return store
 
@@ -367,9 +396,22 @@ def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
     if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        for statement in SCHEMA:
+        for statement in SCHEMAS[SCHEMA_VERSION]:
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),))
+    connection.commit()
+
+
+def _migrate(connection: sqlite3.Connection, found: int) -> None:
+    """Bring a sound file of an older format up to this one, wholly or not at all. A grade of then has no facts."""
+    if found == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ALTER TABLE grades RENAME TO older_grades")
+    connection.execute(GRADES[SCHEMA_VERSION])
+    connection.execute("INSERT INTO grades SELECT *, '{}' FROM older_grades")
+    connection.execute("DROP TABLE older_grades")
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(SCHEMA_VERSION),))
     connection.commit()
 
 
@@ -418,10 +460,10 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
 
 def _check(store: Store) -> None:
     """Raise StoreError for another program's file, another version's, or a damaged one."""
-    found = store.meta("schema")
-    if found != SCHEMA_VERSION:
+    if (found := store.schema) not in list(SCHEMAS):  # which may be anything that is JSON
+        allowed = " and ".join(map(str, SCHEMAS))
         raise StoreError(
-            f"{store.folder} has run format {found}; this tts reads {SCHEMA_VERSION}. Install the tts that wrote it."
+            f"{store.folder} has run format {found}; this tts reads {allowed}. Install the tts that wrote it."
         )
     if (complaint := store.complaint()) is not None:
         raise _damaged(store.folder, complaint)

@@ -122,8 +122,11 @@ class Verdict(StrEnum):
 class Grade:
     """The truth about one program on one problem's public and hidden tests; selectors never see it.
 
-    `seconds` is the CPU time of all tests run, `tests` the number there are, `passed` those passed before the first
-    failure.
+    `seconds` is the CPU time and `wall_seconds` the wall time of all tests up to the first failure, `peak_mib` the most
+    memory that one of them took; `tests` is the number there are, `passed` those passed before the first failure.
+    `detail` says what went wrong. `stderr`, the end of what was written there, and `diff`, how the answer differs, are
+    of a failing public test only: nothing here tells what a hidden test gives or expects. `lcb_verdict` is the verdict
+    under LiveCodeBench's own comparison, None where nobody asked for it.
     """
 
     problem_id: str
@@ -133,6 +136,16 @@ class Grade:
     tests: int
     passed: int
     detail: str = ""
+    wall_seconds: float = 0.0
+    peak_mib: float = 0.0
+    stderr: str = ""
+    diff: str = ""
+    lcb_verdict: Verdict | None = None
+
+    @property
+    def failed_test(self) -> int | None:
+        """The index of the test that failed, from 0; None if all passed or nothing was run."""
+        return None if self.verdict in (Verdict.PASSED, Verdict.NO_CODE) else self.passed
 
 
 @dataclass(frozen=True, slots=True)

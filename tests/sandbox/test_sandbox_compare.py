@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.sandbox import Outcome, Status, canonical, matches, wire
+from tts.sandbox import Outcome, Status, canonical, matches
+from tts.sandbox.compare import matches_lcb
+from tts.sandbox.guest import wire
 from tts.types import Call, Stdin
 
 
@@ -82,6 +84,83 @@ def test_returned_values(want, got, right):
     assert returned(want, got) is right
 
 
+def lcb_printed(want: str, got: str) -> bool:
+    return matches_lcb(Stdin("", want), Outcome(Status.OK, got, 0.0))
+
+
+def lcb_returned(want: object, got: object) -> bool:
+    return matches_lcb(Call("f", (), want), claimed(got))
+
+
+class TestLiveCodeBenchsOwnComparison:
+    @pytest.mark.parametrize(
+        ("want", "got", "right"),
+        [
+            ("3\n", " 3 ", True),
+            ("1 2\n3", "1 2  \r\n  3\n\n", True),
+            ("1\n2", "1\n\n2", False),
+            ("1.0 2", "1 2.00", True),
+            ("a  b", "a b", False),
+            ("a 1", "a 1.0", False),
+            ("1_0", "10", True),
+            ("0.3", "0.30000000000000004", False),
+            ("nan", "nan", True),
+            ("nan 1", "nan  1", False),
+            ("sNaN 1", "1 1", False),
+            ("Infinity", "inf", True),
+            ("1 2", "1 2 3", False),
+            ("1 2", "1 2 x", False),
+            ("", "", True),
+            ("", "0", False),
+            ("5" * 20_000, "5" * 20_000 + ".0", True),  # ours compares such lengths as text
+        ],
+    )
+    def test_printed_text(self, want, got, right):
+        assert lcb_printed(want, got) is right
+        assert lcb_printed(got, want) is right
+
+    @pytest.mark.parametrize(
+        ("want", "got", "right"),
+        [
+            ([1, 2], (1, 2), True),
+            ([[1, 2]], [(1, 2)], False),
+            ([[1, 2]], ([1, 2],), True),
+            (1, True, True),
+            (1, 1.0, True),
+            ([], (), True),
+            ([], {}, False),
+            ({"1": 2}, {1: 2}, False),
+            ({"a": [1]}, {"a": [1.0]}, True),
+            ({"a": [1]}, {"a": (1,)}, False),
+            ({"a": 1}, {"a": 1, "b": 2}, False),
+            ([1, 2], {1, 2}, False),
+            ("a", "a", True),
+            (None, None, True),
+            (None, 0, False),
+            (0.3, 0.1 + 0.2, False),
+            (math.nan, math.nan, False),
+            (10**30, 1e30, False),
+            ([1, 2], range(1, 3), False),
+        ],
+    )
+    def test_returned_values(self, want, got, right):
+        outcome = Outcome(Status.OK, wire.parse(wire.dumps(got, opaque=True)), 0.0)
+
+        assert matches_lcb(Call("f", (), want), outcome) is right
+
+    def test_a_failed_outcome_never_matches(self):
+        assert not matches_lcb(Stdin("", ""), Outcome(Status.TIMEOUT, "", 0.0))
+
+    def test_hostile_output_is_quick(self):
+        started = time.monotonic()
+        assert not lcb_printed("1", "9" * 8_000_000)
+        assert not lcb_printed("1", "1e999999999999999999")
+        assert not lcb_printed("1", "1 " * 4_000_000)
+        assert not lcb_printed("1", "0" + "\n" * 8_000_000 + "1")
+        assert not lcb_returned({1: 2}, {k * ((1 << 61) - 1): 0 for k in range(3)})
+        assert time.monotonic() - started < 5
+
+
 def test_a_tolerance_is_for_floats_alone():
     assert printed("0.5 1.25", "0.5000001 1.25", 1e-6)
     assert printed("1000000.5", "1000000.9", 1e-6)
@@ -117,6 +196,39 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, 1.0, 2.5]) | st.sampled_from(["", "1", "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("1ab"), inner, max_size=3),
+    max_leaves=6,
+)
+RETURNED = st.recursive(
+    JSON,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.integers(0, 1) | st.booleans() | st.sampled_from("1ab"), inner, max_size=3)
+        | st.sets(st.integers(0, 2), max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(JSON, JSON | RETURNED)
+def test_livecodebenchs_comparison_of_values_is_pythons_but_for_a_tuple_at_the_top(want, got):
+    assert lcb_returned(want, got) is ((list(got) if isinstance(got, tuple) else got) == want)
+
+
+@given(JSON)
+def test_equal_values_are_equal_to_livecodebench(value):
+    assert lcb_returned(value, value)
+    if isinstance(value, list):
+        assert lcb_returned(value, tuple(value))
+
+
+@given(st.text(st.sampled_from("01.e- \nna"), max_size=12), st.text(st.sampled_from("01.e- \nna"), max_size=12))
+def test_on_printed_text_both_comparisons_agree(want, got):
+    assert lcb_printed(want, got) is printed(want, got)
 
 
 @given(VALUES)

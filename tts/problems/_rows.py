@@ -53,13 +53,30 @@ def messages(statement: str, starter_code: str) -> tuple[Message, ...]:
     return Message("system", SYSTEM), Message("user", user)
 
 
-def _entry_point(row: Mapping[str, Any]) -> str | None:
+def _metadata(row: Mapping[str, Any], name: str) -> Any:
     metadata = row.get("metadata") or {}
     metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-    name = metadata.get("func_name") if isinstance(metadata, dict) else None
+    return metadata.get(name) if isinstance(metadata, dict) else None
+
+
+def _entry_point(row: Mapping[str, Any]) -> str | None:
+    name = _metadata(row, "func_name")
     if name is not None and not isinstance(name, str):
         raise ValueError(f"metadata.func_name must be a string, got {name!r}")
     return name
+
+
+def _tolerance(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The tag of a row whose author allows answers to be off by a little; most have none."""
+    value = _metadata(row, "tolerance")
+    if value is None:
+        return {}
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise DataError(
+            f"{where}: metadata.tolerance must be a number between 0 and 1, such as 1e-6, got {value!r}. "
+            "Mend it or leave it out."
+        )
+    return {"tolerance": repr(float(value))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +181,7 @@ def _problem(row: Mapping[str, Any], digest: str, where: str) -> Problem:
         messages=messages(statement, starter),
         public_tests=_decode(row, "public_test_cases", where),
         starter_code=starter,
-        tags={tag: str(row.get(column) or "") for tag, column in TAGS.items()},
+        tags={tag: str(row.get(column) or "") for tag, column in TAGS.items()} | _tolerance(row, where),
         digest=digest,
     )
 
