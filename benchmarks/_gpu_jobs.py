@@ -127,7 +127,8 @@ def planned(raw: Row, stack: ExitStack) -> tuple[Any, Any, dict[str, Any]]:
     config = configs.parse(raw)
     found = planning.plan_for(config)
     scorers = {item.label: plugins.build("scorer", item.spec) for item in config.scorers}
-    generator, scorers = planning.planned(found, config, plugins.build("generator", config.generator.spec), scorers)
+    generator = plugins.build("generator", config.generator.spec)
+    _, generator, scorers = planning.planned(config, generator, scorers, draws=True, rates=set(scorers))
     for part in (generator, *scorers.values()):
         if hasattr(part, "close"):
             stack.callback(part.close)

@@ -275,9 +275,7 @@ def _smi(figure: str) -> int:
 def watched(kind: str, process: int) -> Iterator[list[int]]:
     """The highest memory so far, in bytes, last in a list; of the GPU, or of a process and its descendants."""
     if kind == "cpu":
-        from memory import watched as watched_tree
-
-        with watched_tree(process) as peaks:
+        with _watched_tree(process) as peaks:
             yield peaks
         return
     command = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
@@ -296,6 +294,26 @@ def watched(kind: str, process: int) -> Iterator[list[int]]:
         polling.terminate()
         thread.join()
         polling.wait()
+
+
+@contextmanager
+def _watched_tree(process: int) -> Iterator[list[int]]:
+    """The same of a process and its descendants on a CPU."""
+    from memory import pss
+
+    peaks, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL_MILLISECONDS / 1000):
+            peaks.append(max(peaks[-1], int(sum(pss(process).values()) * 2**20)))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        thread.join()
 
 
 # What is shown.

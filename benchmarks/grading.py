@@ -1,7 +1,8 @@
-"""The grader beside LiveCodeBench's: programs per second on the same programs, tests, cores and limits, taking turns; and
-what it promises under load, with much data, and while its cells are killed.
+"""The grader beside LiveCodeBench's: programs per second on the same programs, tests, cores and limits, taking turns;
+and what it promises under load, with much data, and while its cells are killed.
 
-    python -m venv /tmp/lcb && /tmp/lcb/bin/pip install --no-deps nvidia-livecodebench && /tmp/lcb/bin/pip install numpy tqdm
+    python -m venv /tmp/lcb && /tmp/lcb/bin/pip install numpy tqdm
+    /tmp/lcb/bin/pip install --no-deps nvidia-livecodebench
     python benchmarks/grading.py --reference /tmp/lcb/bin/python
     python benchmarks/grading.py --parts load memory faults
 

@@ -13,7 +13,6 @@ from tts.grade import (
     GradeJob,
     Grader,
     Undecided,
-    grader_version,
     tolerance_of,
 )
 from tts.sandbox import Limits
@@ -203,8 +202,12 @@ def test_a_failure_of_the_sandbox_is_undecided():
 
 
 def test_the_version_names_what_can_change_a_verdict():
-    assert grader_version(LIMITS) != grader_version(Limits())
-    assert "cpu 6 s" in grader_version(Limits())
-    versions = {grader_version(LIMITS, Comparison(*how)) for how in [(), (1e-6,), (1e-5,), (None, True), (1e-6, True)]}
-    assert len(versions) == 5
-    assert Grader(LIMITS).version == grader_version(LIMITS)
+    ways = [
+        Grader(LIMITS),
+        Grader(Limits()),
+        *(Grader(LIMITS, comparison=Comparison(*how)) for how in [(1e-6,), (1e-5,), (None, True), (1e-6, True)]),
+        Grader(LIMITS, isolation="program"),
+        Grader(LIMITS, level="D"),
+    ]
+    assert len({grader.version for grader in ways}) == len(ways)
+    assert "cpu 6 s" in Grader(Limits()).version and "isolation test" in Grader(Limits()).version

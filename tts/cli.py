@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -285,6 +285,15 @@ def grade(
         Path | None, typer.Option(help="The file of verdicts to read and add to; default: in the user's cache")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Read and keep no verdicts")] = False,
+    isolation: Annotated[
+        str, typer.Option(help="A process for each test, or for each program: faster, for choosing, not for scores")
+    ] = "test",
+    level: Annotated[
+        str, typer.Option(help="How programs are confined: A to D, or auto for the best here; see tts sandbox-check")
+    ] = "auto",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe-no-sandbox", help="Level D: limits alone, for programs that you trust")
+    ] = False,
 ) -> None:
     """Run candidates on their problems' public and hidden tests, and write a verdict for each in input order.
 
@@ -292,7 +301,7 @@ def grade(
     """
     from tts import files
     from tts.grade import Comparison, Grader
-    from tts.sandbox import Limits
+    from tts.sandbox import Isolation, Limits
 
     if not timeout > 0:
         raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
@@ -302,7 +311,14 @@ def grade(
         raise ConfigError(f"--also takes lcb, LiveCodeBench's own comparison, got {also!r}.")
     if no_cache and cache is not None:
         raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
-    grader = Grader(Limits(timeout, memory_mib, output_mib), workers, Comparison(tolerance, also_lcb=also == "lcb"))
+    if isolation not in ("test", "program"):
+        raise ConfigError(f"--isolation takes test or program, got {isolation!r}.")
+    if unsafe and level not in ("auto", "D"):
+        raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
+    limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
+    grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
+    if grader.confinement.why:
+        _say(f"Warning: programs are confined at level {grader.confinement.level} only. {grader.confinement.why}")
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"

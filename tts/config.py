@@ -16,7 +16,7 @@ from tts import plugins
 from tts.errors import ConfigError, unknown
 from tts.plugins import Spec
 from tts.prompts import EXTRACTORS
-from tts.sandbox import Limits
+from tts.sandbox import Isolation, Limits
 
 VERSION = 1
 
@@ -47,12 +47,17 @@ class PromptConfig(_Strict):
 
 
 class GradingConfig(_Strict):
-    """Limits of each test's execution; `workers` None means one per core that may be used."""
+    """Limits of each test's execution; `workers` None means one per core that may be used. `isolation`: a process for
+    each test, or for each program; `level`: how programs are confined, by default as well as this machine can
+    (docs/grading.md).
+    """
 
     timeout: float = Field(default=6.0, gt=0, le=86_400, description="CPU seconds per test")
     memory_mib: int = Field(default=2048, ge=32, le=2**24, strict=True)
     output_mib: int = Field(default=16, ge=1, le=2**20, strict=True)
     workers: int | None = Field(default=None, ge=1, strict=True)
+    isolation: Isolation = "test"
+    level: Literal["auto", "A", "B", "C", "D"] = "auto"
 
     @property
     def limits(self) -> Limits:

@@ -129,7 +129,7 @@ def grade(
             verdicts.keep(_key(*pair, asked, grader), result)
         progress.advance("grade")
     found = [results[row.problem_id, _program(row)] for row in rows]
-    differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader.comparison.also_lcb)
+    differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader)
     return Graded(sum(isinstance(result, Undecided) for result in found), differing, len(programs), read)
 
 
@@ -138,11 +138,13 @@ def _key(name: str, program: str, asked: Mapping[str, _Asked], grader: Grader) -
 
 
 def _write_grades(
-    out: Path, graded: Iterable[tuple[str | int, Candidate, Result]], asked: Mapping[str, _Asked], also_lcb: bool
+    out: Path, graded: Iterable[tuple[str | int, Candidate, Result]], asked: Mapping[str, _Asked], grader: Grader
 ) -> int:
     """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
+    how = {"isolation": grader.isolation, "level": str(grader.confinement.level)}
+    also_lcb = grader.comparison.also_lcb
     rows = [
-        {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb)}
+        {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb), **how}
         for name, row, result in graded
     ]
     _write_rows(out, rows)

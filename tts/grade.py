@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from tts.difference import difference
 from tts.errors import DataError, InfraError
-from tts.sandbox import Job, Limits, Outcome, Status, canonical, matches, run_programs
+from tts.sandbox import Isolation, Job, Limits, Outcome, Status, canonical, find_confinement, matches, run_programs
 from tts.sandbox.compare import matches_lcb
 from tts.types import Behaviour, Call, Grade, Problem, Stdin, Test, Verdict, program_hash
 
-VERSION = 2
+VERSION = 3
 
 _VERDICTS = {
     Status.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
@@ -106,20 +106,34 @@ class _TolerantCall(Call):
 class Grader:
     """Runs programs under one set of limits, in `workers` cells at once (None: as many as cores and memory allow)."""
 
-    def __init__(self, limits: Limits, workers: int | None = None, comparison: Comparison = EQUALITY) -> None:
-        self.limits, self.workers, self.comparison = limits, workers, comparison
+    def __init__(
+        self,
+        limits: Limits,
+        workers: int | None = None,
+        comparison: Comparison = EQUALITY,
+        isolation: Isolation = "test",
+        level: str = "auto",
+    ) -> None:
+        """Raises UserError where no sandbox holds, or not the level that is asked for."""
+        self.limits, self.workers, self.comparison, self.isolation = limits, workers, comparison, isolation
+        self.confinement = find_confinement(level)
 
     @property
     def version(self) -> str:
-        """What its grades depend on besides programs and tests."""
-        return grader_version(self.limits, self.comparison)
+        """What its grades depend on besides programs and tests: change VERSION when a verdict may change."""
+        limits = self.limits
+        return (
+            f"{VERSION} python {platform.python_version()} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
+            f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level"
+            f" {self.confinement.level}"
+        )
 
     def grade(self, jobs: Iterable[GradeJob]) -> Iterator[Grade | Undecided]:
         """One grade per distinct (problem, program), as each is known; a program's tests stop at the first failure.
 
         Raises DataError for a problem without tests: no program can be said to pass it.
         """
-        for job, steps in self._run(_with_tests(jobs), partial(_judge, self.comparison)):
+        for job, steps in self._run(_with_tests(jobs), partial(_judge, self.comparison), self.isolation):
             program = _program(job)
             if isinstance(steps, InfraError):
                 yield Undecided(job.problem_id, program, str(steps))
@@ -128,10 +142,11 @@ class Grader:
 
     def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
         """(problem id, program, what it does on every test's input) per distinct pair; expected outputs are not used.
+        A program's tests follow each other in one process: this is for choosing, not for scores.
 
         Jobs without code are passed over. On a problem without tests a program has the empty behaviour.
         """
-        for job, outputs in self._run((job for job in jobs if job.code is not None), _observe):
+        for job, outputs in self._run((job for job in jobs if job.code is not None), _observe, "program"):
             program = _program(job)
             if isinstance(outputs, InfraError):
                 yield job.problem_id, program, Undecided(job.problem_id, program, str(outputs))
@@ -139,10 +154,10 @@ class Grader:
                 yield job.problem_id, program, Behaviour(tuple(outputs))
 
     def _run(
-        self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]]
+        self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
     ) -> Iterator[tuple[GradeJob, list[R] | InfraError]]:
         runs = (Job(job, job.code or "", () if job.code is None else _told(job)) for job in _distinct(jobs))
-        return run_programs(runs, judge, self.limits, self.workers)
+        return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
 
 
 def tolerance_of(problem: Problem) -> float | None:
@@ -159,14 +174,6 @@ def tolerance_of(problem: Problem) -> float | None:
             f"Problem {problem.id!r} has the tolerance {text!r}; it must be a number between 0 and 1, such as 1e-6."
         )
     return value
-
-
-def grader_version(limits: Limits, comparison: Comparison = EQUALITY) -> str:
-    """What a stored grade depends on besides its program and tests: change VERSION when a verdict may change."""
-    return (
-        f"{VERSION} python {platform.python_version()}"
-        f" cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB output {limits.output_mib} MiB{comparison}"
-    )
 
 
 def _program(job: GradeJob) -> str:

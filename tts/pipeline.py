@@ -17,7 +17,7 @@ from tts import environment, planning, plugins, prompts
 from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError
-from tts.grade import GradeJob, Grader, Undecided, grader_version, tolerance_of
+from tts.grade import GradeJob, Grader, Undecided, tolerance_of
 from tts.protocols import Benchmark, Generator, Scorer
 from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
@@ -112,11 +112,11 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
-    _record(config, parts, store)
+    grader = _grader(config)
+    _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
         _sample(_Sampling(config, parts, store, progress), problems, wanted)
     pairs = list(_pairs(problems, store))
-    grader = Grader(config.grading.limits, config.grading.workers)
     with _timed(store, "grade"):
         undecided = _grade(grader, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
@@ -126,7 +126,12 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     return undecided
 
 
-def _record(config: Config, parts: Parts, store: Store) -> None:
+def _grader(config: Config) -> Grader:
+    given = config.grading
+    return Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
+
+
+def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
     """What this session makes its results with: for the report, and one entry a session for whoever doubts them."""
     made_with = {
         "versions": environment.versions(),
@@ -136,7 +141,8 @@ def _record(config: Config, parts: Parts, store: Store) -> None:
     }
     session = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), **made_with}
     keys = {
-        "grader": grader_version(config.grading.limits),
+        "grader": grader.version,
+        "sandbox": {"level": grader.confinement.level, "isolation": grader.isolation, "why": grader.confinement.why},
         "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
         "sessions": [*(store.meta("sessions") or []), session],
     }

@@ -705,7 +705,7 @@ def _cost(report: RunReport) -> str:
 
 def _facts(report: RunReport) -> list[tuple[str, str]]:
     """What the run was made with."""
-    known = {name: report.meta.get(name) for name in ("versions", "hardware", "commit")}
+    known = {name: report.meta.get(name) for name in ("versions", "hardware", "commit", "sandbox")}
     return [("folder", str(report.folder)), *((name, _fact(value)) for name, value in known.items())]
 
 

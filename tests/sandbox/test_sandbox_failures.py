@@ -177,16 +177,14 @@ def test_no_process_survives_its_test_where_processes_can_be_started():
     assert not [pid for pid in outcome.output.split() if Path("/proc", pid).exists()]
 
 
-def test_the_folder_is_emptied_whatever_is_in_it(run):
-    code = (
-        "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
-        "os.symlink('/', 'link')\nos.chmod('.', 0)\nos.chdir('/')"
-    )
+def test_the_folder_is_emptied_whatever_is_in_it(run, confinement):
+    code = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nos.symlink('/', 'link')\n"
+    if confinement.has_own_files:  # elsewhere rights cannot be changed
+        code += "os.chmod('.', 0)\nos.chdir('/')\nos.chmod('/tmp', 0)"
     outcome = run(code)
 
     assert outcome.status is Status.OK, outcome.detail
     assert run("import os\nprint(os.listdir())").output == "[]\n"
-    assert run("import os\nos.chmod(os.getcwd(), 0)").status is Status.OK
     assert run("open('x', 'w').close()").status is Status.OK
 
 

@@ -6,6 +6,7 @@ that the test itself made.
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -26,6 +27,7 @@ from tts.sandbox.outcome import Limits, Status
 from tts.types import Stdin
 
 LIMITS = Limits(cpu_seconds=5.0, memory_mib=256, output_mib=1)
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EROFS)
 LEAST_CONTROLS = 10  # attempts that must work outside, or the test shows nothing
 CONTROL_SECONDS = 20.0
 
@@ -107,7 +109,11 @@ def attempt_all(confinement: Confinement) -> tuple[tuple[Finding, ...], str]:
         with _prepared() as given:
             outside = _control(given)
             inside = _inside(confinement, given)
-    except (InfraError, OSError) as error:
+    except OSError as error:
+        if error.errno in EXHAUSTED:  # which says nothing of the sandbox
+            raise InfraError(f"The sandbox's self-test could not be run: {error}.") from error
+        return (), f"no cell starts ({_first_line(error)})."
+    except InfraError as error:
         return (), f"no cell starts ({_first_line(error)})."
     findings = tuple(Finding(name, name in outside, name in inside) for name in ATTEMPTS)
     working = [finding.name for finding in findings if finding.outside]

@@ -171,7 +171,7 @@ class _Runs:
 class _Cells:
     """The cells of one call of `run_programs`: started when first needed, replaced when they die.
 
-    They are started in a thread of their own, which lives as long as they do: bubblewrap ends with the thread that
+    They are started in threads of their own, which live as long as they do: bubblewrap ends with the thread that
     started it.
     """
 
@@ -181,7 +181,7 @@ class _Cells:
         self._lock = threading.Lock()
         self._idle: list[Cell] = []
         self._live: set[Cell] = set()
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="tts-start")
+        self._starter = ThreadPoolExecutor(4, thread_name_prefix="tts-start")
 
     def take(self) -> Cell:
         """A cell that nobody else uses."""

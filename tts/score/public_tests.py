@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tts.errors import ConfigError, InfraError
 from tts.plugins import FREE
-from tts.sandbox import Job, Limits, Outcome, matches, run_programs
+from tts.sandbox import Job, Limits, Outcome, find_confinement, matches, run_programs
 from tts.types import Candidate, Problem, Score, Test
 
 
@@ -20,6 +20,7 @@ class PublicTests:
     memory_mib: int = 2048
     output_mib: int = 16
     workers: int | None = field(default=None, metadata=FREE)
+    level: str = field(default="auto", metadata=FREE)
 
     def __post_init__(self) -> None:
         if not (0 < self.timeout <= 86_400 and 32 <= self.memory_mib <= 2**24 and 1 <= self.output_mib <= 2**20):
@@ -44,7 +45,9 @@ class PublicTests:
             jobs[key] = Job(key, candidate.code, problem.public_tests)
             waiting.setdefault(key, []).append(candidate)
         limits = Limits(self.timeout, self.memory_mib, self.output_mib)
-        for key, passed in run_programs(jobs.values(), _judge, limits, self.workers):
+        for key, passed in run_programs(
+            jobs.values(), _judge, limits, self.workers, "program", find_confinement(self.level)
+        ):
             if not isinstance(passed, InfraError):
                 yield from (Score(*candidate.key, sum(passed) / len(passed)) for candidate in waiting[key])
 

@@ -22,8 +22,9 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import wire
+    from tts.sandbox.guest import keeping, wire
 else:
+    import keeping
     import wire
 
 MODULES = (
@@ -118,21 +119,26 @@ def run_once(request: "wire.Request", job: int, began: mmap.mmap) -> NoReturn:
     finish(code, vars(program.module), abrupt=request.is_call)
 
 
-def run_many(request: "wire.Request", job: int, began: mmap.mmap, session: socket.socket) -> NoReturn:
-    """Run the program on test after test, until one leaves something behind or the zygote hangs up."""
+def run_many(request: "wire.Request", job: int, began: mmap.mmap, session: socket.socket, word: bytes) -> NoReturn:
+    """Run the program on test after test, until one leaves something behind or the zygote hangs up. `word` is what the
+    zygote knows its child by.
+    """
     program = Program(request, job)
     os.dup2(session.detach(), SESSION)
     os.closerange(SESSION + 1, 4096)
     with socket.socket(fileno=SESSION) as waiting:
-        known = snapshot()
+        known, keep = snapshot(), keeping.keepable(program.source)
         open_streams()
         gc.enable()
         begin(began)
         while True:
             code, ended = program.run()
-            if ended or not untouched(known) or not settle(program):
+            if ended or not keep or not untouched(known) or not settle(program):
                 finish(code, vars(program.module), abrupt=program.is_call)
-            waiting.send(wire.DONE.pack(code))
+            try:
+                waiting.send(wire.DONE.pack(code, word))
+            except OSError:  # the program closed it
+                finish(code, vars(program.module), abrupt=program.is_call)
             next_test(program, waiting)
 
 
@@ -154,6 +160,7 @@ def next_test(program: Program, session: socket.socket) -> None:
     for fd in fds:
         os.close(fd)
     sys.setrecursionlimit(RECURSION_LIMIT)
+    gc.collect(0)
     open_streams()
 
 
@@ -246,8 +253,8 @@ def exit_code(code: object) -> int:
     """The exit code of a SystemExit, whose other payloads are printed."""
     if code is None:
         return 0
-    if isinstance(code, int):
-        return code & 0xFF
+    if issubclass(type(code), int):  # not isinstance, nor its own operators: it may lie
+        return int.__and__(code, 0xFF)  # type: ignore[operator]
     print(code, file=sys.stderr)
     return 1
 
@@ -265,6 +272,8 @@ def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
         forget(names)
         gc.collect()
+        flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
+        os._exit(code)
     os._exit(flush_streams() or code)
 
 

@@ -47,7 +47,7 @@ class Confinement:
     def __init__(self, folder: str, account: Account, guards: set[str], libc: ctypes.CDLL) -> None:
         self.folder, self.account, self.libc = folder, account, libc
         self.rules = landlock.ruleset(readable(), folder, libc) if "landlock" in guards else None
-        self.filter = seccomp.program() if "seccomp" in guards else None
+        self.filter = seccomp.program("own_files" in guards) if "seccomp" in guards else None
 
     def apply(self, request: "wire.Request") -> None:
         """Bind this process, for good. Raises OSError if any part of it fails."""

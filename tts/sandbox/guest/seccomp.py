@@ -28,17 +28,20 @@ FILES = {  # which ones can be opened is Landlock's to say
     "unlinkat": (263, 35), "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "link": (86, None),
     "linkat": (265, 37), "symlink": (88, None), "symlinkat": (266, 36), "truncate": (76, 45), "ftruncate": (77, 46),
     "fallocate": (285, 47), "fsync": (74, 82), "fdatasync": (75, 83), "flock": (73, 32), "umask": (95, 166),
-    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "utimensat": (280, 88), "sendfile": (40, 71),
+    "sendfile": (40, 71),
     "copy_file_range": (326, 285), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe": (22, None),
     "pipe2": (293, 59), "getxattr": (191, 8), "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11),
     "llistxattr": (195, 12), "flistxattr": (196, 13), "fadvise64": (221, 223),
+}  # fmt: skip
+METADATA = {  # Landlock does not look at these: only where all that can be named is the candidate's own
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "utimensat": (280, 88),
 }  # fmt: skip
 WAITING = {  # for descriptors that the candidate has: its own pipes, and the socket pairs that asyncio wakes itself by
     "poll": (7, None), "ppoll": (271, 73), "select": (23, None), "pselect6": (270, 72), "epoll_create": (213, None),
     "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None), "epoll_pwait": (281, 22),
     "epoll_pwait2": (441, 441), "eventfd2": (290, 19), "sendto": (44, 206), "recvfrom": (45, 207),
     "sendmsg": (46, 211), "recvmsg": (47, 212), "shutdown": (48, 210), "getsockopt": (55, 209),
-    "setsockopt": (54, 208), "getsockname": (51, 204), "getpeername": (52, 205),
+    "getsockname": (51, 204), "getpeername": (52, 205),
 }  # fmt: skip
 MEMORY = {
     "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214),
@@ -101,15 +104,17 @@ def supported() -> bool:
     return platform.machine() in PROCESSORS
 
 
-def program() -> bytes:
-    """The filter, in the kernel's form, with a place for the number of the process."""
+def program(own_files: bool) -> bytes:
+    """The filter, in the kernel's form, with a place for the number of the process. `own_files`: all files that can be
+    written are the candidate's.
+    """
     place, architecture = PROCESSORS[platform.machine()]
     code = [
         (LOAD, 0, 0, ARCHITECTURE),
         (JUMP_EQUAL, 1, 0, architecture),
         (RETURN, 0, 0, KILL),
         (LOAD, 0, 0, NUMBER),
-        *_search(_segments(_verdicts(place))),
+        *_search(_segments(_verdicts(place, own_files))),
     ]
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
@@ -125,10 +130,10 @@ def install(made: bytes, pid: int, libc: ctypes.CDLL) -> None:
         raise OSError(number, f"seccomp: {errno.errorcode.get(number, number)}")
 
 
-def _verdicts(place: int) -> dict[int, Code]:
+def _verdicts(place: int, own_files: bool) -> dict[int, Code]:
     """Number -> what to do, for every call that is not simply denied."""
     found: dict[int, Code] = {}
-    for numbers in ALLOWED.values():
+    for numbers in (ALLOWED | (METADATA if own_files else {})).values():
         number = numbers[place]
         if number is not None:
             found[number] = [(RETURN, 0, 0, ALLOW)]

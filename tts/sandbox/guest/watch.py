@@ -28,11 +28,11 @@ class HostGone(Exception):
 
 class Child:
     """A candidate's process as the zygote sees it. `session` is the socket over which it says that it is done with a
-    test and waits for the next; None if it ends with its only one.
+    test and waits for the next, and `word` what it says it with; None if it ends with its only one.
     """
 
-    def __init__(self, pid: int, session: socket.socket | None, folder: str | None) -> None:
-        self.pid, self.session, self.folder = pid, session, folder
+    def __init__(self, pid: int, session: socket.socket | None, word: bytes, folder: str | None) -> None:
+        self.pid, self.session, self.word, self.folder = pid, session, word, folder
         self.pidfd = os.pidfd_open(pid)
         self.meter = Meter()
         self.before = children_cpu()
@@ -71,10 +71,13 @@ class Child:
     def _done(self) -> int | None:
         assert self.session is not None
         try:
-            message = self.session.recv(wire.DONE.size, socket.MSG_DONTWAIT)
+            message = self.session.recv(wire.DONE.size + 1, socket.MSG_DONTWAIT)
         except OSError:
             return None
-        return int(wire.DONE.unpack(message)[0]) if len(message) == wire.DONE.size else None
+        if len(message) != wire.DONE.size:
+            return None
+        code, word = wire.DONE.unpack(message)
+        return int(code) if word == self.word else None
 
     def _excess(self, request: "wire.Request", elapsed: float, queued: float) -> "wire.End | None":
         """Which limit its processes are over by now, if any. Waiting for a processor is not their fault."""

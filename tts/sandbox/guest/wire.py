@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 
 REPLY = struct.Struct("<BiddQ")  # End, exit code or signal, CPU seconds, wall seconds, peak resident bytes
 HELLO = struct.Struct("<q")  # the user id that candidates run under, -1 for the host's own
-DONE = struct.Struct("<i")  # a process that is kept, of a test: the exit code that it would have ended with
+WORD_BYTES = 16
+# A process that is kept, of a test: the exit code that it would have ended with, and the zygote's word for that child,
+# so that a program which writes to every descriptor does not end its test by accident.
+DONE = struct.Struct(f"<i{WORD_BYTES}s")
 JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arguments follow it
 
 MEMORY_EXIT = (

@@ -36,6 +36,7 @@ class Task:
     request: "wire.Request"
     fds: tuple[int, ...]
     session: socket.socket | None
+    word: bytes
 
 
 class Zygote:
@@ -78,12 +79,13 @@ class Zygote:
         """A child in an empty folder: its task in the child, None here."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if request.mode else (None, None)
         self.began[0] = 0
+        word = os.urandom(wire.WORD_BYTES) if request.mode else b""
         pid = os.fork()
         if pid == 0:
-            return Task(request, fds, theirs)
+            return Task(request, fds, theirs, word)
         if theirs is not None:
             theirs.close()
-        self.child = watch.Child(pid, ours, self.counted)
+        self.child = watch.Child(pid, ours, word, self.counted)
         return None
 
     def hand_on(self, message: bytes, fds: list[int]) -> None:
@@ -145,7 +147,7 @@ def main() -> None:
     """
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    for name in ("wire", "watch", "confine", "candidate", "landlock", "seccomp"):
+    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp"):
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -171,7 +173,7 @@ def main() -> None:
     confinement.apply(task.request)
     if task.session is None:
         candidate.run_once(task.request, task.fds[0], zygote.began)
-    candidate.run_many(task.request, task.fds[0], zygote.began, task.session)
+    candidate.run_many(task.request, task.fds[0], zygote.began, task.session, task.word)
 
 
 if __name__ == "__main__":
