@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
@@ -11,7 +12,7 @@ from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, prog
 from tts import files, plugins
 from tts.grade import Grader, Undecided
 from tts.pipeline import Silent
-from tts.sandbox import Limits
+from tts.sandbox import Limits, find_confinement
 from tts.types import program_hash
 from tts.verdicts import Verdicts
 
@@ -22,7 +23,7 @@ ROW_KEYS = (
 )  # fmt: skip
 GRADE_KEYS = (
     "question_id", "index", "verdict", "seconds", "tests", "passed", "failed_test", "wall_seconds", "peak_mib",
-    "detail", "stderr", "diff",
+    "detail", "stderr", "diff", "isolation", "level",
 )  # fmt: skip
 DOUBLE = {
     "question_id": "double",
@@ -69,6 +70,16 @@ def ran(tmp_path_factory):
     return small.folder, tts(small.folder, "run", "small.yaml", "ks=[1,2]", "report.level=0.9")
 
 
+def cells_fail(folder: Path) -> str:
+    """For `ulimit`: a bubblewrap that works for the self-test and then no more, so that no cell starts."""
+    real = shutil.which("bwrap") or pytest.skip("needs bubblewrap")
+    (folder / "bin").mkdir()
+    fake = folder / "bin" / "bwrap"
+    fake.write_text(f'#!/bin/sh\n[ -e {folder}/used ] && exit 1\n: > {folder}/used\nexec {real} "$@"\n')
+    fake.chmod(0o755)
+    return f'-c 0; export PATH="{folder}/bin:$PATH"'
+
+
 class TestRun:
     def test_exits_0_and_keeps_the_run_under_the_configs_name(self, ran):
         folder, result = ran
@@ -104,7 +115,7 @@ class TestRun:
 
     def test_what_our_machinery_could_not_grade_exits_1_and_counts_nowhere(self, small, cli):
         bring_up(small, "benchmark.limit=1")
-        failed = cli("run", "config.yaml", "benchmark.limit=2", "--folder", "run", ulimit="-n 16")
+        failed = cli("run", "config.yaml", "benchmark.limit=2", "--folder", "run", ulimit=cells_fail(small.folder))
 
         assert failed.code == 1
         assert "Failure: 4 programs could not be run" in failed.err and "Run the same command again" in failed.err
@@ -115,7 +126,7 @@ class TestRun:
         assert [row["verdict"] is None for row in rows_of(small.folder / "rows.jsonl")] == [False] * 4 + [True] * 4
 
     def test_where_nothing_could_be_graded_our_failure_is_what_is_told(self, small, cli):
-        failed = cli("run", "config.yaml", "benchmark.limit=1", "--folder", "run", ulimit="-n 16")
+        failed = cli("run", "config.yaml", "benchmark.limit=1", "--folder", "run", ulimit=cells_fail(small.folder))
 
         assert failed.code == 1
         assert "our own machinery failed" in failed.err
@@ -318,6 +329,7 @@ class TestGrade:
         graded, (failed, none) = found(Unlucky(Limits(), 1))
         nothing = {"seconds": 0.0, "tests": 3, "passed": 0, "failed_test": None, "wall_seconds": 0.0, "peak_mib": 0.0}
         nothing |= {"question_id": "double", "detail": "", "stderr": "", "diff": ""}
+        nothing |= {"isolation": "test", "level": str(find_confinement().level)}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
         assert graded == files.Graded(undecided=1, differing=0, programs=2, read=0)

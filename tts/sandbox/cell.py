@@ -225,6 +225,8 @@ def _failure(end: End, code: int, cpu: float, peak: int, limits: Limits, sizes: 
         return Status.RUNTIME_ERROR, f"killed by {_signal_name(code)}"
     if end is End.FILES:
         return Status.OUTPUT_LIMIT, "made too many files"
+    if end is End.THREADS:
+        return Status.RUNTIME_ERROR, "started too many threads"
     if code != 0:
         return Status.RUNTIME_ERROR, f"exit code {code}"
     return None

@@ -292,9 +292,9 @@ def flush_streams() -> int:
 
 def flush(stream: Any) -> bool:
     """Flushes whatever the candidate left as a standard stream; False if that fails."""
-    if stream is None or getattr(stream, "closed", False):
-        return True
     try:
+        if stream is None or getattr(stream, "closed", False):
+            return True
         stream.flush()
     except Exception:  # noqa: BLE001 - the process boundary: the stream may be the candidate's own object
         return False

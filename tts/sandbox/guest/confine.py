@@ -19,7 +19,7 @@ else:
     import seccomp
     import wire
 
-PROCESSES = 64  # at once, threads included, where candidates have a user of their own
+PROCESSES = 512  # at once, threads included, where candidates have a user of their own
 SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
 OPEN_FILES = 128
 STACK_ROOM = 1 << 30  # address space beyond the memory limit: stacks that are reserved and hardly touched

@@ -19,6 +19,7 @@ else:
 
 TICK_MS = 10
 BURIAL_SECONDS = 10.0
+MOST_THREADS = 512  # of one candidate at once; the kernel does not count them for root
 MOST_FILES = 4096  # of one candidate at once, where its folder is a file system of its own
 
 
@@ -88,6 +89,8 @@ class Child:
             return wire.End.MEMORY
         if self.folder is not None and files_in(self.folder) > MOST_FILES:
             return wire.End.FILES
+        if self.meter.threads > MOST_THREADS:
+            return wire.End.THREADS
         waited = self.meter.queued - queued
         if elapsed > request.wall_seconds and (
             elapsed > 10 * request.wall_seconds or elapsed - waited > request.wall_seconds
@@ -126,11 +129,12 @@ class Meter:
 
     def __init__(self) -> None:
         self.queued = 0.0
+        self.threads = 0
         self.seen: dict[str, int] = {}  # what each thread had waited, in nanoseconds
 
     def read(self) -> tuple[float, int]:
         """CPU seconds and resident bytes of all living descendants together; adds to `queued`."""
-        cpu_ticks = pages = 0
+        cpu_ticks = pages = self.threads = 0
         todo = children(os.getpid())
         while todo:
             pid = todo.pop()
@@ -147,7 +151,9 @@ class Meter:
 
     def _add_queued(self, pid: int) -> None:
         """Adds what each thread of a process has waited since it was last seen."""
-        for thread in os.listdir(f"/proc/{pid}/task"):
+        threads = os.listdir(f"/proc/{pid}/task")
+        self.threads += len(threads)
+        for thread in threads:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
                     waited = int(file.read().split()[1])

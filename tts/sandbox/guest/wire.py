@@ -44,7 +44,8 @@ class End(IntEnum):
     WALL = 3
     MEMORY = 4
     FILES = 5
-    DONE = 6  # it waits for the program's next test
+    THREADS = 6
+    DONE = 7  # it waits for the program's next test
 
 
 class Mode(IntEnum):
