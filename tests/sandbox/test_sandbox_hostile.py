@@ -205,7 +205,7 @@ def _marked_processes(mark: str) -> dict[int, str]:
     return found
 
 
-@pytest.fixture(scope="module", params=[{}], ids=["default"])
+@pytest.fixture(scope="module", params=[{}, {"level": "B"}, {"isolation": "program"}], ids=["A", "B", "program"])
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The options of a grader for which all must hold: a level of confinement, a level of isolation."""
     return dict(request.param)
@@ -308,9 +308,24 @@ def _skip_unless_possible(program: Program) -> None:
         pytest.skip(_missing(program))
 
 
+SESSION = "a process that runs several tests has a socket at descriptor 4, over which it can only say that it is done"
+DISK = "level B bounds each file, not how many there are (docs/grading.md)"
+NOT_PROMISED = {
+    ("program", "descriptors-left_open"): SESSION,
+    ("program", "descriptors-control"): SESSION,
+    ("B", "disk-many_files"): DISK,
+    ("B", "disk-inodes"): DISK,
+    ("B", "disk-unlinked"): DISK,
+    ("B", "system_calls-capability_kept"): "where only root can read the interpreter, the right to read is kept",
+}
+
+
 @pytest.mark.parametrize("program", HOSTILE, ids=lambda program: program.name)
-def test_an_attack_does_not_succeed(grades, program):
+def test_an_attack_does_not_succeed(grades, program, options, request):
     _skip_unless_possible(program)
+    why = NOT_PROMISED.get((options.get("level", options.get("isolation", "A")), program.name))
+    if why is not None:
+        request.applymarker(pytest.mark.xfail(reason=why))
     done = grades[program.name]
 
     assert isinstance(done, Grade), done

@@ -1,6 +1,6 @@
 """Runs many programs on their tests, in several cells at once, and survives the death of any cell.
 
-A test whose cell died has no outcome: it is tried again in a new cell, up to three times, and then the whole job ends
+A test whose cell died has no outcome: it is tried again in a new cell, six times in all, and then the whole job ends
 with an `InfraError`, given as its result so that other jobs go on. What to keep of an outcome, and whether to go on
 with a program's next test, is the caller's (`judge`).
 
@@ -25,7 +25,7 @@ from tts.sandbox.levels import find_confinement
 from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
 from tts.types import Test
 
-ATTEMPTS = 3
+ATTEMPTS = 6
 MEMORY_SHARE = 0.8  # of the available memory, for all cells together
 CELL_FILES = 16  # descriptors: two for as long as a cell lives, five while it runs a test, more while it starts
 SPARE_FILES = 64  # for all else that this process opens meanwhile
