@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from tts.analysis import RunReport
+    from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
@@ -44,6 +45,11 @@ Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
 
 def _say(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def _warn_of_level(confinement: "Confinement") -> None:
+    if confinement.why:
+        _say(f"Warning: programs are confined at level {confinement.level} only. {confinement.why}")
 
 
 @dataclass
@@ -139,9 +145,11 @@ def run(
 def _run(config: Path, overrides: list[str], folder: Path) -> None:
     from tts import config as configs
     from tts import pipeline
+    from tts.sandbox import find_confinement
     from tts.store import open_for_writing
 
     chosen = configs.load(config, overrides)
+    _warn_of_level(find_confinement(chosen.grading.level))
     with open_for_writing(folder) as store:
         with _bars() as progress:
             undecided = pipeline.run(chosen, store, progress)
@@ -317,8 +325,7 @@ def grade(
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
     grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
-    if grader.confinement.why:
-        _say(f"Warning: programs are confined at level {grader.confinement.level} only. {grader.confinement.why}")
+    _warn_of_level(grader.confinement)
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
