@@ -391,7 +391,7 @@ def stage_of(folder: Path) -> str:
 def test_kills_at_random_moments_end_with_the_rows_of_an_undisturbed_run(slow, run, kills, n, stages):
     small = slow(n)
     work = seconds_of(lambda: bring_up(small, folder="undisturbed"))
-    begin = seconds_of(lambda: tts(small.folder, "run", "nowhere.yaml"))
+    begin = seconds_of(lambda: tts(small.folder, "sandbox-check"))  # which every run begins with
     asked(small.folder)
 
     killed = kill_often(small.folder, kills, longest=2 * begin + 2 * work / kills)
