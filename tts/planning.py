@@ -47,9 +47,13 @@ def plan_for(config: Config) -> MemoryPlan:
     return plan(request.generator, request.scorers, request.device, request.options)
 
 
-def request_for(config: Config, draws: bool = True, rates: Collection[str] | None = None) -> Request:
-    """What a config asks of the device, with its own sizes or those that are detected; all models, or those used."""
-    device = find_device(config)
+def request_for(
+    config: Config, draws: bool = True, rates: Collection[str] | None = None, here: bool = False
+) -> Request:
+    """What a config asks of the device, with its own sizes or those that are detected; all models, or those used.
+    `here`: the device is this machine's.
+    """
+    device = find_device(config, here)
     spec = config.generator.spec
     generator = _generator(spec, config.memory, device.kind) if draws and spec.name in GENERATORS else None
     scorers = tuple(
@@ -72,7 +76,7 @@ def planned(
     drawing = draws and config.generator.spec.name in GENERATORS
     for spec in [*([config.generator.spec] if drawing else []), *(specs[label] for label in used)]:
         fetch_config(spec.options.get("model"))
-    request = request_for(config, drawing, used)
+    request = request_for(config, drawing, used, here=True)
     found = plan(request.generator, request.scorers, request.device, request.options)
     made = {label: apply(engine, scorers[label], found.mode) for label, engine in zip(used, found.scorers, strict=True)}
     drawer = generator if found.generator is None else apply(found.generator, generator, found.mode)
@@ -105,15 +109,15 @@ def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
 # The device.
 
 
-def find_device(config: Config) -> Device:
+def find_device(config: Config, here: bool = False) -> Device:
     """The device that the config names or that is there.
 
-    Sizes given by hand mean a GPU, unless `memory.device` or the generator's `device` says cpu. Raises ConfigError if a
-    GPU is asked for, none is there and no size is given.
+    Sizes given by hand mean a GPU, unless `memory.device` or the generator's `device` says cpu, or the device is to be
+    used `here`, where none is. Raises ConfigError if a GPU is asked for, none is there and no size is given.
     """
     given = config.memory
     found = gpu_memory()
-    kind = _kind(config, found is not None)
+    kind = _kind(config, found is not None, here)
     host = int(given.host_free_gib * GIB) if given.host_free_gib is not None else host_memory()[1]
     if kind == "cpu":
         found = host_memory()
@@ -128,14 +132,14 @@ def find_device(config: Config) -> Device:
     return Device(kind, total, free, host)
 
 
-def _kind(config: Config, has_gpu: bool) -> Kind:
+def _kind(config: Config, has_gpu: bool, here: bool) -> Kind:
     asked: str = config.memory.device
     if asked == "auto":
         asked = str(config.generator.spec.options.get("device", "auto")).split(":")[0]
     if asked in ("cuda", "cpu"):
         return "cuda" if asked == "cuda" else "cpu"
     sized = config.memory.total_gib is not None or config.memory.free_gib is not None
-    return "cuda" if has_gpu or sized else "cpu"
+    return "cuda" if has_gpu or (sized and not here) else "cpu"
 
 
 # The models.

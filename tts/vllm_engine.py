@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ INSTALL = (
 )
 LOG_LINES = 12  # of a dead engine's log in the message
 TRACEBACK_LINES = 200  # of it that hold what it died of
+ERROR = re.compile(r"\b\w*Error: .+")  # a traceback's last line
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -70,8 +72,8 @@ class VllmEngine(Generic[Key]):
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             self._forget_log.detach()
             raise ModelError(
-                f"vLLM cannot start with {args.get('model')!r}: {_reason(error)} The end of its log, {self.log}:\n"
-                f"{self._last_lines()}"
+                f"vLLM cannot start with {args.get('model')!r}: {self._cause() or _reason(error)} The end of its log, "
+                f"{self.log}:\n{self._last_lines()}"
             ) from error
         logger = logging.getLogger("vllm")  # which vLLM has set up anew, to print
         logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
@@ -148,6 +150,11 @@ class VllmEngine(Generic[Key]):
                 f"vLLM's engine died. What was finished is stored; run the same command again to continue. The end of "
                 f"its log, {self.log}:\n{self._last_lines()}"
             ) from error
+
+    def _cause(self) -> str:
+        """The first error that the log names; those that follow say that it happened."""
+        found = ERROR.search(self.log.read_text(encoding="utf-8", errors="replace"))
+        return found[0].strip() if found else ""
 
     def _last_lines(self, count: int = LOG_LINES) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")

@@ -62,7 +62,7 @@ class Confinement:
 
     def command(self, control: int, folder: str) -> list[str]:
         """What starts a zygote that listens on a descriptor; `folder` is the host's, for its candidates to work in."""
-        guest, room = (str(GUEST), folder) if not self.has_own_files else ("/tts", "/tmp")
+        guest, room = ("/tts", _room()) if self.has_own_files else (str(GUEST), folder)
         zygote = [sys.executable, "-s", "-B", "-X", "utf8", f"{guest}/zygote.py", str(control), room]
         inside = [*self._namespaces(), *zygote, *GUARDS[self.level]]
         return [sys.executable, "-I", "-S", "-c", LAUNCH, *inside]
@@ -76,7 +76,13 @@ class Confinement:
         words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "cell"]
         words += _files()
         words += ["--ro-bind", str(GUEST), "/tts", "--proc", "/proc", "--dev", "/dev"]
-        return [*words, "--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--"]
+        return [*words, "--size", str(TMP_BYTES), "--tmpfs", _room(), "--chdir", _room(), "--"]
+
+
+def _room() -> str:
+    """The folder that a candidate may write, inside a cell: /tmp, unless that would hide the interpreter."""
+    hidden = any(Path(path).is_relative_to("/tmp") for path in (sys.base_prefix, sys.prefix))
+    return "/candidate" if hidden else "/tmp"
 
 
 def _files() -> list[str]:
