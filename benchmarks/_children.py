@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,24 @@ def cpu_seconds(process: int) -> float:
         return 0.0  # it has ended
     used = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
     return used + sum(cpu_seconds(int(child)) for child in children.split())
+
+
+@contextmanager
+def sampling(look: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Call `look` again and again, in a thread of its own, until the block ends."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def serve(handle: Callable[[dict[str, Any]], Any]) -> None:

@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _synthetic as synthetic
-from _children import Child, Failed
+from _children import Child, Failed, sampling
 from _gpu_jobs import RAN_OUT, TINY, Row, Sizes
 from _results import save
 
@@ -301,19 +301,13 @@ def _watched_tree(process: int) -> Iterator[list[int]]:
     """The same of a process and its descendants on a CPU."""
     from memory import pss
 
-    peaks, ended = [0], threading.Event()
+    peaks = [0]
 
-    def watch() -> None:
-        while not ended.wait(POLL_MILLISECONDS / 1000):
-            peaks.append(max(peaks[-1], int(sum(pss(process).values()) * 2**20)))
+    def look() -> None:
+        peaks.append(max(peaks[-1], int(sum(pss(process).values()) * 2**20)))
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with sampling(look, POLL_MILLISECONDS / 1000):
         yield peaks
-    finally:
-        ended.set()
-        thread.join()
 
 
 # What is shown.

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from _children import sampling
 from _results import save
 
 from tts.errors import InfraError
@@ -169,24 +170,23 @@ def memory(megabytes: int = 100, cells: int = 16) -> dict[str, Any]:
     jobs = [
         Job(n, f"import sys\nprint(sum(len(l.split()) for l in sys.stdin), {n} * '')", [t]) for n, t in enumerate(tests)
     ]
-    peak, ended = [0], threading.Event()
-    watcher = threading.Thread(target=_watch, args=(peak, ended))
-    watcher.start()
-    results = dict(run_programs(jobs, judge, LIMITS, cells))
-    ended.set()
-    watcher.join()
+    peak = [0]
+    with sampling(lambda: peak.append(max(peak[-1], _tree_bytes())), 0.05):
+        results = dict(run_programs(jobs, judge, LIMITS, cells))
     right = sum(not isinstance(r, InfraError) and r[0][0] for r in results.values())
-    print(f"memory: {cells} cells, {megabytes} MB of tests: peak {peak[0] / 2**20:.0f} MiB of the tree, {right} passed")
-    return {"cells": cells, "megabytes": megabytes, "peak_mib": peak[0] / 2**20, "passed": right}
+    print(
+        f"memory: {cells} cells, {megabytes} MB of tests: peak {peak[-1] / 2**20:.0f} MiB of the tree, {right} passed"
+    )
+    return {"cells": cells, "megabytes": megabytes, "peak_mib": peak[-1] / 2**20, "passed": right}
 
 
-def _watch(peak: list[int], ended: threading.Event) -> None:
-    while not ended.wait(0.05):
-        total = 0
-        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-            with suppress(psutil.Error):
-                total += process.memory_full_info().pss
-        peak[0] = max(peak[0], total)
+def _tree_bytes() -> int:
+    """Proportional set size of this process and all that descend from it."""
+    total = 0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with suppress(psutil.Error):
+            total += process.memory_full_info().pss
+    return total
 
 
 @contextmanager

@@ -24,7 +24,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from _children import sampling
 from _results import save
 
 from tts import config as configs
@@ -339,19 +339,13 @@ class Peak:
 @contextmanager
 def watched(process: int, beside: int) -> Iterator[list[Peak]]:
     """Sample the PSS of two process trees; the list's only entry is the peak so far."""
-    peaks, ended = [Peak()], threading.Event()
+    peaks = [Peak()]
 
-    def watch() -> None:
-        while not ended.wait(INTERVAL_SECONDS):
-            peaks[0] = max(peaks[0], Peak(pss(process), pss(beside)), key=lambda peak: peak.beyond)
+    def look() -> None:
+        peaks[0] = max(peaks[0], Peak(pss(process), pss(beside)), key=lambda peak: peak.beyond)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with sampling(look, INTERVAL_SECONDS):
         yield peaks
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager
