@@ -514,6 +514,15 @@ def built(family: str, raw: dict) -> object:
     return plugins.build(family, Spec(raw["name"], options))
 
 
+def test_a_vllm_scorer_that_is_alone_is_planned_too_and_another_needs_no_plan(tmp_path):
+    for backend in ("vllm", "transformers"):
+        spec = Spec("codescaler", {"model": str(tiny.reward(tmp_path / backend)), "backend": backend})
+        given = plugins.build("scorer", spec)
+        made = planning.planned_alone(spec, given)
+        assert (made.kv_cache_memory_bytes is not None) == (backend == "vllm")
+        assert (made == given) == (backend == "transformers")
+
+
 def test_the_plan_fills_what_a_vllm_generator_s_user_left_out():
     raw = vllm(max_num_seqs=24, gpu_memory_utilization=0.4)
     engine = planning.plan_for(config(raw, total_gib=80)).generator

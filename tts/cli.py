@@ -392,13 +392,14 @@ def score(
     Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
     """
     from tts import config as configs
-    from tts import files, plugins
+    from tts import files, planning, plugins
 
     given = list(arguments or [])
     if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
         raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
     pairs = None if self_test else Path(given.pop(0))
-    chosen = plugins.build("scorer", {"name": scorer, **configs.options(given)}, f"scorer {scorer!r}")
+    spec = plugins.Spec(scorer, configs.options(given))
+    chosen = planning.planned_alone(spec, plugins.build("scorer", spec, f"scorer {scorer!r}"))
     with ExitStack() as closing:
         closing.callback(getattr(chosen, "close", lambda: None))
         if pairs is None:

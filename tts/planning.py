@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts import plugins
-from tts.config import Config, MemoryConfig
+from tts.config import Config, MemoryConfig, parse
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, unknown
 from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
@@ -81,6 +81,17 @@ def planned(
     made = {label: apply(engine, scorers[label], found.mode) for label, engine in zip(used, found.scorers, strict=True)}
     drawer = generator if found.generator is None else apply(found.generator, generator, found.mode)
     return found.mode, drawer, {**scorers, **made}
+
+
+def planned_alone(scorer: Spec, plugin: Any) -> Any:
+    """A scorer that has this machine's device for itself, with what the plan decides; only vLLM needs one, since it
+    would else take nearly all the memory that there is. Raises as `plan_for`.
+    """
+    if scorer.name not in SCORERS or scorer.options.get("backend") != "vllm":
+        return plugin
+    nothing = {"benchmark": "mini", "generator": {"name": "replay", "path": ""}}
+    config = parse({**nothing, "scorers": [{"name": scorer.name, **scorer.options, "label": "alone"}]})
+    return planned(config, None, {"alone": plugin}, draws=False, rates={"alone"})[2]["alone"]
 
 
 def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
