@@ -109,12 +109,10 @@ def attempt_all(confinement: Confinement) -> tuple[tuple[Finding, ...], str]:
         with _prepared() as given:
             outside = _control(given)
             inside = _inside(confinement, given)
-    except OSError as error:
-        if error.errno in EXHAUSTED:  # which says nothing of the sandbox
+    except (InfraError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:  # which says nothing of the sandbox
             raise InfraError(f"The sandbox's self-test could not be run: {error}.") from error
-        return (), f"no cell starts ({_first_line(error)})."
-    except InfraError as error:
-        return (), f"no cell starts ({_first_line(error)})."
+        return (), f"no cell starts ({_one_line(error)})."
     findings = tuple(Finding(name, name in outside, name in inside) for name in ATTEMPTS)
     working = [finding.name for finding in findings if finding.outside]
     if len(working) < LEAST_CONTROLS:
@@ -199,5 +197,5 @@ def _prepared() -> Iterator[dict[str, object]]:
         }
 
 
-def _first_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

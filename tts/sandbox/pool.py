@@ -103,7 +103,7 @@ def _run_job(
         for test in job.tests:
             outcome = runs.run(test)
             judgement, go_on = judge(test, outcome)
-            if outcome.reused and not go_on:
+            if outcome.reused and not (go_on and outcome.status is Status.OK):
                 judgement, go_on = judge(test, runs.run(test, afresh=True))
             kept.append(judgement)
             if not go_on:
@@ -123,9 +123,7 @@ class _Runs:
         self.cell: Cell | None = None
 
     def run(self, test: Test, afresh: bool = False) -> Outcome:
-        """The outcome of one test; a failure that an earlier test may have brought about is tried in a new process.
-        Raises InfraError if no cell brings an outcome about.
-        """
+        """The outcome of one test, `afresh` in a new process. Raises InfraError if no cell brings one about."""
         failures: list[Exception] = []
         while len(failures) < ATTEMPTS and not self.cells.stopped:
             try:
@@ -145,11 +143,7 @@ class _Runs:
             self.cell = self.cells.take()
         if afresh:
             self.cell.drop()
-        outcome = self.cell.run(self.job.code, test, self.cells.limits, self.keep)
-        if outcome.reused and outcome.status is not Status.OK:
-            self.cell.drop()
-            outcome = self.cell.run(self.job.code, test, self.cells.limits, self.keep)
-        return outcome
+        return self.cell.run(self.job.code, test, self.cells.limits, self.keep)
 
     def _discard(self) -> None:
         if self.cell is not None:

@@ -62,14 +62,15 @@ class Zygote:
                     self.hand_on(message, fds)
                 else:
                     self.drop()
-                    task = None if request.mode == wire.Mode.DROP else self.fork(request, tuple(fds))
+                    if request.mode == wire.Mode.DROP:
+                        continue
+                    task = self.fork(request, tuple(fds))
                     if task is not None:
                         return task
-                reply = b"" if request.mode == wire.Mode.DROP else self.follow(request)
+                reply = self.follow(request)
                 for fd in fds:
                     os.close(fd)
-                if reply:
-                    self.control.send(reply)
+                self.control.send(reply)
         except (watch.HostGone, ConnectionError):
             pass
         self.drop()
