@@ -128,7 +128,7 @@ def planned(raw: Row, stack: ExitStack) -> tuple[Any, Any, dict[str, Any]]:
     found = planning.plan_for(config)
     scorers = {item.label: plugins.build("scorer", item.spec) for item in config.scorers}
     generator = plugins.build("generator", config.generator.spec)
-    _, generator, scorers = planning.planned(config, generator, scorers, draws=True, rates=set(scorers))
+    _, generator, scorers = planning.planned(planning.Models.of(config), generator, scorers)
     for part in (generator, *scorers.values()):
         if hasattr(part, "close"):
             stack.callback(part.close)

@@ -3,9 +3,13 @@
 import math
 
 import pytest
+import tiny
+from standins import Log, Rating, Stepping
 
 from tts import BestOfN
-from tts.errors import ConfigError
+from tts.config import MemoryConfig
+from tts.engine import OneAwake
+from tts.errors import ConfigError, PlanError
 from tts.score.length import Length
 from tts.select.argmax import Argmax
 from tts.types import Candidate, Selection
@@ -158,3 +162,42 @@ def test_what_is_neither_name_nor_object_nor_function_is_refused(part):
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'argmax'"):
         best(select="argmx")
+
+
+def test_models_that_are_named_share_the_device_under_a_plan(tmp_path):
+    language, reward = str(tiny.causal(tmp_path / "lm")), str(tiny.reward(tmp_path / "rm"))
+    named = {
+        "generator": {"name": "vllm", "model": language, "max_tokens": 64},
+        "scorer": {"name": "codescaler", "model": reward, "backend": "vllm"},
+    }
+    made = best(**named)
+
+    assert made.generator.kv_cache_memory_bytes and made.scorer.kv_cache_memory_bytes
+    with pytest.raises(PlanError, match="Ways out"):
+        best(**named, memory=MemoryConfig(free_gib=0.1, total_gib=24, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "happened"),
+    [
+        ("share", ["draw", "draw", "rate"] * 2),
+        ("swap", ["draw", "draw", "sleep generator", "rate", "sleep scorer", "wake generator", "draw", "draw"]),
+        ("sequential", ["draw", "draw", "close generator", "rate", "close scorer", "draw", "draw", "close generator"]),
+    ],
+)
+def test_one_model_at_a_time_where_the_plan_says_so(mode, happened):
+    log = Log()
+    made = best(generator=Stepping(log=log), scorer=Rating(log=log), n=1, select=lambda pool: 0)
+    made._device = OneAwake(mode)
+    for _ in range(2):
+        made.generate("Print a number.")
+
+    assert log.entries[: len(happened)] == happened
+
+
+def test_leaving_it_ends_the_models():
+    log = Log()
+    with best(generator=Stepping(log=log), scorer=Rating(log=log)):
+        pass
+
+    assert log.entries == ["close generator", "close scorer"]

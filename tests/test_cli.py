@@ -100,6 +100,14 @@ class TestRun:
         for stage in ("generate", "score likelihood", "score length", "grade", "behaviours"):
             assert re.search(rf"^{stage}: 12 of 12$", result.err, re.MULTILINE)
 
+    def test_with_a_smaller_n_says_that_what_there_is_stays(self, ran):
+        folder, _ = ran
+        shutil.copytree(folder / "runs" / "small", folder / "less")
+        again = tts(folder, "run", "small.yaml", "generator.n=1", "--folder", "less")
+
+        assert again.code == 0, again.err
+        assert "9 candidates stored beyond generator.n; they are scored, graded and reported as well" in again.err
+
     def test_keeps_the_resolved_config_which_can_be_run_again(self, ran):
         folder, _ = ran
         again = tts(folder, "run", "runs/small/config.yaml", "--folder", "again")
@@ -280,7 +288,7 @@ class TestGrade:
         row = graded[11]  # an empty program
 
         assert (row["verdict"], row["failed_test"]) == ("wrong_answer", 0)
-        assert row["diff"] == "At line 1 (1 lines expected, 0 printed):\n-2"
+        assert row["diff"] == "At line 1 (1 line expected, 0 printed):\n-2"
 
     def test_functions_are_called_with_the_preludes_names_there(self, cli, tmp_path):
         codes = {

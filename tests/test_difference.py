@@ -30,7 +30,7 @@ def returned(want: object, got: object) -> str:
         ("1\n2", "1\n2\n2", "At line 3 (2 lines expected, 3 printed):\n+2"),
         ("1.0\n2 3\n5", " 1 \n2  3\n6", "At line 3 (3 lines expected, 3 printed):\n-5\n+6"),
         ("", "x", "At line 1 (0 lines expected, 1 printed):\n+x"),
-        ("x", "", "At line 1 (1 lines expected, 0 printed):\n-x"),
+        ("x", "", "At line 1 (1 line expected, 0 printed):\n-x"),
     ],
 )
 def test_the_first_line_that_differs_by_the_rules(want, got, text):

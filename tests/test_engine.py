@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standins import Batched, Log, Rating, Stepping, problem, sampled, wanted
 
 from tts.engine import Drawn, Engine, Rated
-from tts.errors import InfraError
+from tts.errors import InfraError, ModelError
 from tts.types import Candidate, Score
 
 MODES = ("share", "swap", "sequential")
@@ -32,6 +32,21 @@ def keys(events, kind=Drawn, label=None):
 
 def asked(work) -> Counter:
     return Counter((one.id, index) for one, index in work)
+
+
+class Doomed(Rating):
+    def check(self) -> None:
+        """What would be found out after the generator has loaded."""
+        raise ModelError("the server is down")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_scorer_that_cannot_work_says_so_before_anything_loads(mode):
+    log = Log()
+    engine = Engine(Stepping(log=log), {"fine": Rating(log=log), "doomed": Doomed(log=log)}, mode)
+    with engine, pytest.raises(ModelError, match="the server is down"):
+        engine.submit(wanted(1, 2))
+    assert not [entry for entry in log.entries if entry.startswith(("start", "draw"))]
 
 
 @pytest.mark.parametrize("mode", MODES)

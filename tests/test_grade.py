@@ -42,7 +42,7 @@ def test_a_failing_public_test_is_told_in_full():
     grade = grade_one("n = int(input())\nprint(2 * min(n, 1))\nimport sys; print('said', file=sys.stderr)", public=3)
 
     assert (grade.failed_test, grade.detail, grade.stderr) == (2, "test 2: wrong answer", "said")
-    assert grade.diff == "At line 1 (1 lines expected, 1 printed):\n-4\n+2"
+    assert grade.diff == "At line 1 (1 line expected, 1 printed):\n-4\n+2"
 
     grade = grade_one("n = int(input())\nprint(2 * n)\nif n == 2: raise ValueError('two')", public=3)
     assert grade.detail.endswith("ValueError: two")

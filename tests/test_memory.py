@@ -630,7 +630,7 @@ def test_the_large_configs_share_one_gpu_of_80_gib(cli, name, models, at_once):
     ("options", "words"),
     [
         (["--total-gib", 12], ["sequential needs ", "a device of"]),  # a model larger than the memory
-        (["--total-gib", 80, "--free-gib", 0.1], ["0.1 GiB free of 80.0 GiB", "free memory fits"]),
+        (["--total-gib", 80, "--free-gib", 0.1], ["102 MiB free of 80.0 GiB", "free memory fits"]),
         (["--total-gib", 0], ["memory.total_gib", "greater than 0", "0"]),
         (["--total-gib", 80, "generator.model=cut"], ["cut/config.json", "'num_attention_heads'", "Add the field"]),
         (["--total-gib", 80, "generator.model=empty"], ["empty", "no config.json"]),

@@ -121,9 +121,18 @@ def test_nonsense_is_a_user_s_error_with_the_remedy(start: Start, mode: str, wor
 
 def test_a_server_that_is_down_is_a_user_s_error_after_the_retries() -> None:
     begun = time.monotonic()
-    with pytest.raises(UserError, match=r"did not score after 3 tries: .*refused.*Start it.*what is scored stays"):
+    with pytest.raises(UserError, match=r"did not answer after 3 tries: .*refused.*Start it.*what is scored stays"):
         values(Remote(model="rm", url="http://127.0.0.1:9", retries=2, pause=0.05), pairs(1))
     assert time.monotonic() - begun >= 0.05 + 0.1
+
+
+def test_a_server_is_looked_for_before_anything_is_sent_to_it(start: Start, tmp_path: Path) -> None:
+    Remote(model="rm", url=start("fine")).check()
+    assert not (tmp_path / "log").exists()
+    with pytest.raises(UserError, match=r"after 1 try: .*refused"):
+        Remote(model="rm", url="http://127.0.0.1:9", retries=0).check()
+    with pytest.raises(ConfigError, match="key_file nowhere cannot be read"):
+        Remote(model="rm", url="http://127.0.0.1:9", key_file="nowhere").check()
 
 
 def test_a_slow_server_is_given_up_after_the_timeout(start: Start) -> None:

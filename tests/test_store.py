@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import environment
 
-from tts.errors import StoreError
+from tts.errors import ModelError, StoreError
 from tts.store import FILE, encode, open_for_reading, open_for_writing
 from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Verdict
 
@@ -333,6 +333,42 @@ def assert_all_there(store):
     assert store.behaviours("v1") == {("p", "good"): Behaviour(("1", None))}
 
 
+class TestARunThatFailedBeforeItsFirstSample:
+    def fail(self, folder: Path, *candidates: Candidate) -> None:
+        def begin() -> None:
+            with open_for_writing(folder) as store:
+                store.claim({"model": "missing"})
+                list(store.add_candidates(candidates))
+                raise ModelError("No model folder 'missing'.")
+
+        with pytest.raises(ModelError):
+            begin()
+
+    def test_leaves_no_folder(self, folder):
+        self.fail(folder)
+
+        assert not folder.exists()
+
+    def test_leaves_what_was_there_before(self, folder):
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("mine")
+        self.fail(folder)
+
+        assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+    def test_is_kept_if_it_was_begun_earlier_or_has_a_sample(self, folder):
+        with open_for_writing(folder) as store:
+            store.claim({"model": "there"})
+        self.fail(folder)
+        assert (folder / FILE).exists()
+
+    def test_is_kept_with_its_first_sample(self, folder):
+        self.fail(folder, Candidate("p", 0, "text"))
+
+        with open_for_reading(folder) as store:
+            assert store.candidate_keys() == {("p", 0)}
+
+
 class TestAnOlderFormat:
     def test_is_read_as_it_is(self, older):
         before = (older / FILE).read_bytes()
@@ -355,7 +391,7 @@ class TestAnOlderFormat:
 
     def test_can_be_read_by_who_had_opened_it_before(self, older):
         with open_for_reading(older) as reader:
-            open_for_writing(older).__exit__()
+            open_for_writing(older).__exit__(None)
 
             assert_all_there(reader)
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -64,6 +65,13 @@ def stored(folder: Path, table: str = "candidates") -> list[tuple[str, int]]:
         connection.close()
 
 
+def is_engine(process: psutil.Process) -> bool:
+    """Whether it is vLLM's, and has not ended."""
+    with suppress(psutil.Error):
+        return "EngineCore" in " ".join(process.cmdline())
+    return False
+
+
 def begin(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """Start a run and wait for its first candidates: the process, and all that it has started."""
     arguments = command("run", "config.yaml", "--folder", "run")
@@ -91,7 +99,7 @@ def test_a_killed_engine_ends_the_run_with_its_log_and_the_same_command_goes_on(
     folder = run(300)
     process, children = begin(folder, 5)
     for child in children:
-        if "EngineCore" in " ".join(child.cmdline()):
+        if is_engine(child):
             child.send_signal(signal.SIGKILL)
     _, err = process.communicate(timeout=100)
     held = stored(folder)
@@ -132,15 +140,19 @@ def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
 def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     folder = run(4)
     arguments = command("run", "config.yaml", "--folder", "run")
-    process = subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE)
+    (folder / "tmp").mkdir()
+    env = environment() | {"TMPDIR": str(folder / "tmp")}
+    process = subprocess.Popen(arguments, cwd=folder, env=env, text=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
-    while not any("EngineCore" in " ".join(c.cmdline()) for c in psutil.Process(process.pid).children(recursive=True)):
+    while not any(map(is_engine, psutil.Process(process.pid).children(recursive=True))):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
+    assert "in vLLM, whose log is" in err  # what it was at while nothing moved
+    assert not list((folder / "tmp").glob("tts-vllm-*")) and not (folder / "run").exists()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 

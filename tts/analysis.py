@@ -17,7 +17,7 @@ import yaml
 from tts import config as configs
 from tts import metrics, pipeline, plugins
 from tts.config import Config, Labelled
-from tts.errors import StoreError
+from tts.errors import StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Ranked, Selector
 from tts.seeds import seed_of
@@ -165,8 +165,10 @@ def analyse(store: Store) -> RunReport:
     config = stored_config(store)
     judged, left_out = judge(store, config)
     if not judged:
+        stored = counted(len(store.candidate_keys()), "candidate")
         raise StoreError(
-            f"No problem of {store.folder} has all its candidates graded yet. Continue it with the same `tts run`."
+            f"{store.folder} has {stored} of {counted(len(store.problems()), 'problem')}, and for no problem is the "
+            "first one graded, so there is nothing to report yet. Continue it with the same `tts run`."
         )
     n = min(len(item.candidates) for item in judged)
     ks = choose_ks(n, config.ks)

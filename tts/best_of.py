@@ -3,10 +3,11 @@
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, cast
+from typing import Any, Self, SupportsIndex, cast
 
-from tts import plugins
-from tts.engine import expected
+from tts import planning, plugins
+from tts.config import MemoryConfig
+from tts.engine import OneAwake, expected
 from tts.errors import ConfigError, InfraError, unknown
 from tts.grade import GradeJob, Grader, Undecided
 from tts.pipeline import finite, with_code
@@ -109,6 +110,10 @@ class BestOfN:
     `generator`, `scorer` and `select` are each a plug-in's name, a mapping of its name and options, a plug-in object,
     or a plain function: generator(prompt, n) -> n texts, scorer(question, code) -> number, select(pool) -> position or
     None. `extraction` is the rule that takes code from a text, `seed` decides every draw.
+
+    Models that are given by name share this machine's device under a memory plan, as in a run; `memory` are the plan's
+    options. Raises PlanError, with ways out, if they do not fit. It is a context manager: leaving, or `close`, ends
+    their processes.
     """
 
     def __init__(
@@ -120,15 +125,38 @@ class BestOfN:
         *,
         extraction: str = "cascade",
         seed: int = 0,
+        memory: MemoryConfig | None = None,
     ) -> None:
         if not isinstance(n, int) or n < 1:
             raise ConfigError(f"n must be a whole number, at least 1, got {n!r}.")
         if extraction not in EXTRACTORS:
             raise ConfigError(unknown(extraction, "the extraction rules", EXTRACTORS))
         self.n, self.extraction = n, extraction
-        self.generator = cast(Generator, _resolve("generator", generator, "generate", _Sampler, seed))
-        self.scorer = cast(Scorer, _resolve("scorer", scorer, "score", _Rater, seed))
         self.selector = cast(Selector, _resolve("selector", select, "select", _Chooser, seed))
+        models = planning.Models(
+            _spec("generator", generator),
+            {"scorer": (spec, "scorer")} if (spec := _spec("scorer", scorer)) else {},
+            memory or MemoryConfig(),
+        )
+        mode, drawer, raters = planning.planned(
+            models,
+            _resolve("generator", generator, "generate", _Sampler, seed),
+            {"scorer": _resolve("scorer", scorer, "score", _Rater, seed)},
+        )
+        self.generator, self.scorer = cast(Generator, drawer), cast(Scorer, raters["scorer"])
+        self._device = OneAwake(mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the models' processes and give their memory back; they load anew when used again."""
+        for part in (self.generator, self.scorer):
+            if hasattr(part, "close"):
+                part.close()
 
     def generate(self, task: str, public_tests: Sequence[Test] = ()) -> Answer:
         """The best of n for one task, given as plain text.
@@ -140,6 +168,7 @@ class BestOfN:
             id="task", statement=task, messages=(Message("user", task),), public_tests=tuple(public_tests)
         )
         wanted = {(problem.id, index) for index in range(self.n)}
+        self._device.rouse(self.generator)
         drawn = expected(
             "generator", wanted, self.generator.generate([(problem, index) for _, index in sorted(wanted)])
         )
@@ -154,6 +183,7 @@ class BestOfN:
     def rank(self, problem: Problem, candidates: Sequence[Candidate]) -> Answer:
         """The best of candidates that exist already, their code extracted."""
         pairs = [(problem, c) for c in candidates]
+        self._device.rouse(self.scorer)
         found = {s.key: finite(s) for s in expected("scorer", {c.key for c in candidates}, self.scorer.score(pairs))}
         scores = tuple(found[c.key] for c in candidates)
         behaviours = self._behaviours(problem, candidates)
@@ -177,6 +207,11 @@ def _observe(problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behavio
         raise InfraError(f"{len(failed)} programs could not be run on the public inputs: {failed[0].why}")
     seen = {program: b for program, b in found.items() if isinstance(b, Behaviour)}
     return tuple(None if c.code is None else seen[program_hash(c.code)] for c in candidates)
+
+
+def _spec(family: str, given: object) -> plugins.Spec | None:
+    """What was asked for by name."""
+    return plugins.Spec.parse(family, given) if isinstance(given, str | Mapping) else None
 
 
 def _resolve(family: str, given: object, method: str, wrap: Callable[[Any], object], seed: int) -> object:

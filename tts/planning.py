@@ -8,16 +8,16 @@ run it.
 import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts import plugins
-from tts.config import Config, MemoryConfig, parse
+from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, unknown
 from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
-from tts.memory import MemoryPlan, Mode, Options, Request, gib, plan
+from tts.memory import MemoryPlan, Mode, Options, gib, plan
 from tts.models import EMBEDDED, cpu_has_bfloat16, fetch_config, read_config
 from tts.plugins import Spec
 from tts.shapes import (
@@ -41,44 +41,53 @@ BOUNDS = ("token_budget", "batch_size", "cache_gib")
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
 
 
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Which plug-ins share a device: the generator's spec, if it draws, and the scorers' by label, each with where its
+    options stand, for messages. Those that hold no model are passed over.
+    """
+
+    generator: Spec | None = None
+    scorers: Mapping[str, tuple[Spec, str]] = field(default_factory=dict)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+
+    def __post_init__(self) -> None:
+        held = {label: named for label, named in self.scorers.items() if named[0].name in SCORERS}
+        object.__setattr__(self, "scorers", held)
+        if self.generator is not None and self.generator.name not in GENERATORS:
+            object.__setattr__(self, "generator", None)
+
+    @classmethod
+    def of(cls, config: Config, draws: bool = True, rates: Collection[str] | None = None) -> "Models":
+        """All of a config's, or those that will be used: the generator if it `draws`, the scorers among `rates`."""
+        scorers = {
+            item.label: (item.spec, f"scorers.{i}")
+            for i, item in enumerate(config.scorers)
+            if rates is None or item.label in rates
+        }
+        return cls(config.generator.spec if draws else None, scorers, config.memory)
+
+
 def plan_for(config: Config) -> MemoryPlan:
     """The plan of a config. Raises PlanError with ways out if its models do not fit, ConfigError, or ModelError."""
-    request = request_for(config)
-    return plan(request.generator, request.scorers, request.device, request.options)
+    return _plan(Models.of(config), here=False)
 
 
-def request_for(
-    config: Config, draws: bool = True, rates: Collection[str] | None = None, here: bool = False
-) -> Request:
-    """What a config asks of the device, with its own sizes or those that are detected; all models, or those used.
-    `here`: the device is this machine's.
+def _plan(models: Models, here: bool) -> MemoryPlan:
+    """With the device's given sizes or those that are detected. `here`: it is this machine's."""
+    device, given = find_device(models, here), models.memory
+    generator = None if models.generator is None else _generator(models.generator, given, device.kind)
+    scorers = tuple(_scorer(spec, path, device.kind) for spec, path in models.scorers.values())
+    return plan(generator, scorers, device, Options(given.mode, given.margin))
+
+
+def planned(models: Models, generator: Any, scorers: Mapping[str, Any]) -> tuple[Mode, Any, dict[str, Any]]:
+    """(mode, generator, scorers): the plug-ins with what the plan decides for those that `models` names. Raises as
+    `plan_for`.
     """
-    device = find_device(config, here)
-    spec = config.generator.spec
-    generator = _generator(spec, config.memory, device.kind) if draws and spec.name in GENERATORS else None
-    scorers = tuple(
-        _scorer(item.spec, f"scorers.{i}", device.kind)
-        for i, item in enumerate(config.scorers)
-        if item.spec.name in SCORERS and (rates is None or item.label in rates)
-    )
-    return Request(generator, scorers, device, Options(config.memory.mode, config.memory.margin))
-
-
-def planned(
-    config: Config, generator: Any, scorers: Mapping[str, Any], draws: bool, rates: Collection[str]
-) -> tuple[Mode, Any, dict[str, Any]]:
-    """(mode, generator, scorers) with what the plan decides, where only models that will be used are planned: the
-    generator if it `draws`, the scorers that are among `rates`. The config.json of a hub model is downloaded if it is
-    not in the local cache. Raises as `plan_for`.
-    """
-    specs = {item.label: item.spec for item in config.scorers}
-    used = [label for label, spec in specs.items() if label in rates and spec.name in SCORERS]
-    drawing = draws and config.generator.spec.name in GENERATORS
-    for spec in [*([config.generator.spec] if drawing else []), *(specs[label] for label in used)]:
-        fetch_config(spec.options.get("model"))
-    request = request_for(config, drawing, used, here=True)
-    found = plan(request.generator, request.scorers, request.device, request.options)
-    made = {label: apply(engine, scorers[label], found.mode) for label, engine in zip(used, found.scorers, strict=True)}
+    found = _plan(models, here=True)
+    engines = zip(models.scorers, found.scorers, strict=True)
+    made = {label: apply(engine, scorers[label], found.mode) for label, engine in engines}
     drawer = generator if found.generator is None else apply(found.generator, generator, found.mode)
     return found.mode, drawer, {**scorers, **made}
 
@@ -87,11 +96,9 @@ def planned_alone(scorer: Spec, plugin: Any) -> Any:
     """A scorer that has this machine's device for itself, with what the plan decides; only vLLM needs one, since it
     would else take nearly all the memory that there is. Raises as `plan_for`.
     """
-    if scorer.name not in SCORERS or scorer.options.get("backend") != "vllm":
+    if scorer.options.get("backend") != "vllm":
         return plugin
-    nothing = {"benchmark": "mini", "generator": {"name": "replay", "path": ""}}
-    config = parse({**nothing, "scorers": [{"name": scorer.name, **scorer.options, "label": "alone"}]})
-    return planned(config, None, {"alone": plugin}, draws=False, rates={"alone"})[2]["alone"]
+    return planned(Models(scorers={"alone": (scorer, "scorer")}), None, {"alone": plugin})[2]["alone"]
 
 
 def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
@@ -120,15 +127,15 @@ def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
 # The device.
 
 
-def find_device(config: Config, here: bool = False) -> Device:
-    """The device that the config names or that is there.
+def find_device(models: Models, here: bool = False) -> Device:
+    """The device that is named or that is there.
 
-    Sizes given by hand mean a GPU, unless `memory.device` or the generator's `device` says cpu, or the device is to be
-    used `here`, where none is. Raises ConfigError if a GPU is asked for, none is there and no size is given.
+    Sizes given by hand mean a GPU, unless `memory.device` or a model's `device` says cpu, or the device is to be used
+    `here`, where none is. Raises ConfigError if a GPU is asked for, none is there and no size is given.
     """
-    given = config.memory
+    given = models.memory
     found = gpu_memory()
-    kind = _kind(config, found is not None, here)
+    kind = _kind(models, found is not None, here)
     host = int(given.host_free_gib * GIB) if given.host_free_gib is not None else host_memory()[1]
     if kind == "cpu":
         found = host_memory()
@@ -143,13 +150,13 @@ def find_device(config: Config, here: bool = False) -> Device:
     return Device(kind, total, free, host)
 
 
-def _kind(config: Config, has_gpu: bool, here: bool) -> Kind:
-    asked: str = config.memory.device
-    if asked == "auto":
-        asked = str(config.generator.spec.options.get("device", "auto")).split(":")[0]
-    if asked in ("cuda", "cpu"):
-        return "cuda" if asked == "cuda" else "cpu"
-    sized = config.memory.total_gib is not None or config.memory.free_gib is not None
+def _kind(models: Models, has_gpu: bool, here: bool) -> Kind:
+    specs = [*([models.generator] if models.generator else []), *(spec for spec, _ in models.scorers.values())]
+    for asked in (models.memory.device, *(str(spec.options.get("device", "auto")) for spec in specs)):
+        kind = asked.split(":")[0]
+        if kind in ("cuda", "cpu"):
+            return "cuda" if kind == "cuda" else "cpu"
+    sized = models.memory.total_gib is not None or models.memory.free_gib is not None
     return "cuda" if has_gpu or (sized and not here) else "cpu"
 
 
@@ -253,14 +260,15 @@ def find_shape(model: str) -> ModelShape:
     """A model's shape from its config.json, or CodeScaler's published one. Raises ModelError if neither is at hand."""
     if model == EMBEDDED:
         return embedded()  # without unpacking it
-    found = read_config(model)
+    found = read_config(model) or fetch_config(model)
     if found is not None:
         return ModelShape.from_config(*found)
     if model in code_scalers():
         return code_scalers()[model]
     raise ModelError(
-        f"The config.json of {model!r} is not in the local cache of the hub. Download that file "
-        f"(`hf download {model} config.json`), or give a folder that holds it."
+        f"The config.json of {model!r} is not in the local cache of the hub, and cannot be downloaded now. Check the "
+        f"name and the network, fetch that file elsewhere (`hf download {model} config.json`), or give a folder that "
+        "holds it."
     )
 
 

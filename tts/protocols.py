@@ -34,7 +34,11 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Turns candidates into numbers; higher is better, comparable within one problem only."""
+    """Turns candidates into numbers; higher is better, comparable within one problem only.
+
+    A scorer may also have `check()`, which is called before any model loads and raises UserError where scoring cannot
+    work.
+    """
 
     def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
         """One score for each pair, in any order, each yielded when it is known. A value of None says why."""

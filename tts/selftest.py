@@ -82,8 +82,10 @@ class Outcome:
         for line in self.lines:
             published = "" if line.published is None else f"   published {line.published:9.4f}"
             rows.append(f"  {line.name:<20} scored {line.scored:9.4f}{published}")
-        asked = "order" if self.tolerance is None else f"order, and differences up to {self.tolerance}"
-        return "\n".join([*rows, f"{'Passed' if self.passed else 'Failed'} ({asked})."])
+        verdict = "Passed" if self.passed else "Failed"
+        if self.tolerance is None:
+            return "\n".join([*rows, f"{verdict}: the order alone, since no published scores are at hand."])
+        return "\n".join([*rows, f"{verdict}: the order, and scores within {self.tolerance} of the published ones."])
 
 
 def _order(values: Sequence[float]) -> list[int]:

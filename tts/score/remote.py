@@ -72,6 +72,12 @@ class Remote:
         """Whose card has an example to test this scorer with; empty if the reward model's files are not here."""
         return self.tokenizer
 
+    def check(self) -> None:
+        """Raises UserError unless the server answers and what it is to be told can be read here."""
+        self._server.reach()
+        if self.tokenizer:
+            _ = self._tokenizer
+
     def score(self, pairs: Pairs) -> Iterator[Score]:
         """Raw logits as requests are answered; None for a candidate without code and for a pair that is too long.
         Raises UserError, after yielding what was answered, when the server is down or answers something else.
