@@ -151,7 +151,7 @@ def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "in vLLM, whose log is" in err  # what it was at while nothing moved
+    assert "in vLLM; its log is" in err  # what it was at while nothing moved
     assert not list((folder / "tmp").glob("tts-vllm-*")) and not (folder / "run").exists()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]

@@ -57,9 +57,9 @@ def _path(model: str) -> Path:
 
 
 @contextmanager
-def loading(what: str) -> Iterator[None]:
+def loading(what: str, aside: str = "") -> Iterator[None]:
     """Says that something begins to load, which may take minutes, and how long it took."""
-    LOG.info("Loading %s", what)
+    LOG.info("Loading %s%s", what, aside)
     begun = time.monotonic()
     yield
     LOG.info("Loaded %s in %.1f s", what, time.monotonic() - begun)

@@ -54,7 +54,7 @@ class VllmEngine(Generic[Key]):
         self._handler = logging.FileHandler(self.log, delay=True)
         self._forget_log = weakref.finalize(self, self.log.unlink, missing_ok=True)
         try:
-            begins = loading(f"{args['model']} in vLLM, whose log is {self.log}")
+            begins = loading(f"{args['model']} in vLLM", f"; its log is {self.log}")
             with begins, _interruptible(), _output_to(self.log), _environment():
                 self._engine = self._start(args)
         except KeyboardInterrupt:
