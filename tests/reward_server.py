@@ -30,6 +30,10 @@ class Handler(BaseHTTPRequestHandler):
     mode = "fine"
     log = ""
 
+    def do_GET(self) -> None:
+        """There is no such page, and a gateway may say so in any way."""
+        self.send_error(503 if self.mode == "no_root" else 404)
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         number = next(requests)

@@ -30,7 +30,7 @@ LAYERS = [
     {"difference"},
     set(FAMILIES),
     {"vllm_engine"},
-    {"plugins", "prompts", "metrics", "models", "environment", "jsonl", "seeds", "memory"},
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -67,7 +67,7 @@ HEAVY = {
     "pyarrow": {"files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
-    "huggingface_hub": {"problems/livecodebench", "models", "selftest"},
+    "huggingface_hub": {"hub", "models"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
 HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}

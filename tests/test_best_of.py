@@ -7,9 +7,8 @@ import tiny
 from standins import Log, Rating, Stepping
 
 from tts import BestOfN
-from tts.config import MemoryConfig
 from tts.engine import OneAwake
-from tts.errors import ConfigError, PlanError
+from tts.errors import ConfigError, PlanError, UserError
 from tts.score.length import Length
 from tts.select.argmax import Argmax
 from tts.types import Candidate, Selection
@@ -174,30 +173,68 @@ def test_models_that_are_named_share_the_device_under_a_plan(tmp_path):
 
     assert made.generator.kv_cache_memory_bytes and made.scorer.kv_cache_memory_bytes
     with pytest.raises(PlanError, match="Ways out"):
-        best(**named, memory=MemoryConfig(free_gib=0.1, total_gib=24, device="cpu"))
+        best(**named, memory={"free_gib": 0.1, "total_gib": 24, "device": "cpu"})
 
 
-@pytest.mark.parametrize(
-    ("mode", "happened"),
-    [
-        ("share", ["draw", "draw", "rate"] * 2),
-        ("swap", ["draw", "draw", "sleep generator", "rate", "sleep scorer", "wake generator", "draw", "draw"]),
-        ("sequential", ["draw", "draw", "close generator", "rate", "close scorer", "draw", "draw", "close generator"]),
-    ],
-)
-def test_one_model_at_a_time_where_the_plan_says_so(mode, happened):
-    log = Log()
-    made = best(generator=Stepping(log=log), scorer=Rating(log=log), n=1, select=lambda pool: 0)
-    made._device = OneAwake(mode)
+STAND_INS = {"generator": {"name": "standins:Stepping"}, "scorer": {"name": "standins:Rating"}}
+TURNS = {
+    "share": ["draw", "draw", "rate"] * 2,
+    "swap": ["draw", "draw", "sleep generator", "rate", "sleep scorer", "wake generator", "draw", "draw"],
+    "sequential": ["draw", "draw", "close generator", "rate", "close scorer", "draw", "draw", "close generator"],
+}
+
+
+def in_mode(mode: str) -> tuple[BestOfN, list[str]]:
+    """Stand-ins in a mode that no plan chose, and what happens to them."""
+    made, log = best(**STAND_INS, n=1), Log()
+    made.generator.log = made.scorer.log = log
+    made._mode, made._device = mode, OneAwake(mode)
+    return made, log.entries
+
+
+@pytest.mark.parametrize("mode", TURNS)
+def test_one_model_at_a_time_where_the_plan_says_so(mode):
+    made, happened = in_mode(mode)
     for _ in range(2):
         made.generate("Print a number.")
 
-    assert log.entries[: len(happened)] == happened
+    assert happened[: len(TURNS[mode])] == TURNS[mode]
 
 
-def test_leaving_it_ends_the_models():
+@pytest.mark.parametrize("mode", TURNS)
+def test_after_it_is_closed_its_models_load_anew_and_none_is_woken(mode):
+    made, happened = in_mode(mode)
+    with made:
+        made.generate("Print a number.")
+    assert happened[-2:] == ["close generator", "close scorer"]
+    happened.clear()
+    made.generate("Print a number.")
+
+    assert not [entry for entry in happened if entry.startswith("wake")]
+
+
+def test_objects_that_were_given_are_not_ended():
     log = Log()
-    with best(generator=Stepping(log=log), scorer=Rating(log=log)):
-        pass
+    with best(generator=Stepping(log=log), scorer=Rating(log=log), n=1) as made:
+        made.generate("Print a number.")
 
-    assert log.entries == ["close generator", "close scorer"]
+    assert log.entries == ["draw", "draw", "rate"]
+
+
+def test_functions_need_no_plan():
+    assert best(memory={"mode": "swap", "device": "cpu", "free_gib": 0.1}).generate("Print a number.").code
+
+
+def test_an_unknown_option_of_the_memory_is_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'margin'"):
+        best(memory={"margins": 0.1})
+
+
+def test_a_server_that_is_down_is_told_before_anything_is_sampled():
+    log = Log()
+    made = best(
+        generator=Stepping(log=log), scorer={"name": "remote", "model": "rm", "url": "http://127.0.0.1:9", "retries": 0}
+    )
+    with pytest.raises(UserError, match="did not answer after 1 try"):
+        made.generate("Print a number.")
+    assert log.entries == []

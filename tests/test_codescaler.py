@@ -13,6 +13,7 @@ import faulty
 import pytest
 import tiny
 import torch
+from support import bring_up
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from tts import plugins
@@ -20,6 +21,7 @@ from tts.errors import ModelError
 from tts.score._packed import Packed
 from tts.score._reward import Padded
 from tts.score.codescaler import CodeScaler
+from tts.store import open_for_reading
 from tts.types import Candidate, Problem, Score
 
 Pairs = list[tuple[Problem, Candidate]]
@@ -185,6 +187,16 @@ def test_text_that_no_tokenizer_takes_is_scored_all_the_same(folder: Path) -> No
 
 
 @pytest.mark.parametrize("failure", ["cuda", "torch", "python"])
+def test_that_memory_ran_out_is_in_the_run_s_record(small, tmp_path):
+    model = str(tiny.reward(tmp_path / "rm"))
+    small.write(scorers=[{"name": "faulty:SmallMemory", "model": model, "room": 300}], selectors=["argmax"])
+    bring_up(small)
+    with open_for_reading(small.folder / "run") as store:
+        notes = store.meta("sessions")[-1]["notes"]
+        assert len(store.scores(store.meta("scorers")["faulty:SmallMemory"])) == len(store.candidate_keys())
+    assert notes and all("out of memory" in note and "token_budget" in note for note in notes)
+
+
 def test_when_memory_runs_out_the_budget_shrinks_and_nothing_is_lost_or_scored_twice(
     folder: Path, failure: str
 ) -> None:
@@ -218,6 +230,7 @@ import json, resource, sys
 from test_codescaler import pairs
 from tts.score.codescaler import CodeScaler
 import torch
+from support import bring_up
 torch.set_num_threads(1)
 scorer = CodeScaler(model=sys.argv[1], dtype="float32", token_budget=10**6)
 list(scorer.score(pairs([2], 100)))

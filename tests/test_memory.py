@@ -438,7 +438,7 @@ def test_a_scorer_without_a_model_needs_nothing_and_a_hub_name_is_planned_from_i
 @pytest.mark.parametrize(
     ("generator", "scorers", "words"),
     [
-        (vllm(model="owner/name"), [], ["owner/name", "config.json", "hf download"]),
+        (vllm(model="owner/name"), [], ["owner/name", "config.json", "hf auth login"]),
         (vllm("reward-8B"), [], ["generator.model", "classifier"]),
         (vllm(), [reward("Qwen3-8B")], ["scorers.0.model", "language model"]),
         (vllm(max_num_seqs=0), [], ["generator.max_num_seqs", "0"]),
@@ -499,6 +499,35 @@ def test_the_gpu_that_cuda_would_take_is_the_one_that_is_planned(visible, asked,
 def test_a_gpu_that_is_hidden_is_none(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert environment.gpu_memory() is None
+
+
+def test_a_scorer_on_another_device_is_left_out_and_does_not_move_the_generator():
+    scorer = reward(device="cpu")
+    found = planning.plan_for(config(vllm(), scorer, total_gib=80))
+    assert (found.device.kind, found.scorers) == ("cuda", ())
+    alone = planning.plan_for(config({"name": "replay", "path": "x"}, scorer, total_gib=80))
+    assert (alone.device.kind, len(alone.scorers)) == ("cpu", 1)
+
+
+def test_where_nothing_is_planned_nothing_can_fail():
+    full = config({"name": "replay", "path": "x"}, "likelihood", total_gib=80, free_gib=0.5)
+    mode, _, scorers = planning.planned(planning.Models.of(full), None, {"likelihood": "as it was"})
+    assert (mode, scorers) == ("share", {"likelihood": "as it was"})
+
+
+def test_vllm_s_own_arguments_count_in_the_plan(caplog):
+    plain = planning.plan_for(config(vllm(), reward(backend="vllm"), total_gib=80)).scorers[0]
+    more = {"quantization": "fp8", "enforce_eager": True}
+    small = planning.plan_for(config(vllm(), reward(backend="vllm", engine_args=more), total_gib=80)).scorers[0]
+    assert small.weights_bytes < 0.7 * plain.weights_bytes
+    planning.plan_for(config(vllm(engine_args={"speculative_config": {"model": "x"}}), total_gib=80))
+    assert "does not count generator.engine_args.speculative_config" in caplog.text
+
+
+def test_a_scorer_of_two_labels_is_refused_before_anything_loads(tmp_path):
+    model = str(tiny.reward(tmp_path, labels=2))
+    with pytest.raises(ModelError, match="has 2 labels; a reward model has 1"):
+        planning.plan_for(config(vllm(), reward(model=model), total_gib=80))
 
 
 def test_free_memory_above_the_total_is_refused():

@@ -1,11 +1,15 @@
 """codescaler's vllm backend on vLLM's real CPU build, against its transformers backend."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 import tiny
+from test_selftest import card
 
+from tts import selftest
 from tts.errors import ModelError
 from tts.score.codescaler import CodeScaler
 from tts.types import Candidate, Problem
@@ -55,6 +59,11 @@ def pooled(folder):
     found.close()
 
 
+def engine_logs() -> set[Path]:
+    """The logs of engines that there are."""
+    return set(Path(tempfile.gettempdir()).glob("tts-vllm-*.log"))
+
+
 def values(scorer: CodeScaler, given) -> dict[tuple[str, int], float | None]:
     return {score.key: score.value for score in scorer.score(given)}
 
@@ -101,10 +110,26 @@ def test_a_real_backbone_in_bfloat16_too(tmp_path):
     print(f"{len(mine)} pairs, largest difference {worst:.4f}")
 
 
+def test_the_self_test_compares_its_scores_with_the_card_s(pooled, folder, tmp_path):
+    published = [line.scored for line in selftest.run(copied(folder, tmp_path, card(0, 0))).lines]
+    (folder / "README.md").write_text(card(*published))
+    outcome = selftest.run(pooled)
+    assert outcome.passed and outcome.tolerance == selftest.TOLERANCE["float32"]
+    (folder / "README.md").write_text(card(published[0] + 1, published[1]))
+    assert not selftest.run(pooled).passed
+
+
+def copied(folder: Path, to: Path, text: str) -> CodeScaler:
+    """The same model in the backend transformers, with a card."""
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    (to / "README.md").write_text(text)
+    return scorer(to, "transformers", dtype="float32")
+
+
 def test_an_engine_that_dies_of_memory_goes_on_with_half_the_tokens_and_scores_each_pair_once(tmp_path):
     wide = tiny.reward(tmp_path, head_dim=32, hidden_size=64, num_attention_heads=2, intermediate_size=16384)
     given, tight = pairs(8, 8), scorer(wide, "vllm", dtype="float32")
-    before = set(psutil.Process().children(recursive=True))
+    before, logs = set(psutil.Process().children(recursive=True)), engine_logs()
     try:
         values(tight, given[:2])  # its threads are there now, and what else it needs for little
         for process in set(psutil.Process().children(recursive=True)) - before:
@@ -112,6 +137,7 @@ def test_an_engine_that_dies_of_memory_goes_on_with_half_the_tokens_and_scores_e
         found = list(tight.score(given))
     finally:
         tight.close()
+    assert not engine_logs() - logs
     assert tight.notes == ["out of memory in vLLM; token_budget 2048 -> 1024, engine started again"]
     assert sorted(score.key for score in found) == sorted(candidate.key for _, candidate in given)
     expected = values(scorer(wide, "transformers", dtype="float32"), given)

@@ -127,7 +127,8 @@ def test_a_server_that_is_down_is_a_user_s_error_after_the_retries() -> None:
 
 
 def test_a_server_is_looked_for_before_anything_is_sent_to_it(start: Start, tmp_path: Path) -> None:
-    Remote(model="rm", url=start("fine")).check()
+    for mode in ("fine", "no_root"):
+        Remote(model="rm", url=start(mode)).check()
     assert not (tmp_path / "log").exists()
     with pytest.raises(UserError, match=r"after 1 try: .*refused"):
         Remote(model="rm", url="http://127.0.0.1:9", retries=0).check()
@@ -203,11 +204,23 @@ def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
         values(Remote(model="rm", url="http://127.0.0.1:9", key_file=str(tmp_path / "none")), pairs(1))
 
 
+@pytest.mark.parametrize("key", [b"one\ntwo", b"\xff\xfe", "schl\u00fcssel".encode(), b"a\0b"])
+def test_a_file_that_holds_no_key_is_refused_before_anything_is_sent(tmp_path: Path, key: bytes) -> None:
+    (tmp_path / "key").write_bytes(key)
+    with pytest.raises(ConfigError, match="must hold one key"):
+        Remote(model="rm", url="http://127.0.0.1:9", key_file=str(tmp_path / "key")).check()
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
         ({"url": "localhost:8000"}, "url"),
         ({"url": "ftp://x"}, "url"),
+        ({"url": "http://a..b:8000"}, "url"),
+        ({"url": "http://127.0.0.1:9/\u00e4"}, "url"),
+        ({"url": "http://[::1"}, "url"),
+        ({"url": "http://host:port"}, "url"),
+        ({"url": "http://host:80/\n"}, "url"),
         ({"batch_size": 0}, "batch_size"),
         ({"concurrency": 0}, "concurrency"),
         ({"timeout": 0}, "timeout"),

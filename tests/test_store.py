@@ -349,12 +349,23 @@ class TestARunThatFailedBeforeItsFirstSample:
 
         assert not folder.exists()
 
-    def test_leaves_what_was_there_before(self, folder):
+    def test_leaves_no_folder_above_it_either(self, tmp_path):
+        self.fail(tmp_path / "runs" / "first")
+
+        assert list(tmp_path.iterdir()) == []
+
+    def test_leaves_other_runs(self, tmp_path):
+        (tmp_path / "runs" / "second").mkdir(parents=True)
+        self.fail(tmp_path / "runs" / "first")
+
+        assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
+
+    def test_leaves_a_folder_that_was_there_before(self, folder):
         folder.mkdir(parents=True)
         (folder / "notes.txt").write_text("mine")
         self.fail(folder)
 
-        assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+        assert (folder / "notes.txt").read_text() == "mine"
 
     def test_is_kept_if_it_was_begun_earlier_or_has_a_sample(self, folder):
         with open_for_writing(folder) as store:

@@ -1,6 +1,7 @@
 """The vllm generator on vLLM's real CPU build, against the transformers generator, which has its own reference."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,13 +91,50 @@ def test_candidates_of_a_problem_share_their_prompt(greedy):
     assert greedy.running.cached_tokens - before >= 5 * (prompt // 128) * 128
 
 
-def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(greedy):
-    greedy.add([(LONG, i) for i in range(20)])
-    greedy.step()
-    greedy.abort({("long", i) for i in range(20)})
-    assert greedy.unfinished == 0
-    assert greedy.step() == []
-    assert len(drawn(greedy, [LONG], range(20))) == 20  # all at once again, in a cache that holds little more
+@pytest.fixture(scope="module")
+def wide(folder):
+    """An engine for 300 sequences at once, with room for 320 blocks of 128 tokens; each candidate takes 80 steps."""
+    more = {"max_num_seqs": 300, "max_num_batched_tokens": 16_384, "kv_cache_memory_bytes": 40 * MIB}
+    generator = Vllm(**options(folder, temperature=0.0, max_tokens=80, **more))
+    generator.start([(SHORT[0], 0)])
+    assert generator.running.engine.config.cache_config.num_gpu_blocks == 320
+    yield generator
+    generator.close()
+
+
+def test_several_hundred_sequences_run_at_once(wide):
+    wide.add([(SHORT[0], i) for i in range(300)])
+    together = [len(wide.step())]
+    while wide.unfinished:
+        together.append(len(wide.step()))
+    assert sum(together) == 300
+    assert max(together) > 250  # they end together, so they ran together
+
+
+def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(wide):
+    wide.add([(LONG, i) for i in range(300)])  # of two blocks each beside the one that they share: more than there are
+    for _ in range(10):
+        assert wide.step() == []
+    wide.abort({("long", i) for i in range(300)})
+    assert wide.unfinished == 0
+    assert wide.step() == []
+    wide.add([(SHORT[1], 0)])
+    steps = 0
+    while wide.unfinished:
+        found = wide.step()
+        steps += 1
+    assert [candidate.finish for candidate in found] == ["length"]
+    assert steps < 120  # behind the 300 it would have waited for them
+
+
+def test_the_template_gets_its_arguments(folder, tmp_path):
+    thinking = "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    tiny.save_tokenizer(tmp_path, tiny.TEMPLATE + thinking)
+    plain = Vllm(**options(tmp_path))
+    told = Vllm(**options(tmp_path, chat_template_kwargs={"enable_thinking": False}))
+    ends = [one.tokenizer.decode(one.prompt_tokens(SHORT[0])).endswith("<think></think>") for one in (plain, told)]
+    assert ends == [False, True]
 
 
 def test_a_prompt_beyond_the_longest_sequence_is_told_before_anything_is_sampled(greedy):

@@ -157,6 +157,20 @@ def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_ctrl_c_before_the_engine_has_a_process_ends_at_once(run):
+    folder = run(4)
+    arguments = command("run", "config.yaml", "--folder", "run")
+    process = subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("Loading"):
+        assert process.poll() is None
+    begun = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert time.monotonic() - begun < 15  # importing vLLM and starting its processes takes much longer
+
+
 def test_more_memory_than_there_is_is_refused_with_ways_out(run):
     done = tts(run(4, total_gib=0.5, device="cpu"), "run", "config.yaml", "--folder", "run")
     assert done.code == 2

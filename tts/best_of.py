@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, SupportsIndex, cast
 
 from tts import planning, plugins
-from tts.config import MemoryConfig
+from tts.config import memory_config
 from tts.engine import OneAwake, expected
 from tts.errors import ConfigError, InfraError, unknown
 from tts.grade import GradeJob, Grader, Undecided
@@ -111,9 +111,9 @@ class BestOfN:
     or a plain function: generator(prompt, n) -> n texts, scorer(question, code) -> number, select(pool) -> position or
     None. `extraction` is the rule that takes code from a text, `seed` decides every draw.
 
-    Models that are given by name share this machine's device under a memory plan, as in a run; `memory` are the plan's
-    options. Raises PlanError, with ways out, if they do not fit. It is a context manager: leaving, or `close`, ends
-    their processes.
+    Models that are given by name share this machine's device under a memory plan, as in a run; `memory` has the options
+    of a config's `memory`. Raises PlanError, with ways out, if they do not fit. It is a context manager: leaving, or
+    `close`, ends their processes; objects that were given are the caller's to end.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class BestOfN:
         *,
         extraction: str = "cascade",
         seed: int = 0,
-        memory: MemoryConfig | None = None,
+        memory: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(n, int) or n < 1:
             raise ConfigError(f"n must be a whole number, at least 1, got {n!r}.")
@@ -136,7 +136,7 @@ class BestOfN:
         models = planning.Models(
             _spec("generator", generator),
             {"scorer": (spec, "scorer")} if (spec := _spec("scorer", scorer)) else {},
-            memory or MemoryConfig(),
+            memory_config(memory or {}),
         )
         mode, drawer, raters = planning.planned(
             models,
@@ -144,7 +144,11 @@ class BestOfN:
             {"scorer": _resolve("scorer", scorer, "score", _Rater, seed)},
         )
         self.generator, self.scorer = cast(Generator, drawer), cast(Scorer, raters["scorer"])
+        both = (self.generator, generator), (self.scorer, scorer)
+        self._ours = [part for part, given in both if isinstance(given, str | Mapping)]
+        self._mode = mode
         self._device = OneAwake(mode)
+        self._checked = False
 
     def __enter__(self) -> Self:
         return self
@@ -154,9 +158,15 @@ class BestOfN:
 
     def close(self) -> None:
         """End the models' processes and give their memory back; they load anew when used again."""
-        for part in (self.generator, self.scorer):
+        for part in self._ours:
             if hasattr(part, "close"):
                 part.close()
+        self._device = OneAwake(self._mode)
+
+    def _turn(self, part: object) -> None:
+        """The device is this part's now."""
+        if any(part is one for one in self._ours):
+            self._device.rouse(part)
 
     def generate(self, task: str, public_tests: Sequence[Test] = ()) -> Answer:
         """The best of n for one task, given as plain text.
@@ -168,7 +178,10 @@ class BestOfN:
             id="task", statement=task, messages=(Message("user", task),), public_tests=tuple(public_tests)
         )
         wanted = {(problem.id, index) for index in range(self.n)}
-        self._device.rouse(self.generator)
+        if not self._checked and hasattr(self.scorer, "check"):
+            self.scorer.check()  # what cannot be scored need not be sampled
+        self._checked = True
+        self._turn(self.generator)
         drawn = expected(
             "generator", wanted, self.generator.generate([(problem, index) for _, index in sorted(wanted)])
         )
@@ -183,7 +196,7 @@ class BestOfN:
     def rank(self, problem: Problem, candidates: Sequence[Candidate]) -> Answer:
         """The best of candidates that exist already, their code extracted."""
         pairs = [(problem, c) for c in candidates]
-        self._device.rouse(self.scorer)
+        self._turn(self.scorer)
         found = {s.key: finite(s) for s in expected("scorer", {c.key for c in candidates}, self.scorer.score(pairs))}
         scores = tuple(found[c.key] for c in candidates)
         behaviours = self._behaviours(problem, candidates)

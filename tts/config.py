@@ -301,6 +301,15 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
+def memory_config(raw: Mapping[str, Any]) -> MemoryConfig:
+    """A config's `memory` on its own. Raises ConfigError."""
+    _check_keys(raw, MemoryConfig, "memory")
+    try:
+        return MemoryConfig.model_validate(raw)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In memory: {plugins.explain(error)}") from error
+
+
 def options(items: Sequence[str]) -> dict[str, Any]:
     """Options given as key=value, their values read as YAML. Raises ConfigError."""
     return _override({}, items)

@@ -470,7 +470,8 @@ class _Rater:
 
 class OneAwake:
     """Gives the device to one model at a time: between its turns a model sleeps (swap) or is closed (sequential), and
-    loads anew when used. Parts that hold nothing need no turn, and none does where all share the device.
+    loads anew when used. Parts that hold nothing, which have no `close`, need no turn, and none does where all share
+    the device.
     """
 
     def __init__(self, mode: Mode) -> None:
@@ -484,10 +485,10 @@ class OneAwake:
             return
         if self.mode == "swap":
             if self.awake is not None:
-                self.awake.sleep()
+                _call(self.awake, "sleep")
                 self.asleep.append(self.awake)
             if any(part is one for one in self.asleep):
-                part.wake()
+                _call(part, "wake")
                 self.asleep = [one for one in self.asleep if one is not part]
         elif self.awake is not None:
             self.awake.close()

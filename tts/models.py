@@ -5,23 +5,19 @@ located and never imported (its own dependencies would compile llama.cpp). It is
 as an ordinary folder of safetensors. Loads no weights otherwise.
 """
 
-import contextlib
 import gc
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
-import socket
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tts.errors import ModelError, explained
 
@@ -108,20 +104,6 @@ def read_config(model: str) -> tuple[dict[str, Any], str] | None:
     if not isinstance(parsed, dict):
         raise ModelError(f"{path} must hold a JSON object, got {type(parsed).__name__}.")
     return parsed, path
-
-
-def fetch_config(model: str) -> tuple[dict[str, Any], str] | None:
-    """Download a hub model's config.json, and read it as `read_config` does; None if it is not to be had."""
-    try:
-        from huggingface_hub import constants, hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError:
-        return None
-    with contextlib.suppress(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        if not urllib.request.getproxies():
-            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)  # else 20 s of retries without a network
-        hf_hub_download(model, "config.json")
-    return read_config(model)
 
 
 def cache_folder() -> Path:

@@ -7,6 +7,7 @@ run it.
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, unknown
 from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
+from tts.hub import NotFetched, fetch
 from tts.memory import MemoryPlan, Mode, Options, gib, plan
-from tts.models import EMBEDDED, cpu_has_bfloat16, fetch_config, read_config
+from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
 from tts.plugins import Spec
 from tts.shapes import (
     DTYPE_BYTES,
@@ -34,10 +36,12 @@ from tts.shapes import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+LOG = logging.getLogger("tts")
 P = TypeVar("P")  # a plug-in: a dataclass of its options
 GENERATORS: Mapping[str, Backend] = {"vllm": "vllm", "transformers": "transformers"}
 SCORERS = ("codescaler",)
 BOUNDS = ("token_budget", "batch_size", "cache_gib")
+UNKNOWN = {"speculative_config", "pipeline_parallel_size", "cpu_offload_gb", "mm_processor_kwargs"}  # to the plan
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
 
 
@@ -56,6 +60,10 @@ class Models:
         object.__setattr__(self, "scorers", held)
         if self.generator is not None and self.generator.name not in GENERATORS:
             object.__setattr__(self, "generator", None)
+
+    def on(self, kind: Kind) -> dict[str, tuple[Spec, str]]:
+        """The scorers but for those that are put on the other kind of device, which have that for themselves."""
+        return {label: named for label, named in self.scorers.items() if _device_of(named[0]) in (kind, None)}
 
     @classmethod
     def of(cls, config: Config, draws: bool = True, rates: Collection[str] | None = None) -> "Models":
@@ -77,7 +85,7 @@ def _plan(models: Models, here: bool) -> MemoryPlan:
     """With the device's given sizes or those that are detected. `here`: it is this machine's."""
     device, given = find_device(models, here), models.memory
     generator = None if models.generator is None else _generator(models.generator, given, device.kind)
-    scorers = tuple(_scorer(spec, path, device.kind) for spec, path in models.scorers.values())
+    scorers = tuple(_scorer(spec, path, device.kind) for spec, path in models.on(device.kind).values())
     return plan(generator, scorers, device, Options(given.mode, given.margin))
 
 
@@ -85,8 +93,10 @@ def planned(models: Models, generator: Any, scorers: Mapping[str, Any]) -> tuple
     """(mode, generator, scorers): the plug-ins with what the plan decides for those that `models` names. Raises as
     `plan_for`.
     """
+    if models.generator is None and not models.scorers:
+        return "share", generator, dict(scorers)
     found = _plan(models, here=True)
-    engines = zip(models.scorers, found.scorers, strict=True)
+    engines = zip(models.on(found.device.kind), found.scorers, strict=True)
     made = {label: apply(engine, scorers[label], found.mode) for label, engine in engines}
     drawer = generator if found.generator is None else apply(found.generator, generator, found.mode)
     return found.mode, drawer, {**scorers, **made}
@@ -151,13 +161,22 @@ def find_device(models: Models, here: bool = False) -> Device:
 
 
 def _kind(models: Models, has_gpu: bool, here: bool) -> Kind:
-    specs = [*([models.generator] if models.generator else []), *(spec for spec, _ in models.scorers.values())]
-    for asked in (models.memory.device, *(str(spec.options.get("device", "auto")) for spec in specs)):
-        kind = asked.split(":")[0]
-        if kind in ("cuda", "cpu"):
-            return "cuda" if kind == "cuda" else "cpu"
+    specs = [models.generator] if models.generator else [spec for spec, _ in models.scorers.values()]
+    for asked in (_kind_of(models.memory.device), *map(_device_of, specs)):
+        if asked is not None:
+            return asked
     sized = models.memory.total_gib is not None or models.memory.free_gib is not None
     return "cuda" if has_gpu or (sized and not here) else "cpu"
+
+
+def _device_of(spec: Spec) -> Kind | None:
+    """Where a model's options put it; None where they leave that open."""
+    return _kind_of(str(spec.options.get("device", "auto")))
+
+
+def _kind_of(device: str) -> Kind | None:
+    kind = device.split(":")[0]
+    return "cuda" if kind == "cuda" else "cpu" if kind == "cpu" else None
 
 
 # The models.
@@ -172,9 +191,15 @@ class _Chosen:
 
     @classmethod
     def of(cls, family: str, spec: Spec, path: str) -> "_Chosen":
-        """Checked by the plug-in."""
+        """Checked by the plug-in. Of vLLM's own arguments, those that the plan reads count where the plug-in has no
+        option for them; one that takes memory which the plan cannot know is told.
+        """
         plugin = plugins.build(family, spec, path)
-        return cls({option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}, path)
+        options = {option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}
+        more: Mapping[str, Any] = options.get("engine_args") or {}
+        for name in UNKNOWN & more.keys():
+            LOG.warning("The memory plan does not count %s.engine_args.%s; leave room with memory.margin", path, name)
+        return cls({**more, **options}, path)
 
     def count(self, name: str) -> int | None:
         """A whole number from 1 on, or None where it is left out."""
@@ -226,6 +251,11 @@ def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
                 "value head is to be given as a folder with its weights."
             )
         model = dataclasses.replace(model, shape=dataclasses.replace(model.shape, labels=1))
+    if model.shape.labels != 1:
+        raise ModelError(
+            f"{path}.model {model.name!r} has {model.shape.labels} labels; a reward model has 1. Give another "
+            "checkpoint."
+        )
     return Scorer(
         model,
         chosen.options["token_budget"],
@@ -260,16 +290,21 @@ def find_shape(model: str) -> ModelShape:
     """A model's shape from its config.json, or CodeScaler's published one. Raises ModelError if neither is at hand."""
     if model == EMBEDDED:
         return embedded()  # without unpacking it
-    found = read_config(model) or fetch_config(model)
-    if found is not None:
-        return ModelShape.from_config(*found)
-    if model in code_scalers():
-        return code_scalers()[model]
-    raise ModelError(
-        f"The config.json of {model!r} is not in the local cache of the hub, and cannot be downloaded now. Check the "
-        f"name and the network, fetch that file elsewhere (`hf download {model} config.json`), or give a folder that "
-        "holds it."
-    )
+    found = read_config(model)
+    if found is None:
+        try:
+            fetch(model, "config.json")
+        except NotFetched as reason:
+            if model in code_scalers():
+                return code_scalers()[model]
+            raise ModelError(
+                f"The config.json of {model!r} is not in the local cache of the hub and cannot be downloaded: "
+                f"{reason}. Check the name, the network and your access (`hf auth login`), or give a folder that "
+                "holds that file."
+            ) from reason
+        found = read_config(model)
+    assert found is not None  # it has just been fetched
+    return ModelShape.from_config(*found)
 
 
 def has_value_head(model: str) -> bool:

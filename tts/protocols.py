@@ -1,4 +1,9 @@
-"""The verbs: what a benchmark, a generator, a scorer and a selector must do. Protocols, so nothing is inherited."""
+"""The verbs: what a benchmark, a generator, a scorer and a selector must do. Protocols, so nothing is inherited.
+
+A generator or scorer that holds a model may also have `start` (a generator's gets what is wanted first), `sleep` and
+`wake` (its memory on the device goes and comes back), `close` (all of it goes; it loads anew when used) and `notes`
+(what a reader of the run should know). One with `close` gets its turn where models do not share the device.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable

@@ -16,6 +16,7 @@ from typing import Any
 
 from tts import prompts
 from tts.errors import ConfigError, ModelError
+from tts.hub import NotFetched, fetch
 from tts.models import locate
 from tts.protocols import Scorer
 from tts.types import Candidate, Problem
@@ -131,12 +132,10 @@ def _card(model: str) -> tuple[str, str]:
     source = locate(model)
     path = Path(source) / "README.md"
     if not Path(source).is_dir():
-        import huggingface_hub
-
         try:
-            path = Path(huggingface_hub.hf_hub_download(source, "README.md"))
-        except (OSError, ValueError) as error:  # the hub's errors and httpx's are both
-            return "", f"the card of {model} (not to be had: {str(error).splitlines()[0]})"
+            path = fetch(source, "README.md")
+        except NotFetched as reason:
+            return "", f"the card of {model} (not to be had: {reason})"
     if not path.is_file():
         return "", f"{source}, which holds no README.md,"
     return path.read_text(encoding="utf-8", errors="replace"), str(path)

@@ -118,27 +118,34 @@ class Store:
     """An open run folder. Use `open_for_writing` or `open_for_reading`; it is a context manager."""
 
     def __init__(
-        self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None = None, begun: bool = False
+        self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None = None, made: Sequence[Path] = ()
     ) -> None:
         self.folder = folder
         self._db = connection
         self._lock = lock
-        self._begun = begun
+        self._made = made
 
     def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """A run that has begun with this and failed before its first sample leaves nothing behind."""
-        futile = kind is not None and self._begun and not self.candidate_keys()
+        """A run that has begun with this and failed before its first sample leaves no folder behind."""
+        futile = False
+        if kind is not None and self._made:
+            with suppress(StoreError):  # why it failed is told already
+                futile = not self.candidate_keys()
         self._db.close()
         if futile:
-            for name in (FILE, LOCK):
-                (self.folder / name).unlink(missing_ok=True)
-            with suppress(OSError):  # the user's own files are there
-                self.folder.rmdir()
+            self._remove()
         if self._lock is not None:
             self._lock.close()
+
+    def _remove(self) -> None:
+        for name in (FILE, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else's files are there
+            for folder in self._made:
+                folder.rmdir()
 
     # -- what the run is ------------------------------------------------------------------------------------------
 
@@ -388,29 +395,29 @@ def _opening(folder: Path) -> Iterator[None]:
 
 def open_for_writing(folder: Path) -> Store:
     """Open or begin a run; a second writer is refused until this one is closed. Raises StoreError."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as undo:
         lock = undo.enter_context(_lock(folder))
         with _opening(folder):
             connection = undo.enter_context(closing(sqlite3.connect(folder / FILE, timeout=10.0)))
-            store = Store(folder, connection, lock, _begin(connection))
+            store = Store(folder, connection, lock, new)
+            _begin(connection)
             _check(store)
             _migrate(connection, store.schema)
         undo.pop_all()
     return store
 
 
-def _begin(connection: sqlite3.Connection) -> bool:
-    """Make the tables of a new file, all or none. Returns whether it is new."""
+def _begin(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new file, all or none."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
-    is_new = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-    if is_new:
+    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         for statement in SCHEMAS[SCHEMA_VERSION]:
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(SCHEMA_VERSION),))
     connection.commit()
-    return is_new
 
 
 def _migrate(connection: sqlite3.Connection, found: int) -> None:

@@ -269,7 +269,9 @@ def _output_to(log: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C while an engine starts, which vLLM 0.32 loses: end what was begun, and raise it afterwards."""
+    """Ctrl-C while an engine starts, which vLLM 0.32 loses once it has processes: end what was begun, and raise it
+    afterwards. Before that it ends the import or whatever this process is at.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
@@ -278,8 +280,11 @@ def _interruptible() -> Iterator[None]:
 
     def press(number: int, _: object) -> None:
         pressed.append(number)
-        for child in set(multiprocessing.active_children()) - others:
+        begun = set(multiprocessing.active_children()) - others
+        for child in begun:
             child.kill()
+        if not begun:
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, press)
     try:
@@ -287,6 +292,8 @@ def _interruptible() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         if pressed:
+            for child in set(multiprocessing.active_children()) - others:  # begun in that very moment
+                child.kill()
             raise KeyboardInterrupt
 
 

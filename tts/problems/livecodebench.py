@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.errors import DataError
+from tts.hub import NotFetched, fetch
 from tts.jsonl import user_path
 from tts.plugins import FREE
 from tts.problems._rows import RowBenchmark
@@ -48,16 +49,12 @@ class LiveCodeBench(RowBenchmark):
 
 def _download(repository: str, name: str) -> Path:
     try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise DataError("Reading from the hub needs: pip install huggingface_hub. Or set benchmark.path.") from error
-    try:
-        return Path(hf_hub_download(repository, name, repo_type="dataset"))
-    except (OSError, ValueError) as error:  # huggingface_hub's HTTP, cache and name errors derive from these
+        return fetch(repository, name, "dataset")
+    except NotFetched as reason:
         raise DataError(
-            f"{name} of {repository!r} cannot be fetched from the hub ({type(error).__name__}). "
+            f"{name} of {repository!r} cannot be fetched from the hub: {reason}. "
             "Download it elsewhere and set benchmark.path to its folder."
-        ) from error
+        ) from reason
 
 
 plugin = LiveCodeBench

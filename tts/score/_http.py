@@ -43,8 +43,11 @@ class Server:
 
     def reach(self) -> None:
         """Raises UserError unless somebody answers, whatever the answer."""
-        with suppress(Refused):
-            self._patiently(lambda: urllib.request.urlopen(self.url, timeout=self.seconds).close())
+        self._patiently(self._knock)
+
+    def _knock(self) -> None:
+        with suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(self.url, timeout=self.seconds).close()
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
         pause = self.pause

@@ -57,6 +57,7 @@ class Pooling:
         if before < 2 * LEAST_TOKENS:
             raise error
         self.engine.close()
+        self.engine.log.unlink(missing_ok=True)  # what it died of is known and mended
         self.args["max_num_batched_tokens"] = before // 2
         self.notes.append(f"out of memory in vLLM; token_budget {before} -> {before // 2}, engine started again")
         self.engine = VllmEngine(self.args)

@@ -157,6 +157,10 @@ class CodeScaler:
         length = {} if self.max_length is None else {"max_model_len": self.max_length}
         return given(self, OWN) | length | {"max_num_batched_tokens": self.token_budget} | self.engine_args
 
+    def check(self) -> None:
+        """Raises ModelError for a tokenizer that cannot render a pair, before anything is loaded or sampled."""
+        _ = self.tokenizer
+
     def start(self) -> None:
         """Load the model, if it is not loaded."""
         _ = self.pooling if self.backend == "vllm" else self.runner

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tts.errors import ConfigError, UserError, check_option
+from tts.errors import ConfigError, UserError, check_option, explained
 from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
@@ -51,10 +52,7 @@ class Remote:
     key_file: str = field(default="", metadata=FREE)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        check_option(
-            parts.scheme in ("http", "https") and bool(parts.netloc), "remote's url", "http://host:port", self.url
-        )
+        check_option(_is_url(self.url), "remote's url", "http://host:port, in ASCII", self.url)
         check_option(self.batch_size >= 1, "remote's batch_size", "at least 1", self.batch_size)
         check_option(self.concurrency >= 1, "remote's concurrency", "at least 1", self.concurrency)
         check_option(self.timeout > 0, "remote's timeout", "above 0 seconds", self.timeout)
@@ -140,12 +138,22 @@ class Remote:
     def _server(self) -> Server:
         headers = {}
         if self.key_file:
-            try:
-                with open(self.key_file, encoding="utf-8") as file:
-                    headers["Authorization"] = f"Bearer {file.read().strip()}"
-            except OSError as error:
-                raise ConfigError(f"remote's key_file {self.key_file} cannot be read: {error.strerror}.") from error
+            with explained(ConfigError, f"remote's key_file {self.key_file} cannot be read", "Give the file of a key."):
+                key = Path(self.key_file).read_bytes().strip()
+            if not key.isascii() or not key.decode("ascii").isprintable():
+                raise ConfigError(f"remote's key_file {self.key_file} must hold one key, one line of printable ASCII.")
+            headers["Authorization"] = f"Bearer {key.decode('ascii')}"
         return Server(self.url, self.timeout, self.retries, self.pause, headers)
+
+
+def _is_url(text: str) -> bool:
+    """Whether a request can be sent there."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:  # a port that is no number, a bracket left open, a name with an empty part
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii() and text.isprintable()
 
 
 def logits(answer: Any, url: str, count: int) -> list[float]:
