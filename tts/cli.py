@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
-INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+INTERRUPTED, TERMINATED = 130, 143  # what a shell expects of a program that Ctrl-C or SIGTERM ended
 
 app = typer.Typer(
     help="Test-time scaling for code models: sample N programs, rank them, measure what the ranking is worth.",
@@ -43,8 +44,21 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made
 Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as Ctrl-C is."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def _say(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
+    """A line on standard error. Where nobody reads that any more, what is being done goes on all the same."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:  # else what is left unsaid fails again at the end
+            os.dup2(nowhere.fileno(), 2)
 
 
 def _warn_of_level(confinement: "Confinement") -> None:
@@ -167,9 +181,9 @@ def _stoppable(remedy: str) -> Iterator[None]:
     """Turn Ctrl-C into one line that says how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _say(f"\nStopped. {remedy}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
 
 
 def _writing(folder: Path) -> AbstractContextManager[None]:
@@ -324,7 +338,9 @@ def grade(
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
-    grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
+    signal.signal(signal.SIGTERM, _terminate)
+    with _stoppable(f"Nothing was graded, and {out} was not written."):
+        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
     _warn_of_level(grader.confinement)
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
@@ -475,8 +491,18 @@ def list_plugins() -> None:
         print()
 
 
+def _open_streams() -> None:
+    """Standard streams that the caller closed lead nowhere; else files that are opened next would take their place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def main() -> None:
     """Run the command line. A user's mistake prints its message alone; a bug keeps its traceback."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets all there is
