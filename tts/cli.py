@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
-INTERRUPTED, TERMINATED = 130, 143  # what a shell expects of a program that Ctrl-C or SIGTERM ended
+STOPPED = 128  # and the signal's number: what a shell expects of a program that a signal ended
 
 app = typer.Typer(
     help="Test-time scaling for code models: sample N programs, rank them, measure what the ranking is worth.",
@@ -44,12 +44,17 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made
 Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as Ctrl-C is."""
+def _stop_in_order() -> None:
+    """Take SIGTERM as Ctrl-C, and the first of them only: ending in order takes moments, and is not to be disturbed."""
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
 
+    def stop(got: int, _: object) -> None:
+        for number in numbers:
+            signal.signal(number, lambda *_: None)  # not SIG_IGN, of which Python would complain if one is on its way
+        raise KeyboardInterrupt(got)
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+    for number in numbers:
+        signal.signal(number, stop)
 
 
 def _say(text: str) -> None:
@@ -178,12 +183,12 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
 
 @contextmanager
 def _stoppable(remedy: str) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to go on."""
+    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on."""
     try:
         yield
     except KeyboardInterrupt as stop:
         _say(f"\nStopped. {remedy}")
-        raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
+        raise typer.Exit(STOPPED + (stop.args[0] if stop.args else signal.SIGINT)) from None
 
 
 def _writing(folder: Path) -> AbstractContextManager[None]:
@@ -338,7 +343,7 @@ def grade(
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
-    signal.signal(signal.SIGTERM, _terminate)
+    _stop_in_order()
     with _stoppable(f"Nothing was graded, and {out} was not written."):
         grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
     _warn_of_level(grader.confinement)
