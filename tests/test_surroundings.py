@@ -485,3 +485,26 @@ def test_another_python_without_torch_grades_alike(folder, undisturbed, other_py
         assert_graded(folder, grade(folder, "--level", level, around=around, PYTHONPATH=str(ROOT)))
         rows = rows_without_times(folder / "out.jsonl")
         assert [row | {"level": undisturbed[0]["level"]} for row in rows] == undisturbed
+
+
+# -- `tts run` ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_nothing_left_to_grade_needs_no_sandbox(small, cli):
+    without_proc = ["unshare", "-m", "--propagation", "private", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
+
+    def run(*overrides: str) -> Done:
+        line = [*without_proc, *command("run", "config.yaml", *overrides, "--folder", "run")]
+        done = subprocess.run(line, cwd=small.folder, env=own_cache(small.folder), capture_output=True, text=True)
+        if "unshare:" in done.stderr or "umount:" in done.stderr:
+            pytest.skip(f"these surroundings cannot be made here: {done.stderr.strip()}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    assert cli("run", "config.yaml", "benchmark.limit=2", "--folder", "run").code == 0
+    settled = run("benchmark.limit=2", "selectors=[argmax]")
+
+    assert settled.code == 0, settled.err
+    assert "grade: 8 of 8" in settled.err
+    assert "argmax" in settled.out
+    for more in (["benchmark.limit=3"], ["benchmark.limit=2", "grading.timeout=5"]):
+        assert_failed(Done(2, "", run(*more).error), "/proc is not mounted")

@@ -164,14 +164,12 @@ def run(
 def _run(config: Path, overrides: list[str], folder: Path) -> None:
     from tts import config as configs
     from tts import pipeline
-    from tts.sandbox import find_confinement
     from tts.store import open_for_writing
 
     chosen = configs.load(config, overrides)
-    _warn_of_level(find_confinement(chosen.grading.level))
     with open_for_writing(folder) as store:
         with _bars() as progress:
-            undecided = pipeline.run(chosen, store, progress)
+            undecided = pipeline.run(chosen, store, progress, _warn_of_level)
         try:
             _show(store)
         except StoreError:
@@ -346,7 +344,7 @@ def grade(
     _stop_in_order()
     with _stoppable(f"Nothing was graded, and {out} was not written."):
         grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
-    _warn_of_level(grader.confinement)
+        _warn_of_level(grader.confinement)
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
