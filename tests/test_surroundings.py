@@ -277,6 +277,20 @@ def test_a_bwrap_that_hangs_is_left_behind_and_left_with_nothing_running(folder)
     assert not [process for process in psutil.process_iter() if "98765" in command_of(process)]
 
 
+def test_a_grading_that_is_stopped_before_it_begins_says_so(folder):
+    env = own_cache(folder) | {"PATH": broken(folder, f"#!/bin/sh\necho >{folder}/asked\nsleep 87654\n")}
+    line = command("grade", "p.jsonl", "c.jsonl", "--out", "out.jsonl")
+    with subprocess.Popen(line, cwd=folder, env=env, stderr=subprocess.PIPE, text=True) as process:
+        while not (folder / "asked").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (143, "\nStopped. Nothing was graded, and out.jsonl was not written.\n")
+    assert not [process for process in psutil.process_iter() if "87654" in command_of(process)]
+
+
 def command_of(process: psutil.Process) -> list[str]:
     with suppress(psutil.Error):
         return process.cmdline()

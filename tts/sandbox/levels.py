@@ -86,8 +86,10 @@ def _first_words(command: Sequence[str]) -> str:
         assert asked.stdout is not None
         poller = select.poll()
         poller.register(asked.stdout, select.POLLIN)
-        said = os.read(asked.stdout.fileno(), 100) if poller.poll(VERSION_SECONDS * 1000) else b""
-        os.killpg(asked.pid, signal.SIGKILL)  # it is unburied, so the number is still its own
+        try:
+            said = os.read(asked.stdout.fileno(), 100) if poller.poll(VERSION_SECONDS * 1000) else b""
+        finally:
+            os.killpg(asked.pid, signal.SIGKILL)  # it is unburied, so the number is still its own
     return said.decode("utf-8", "replace").strip()
 
 
