@@ -284,6 +284,7 @@ def test_a_grading_that_is_stopped_before_it_begins_says_so(folder):
         while not (folder / "asked").exists():
             assert process.poll() is None
             time.sleep(0.01)
+        time.sleep(1.0)  # by then it waits for an answer
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
 

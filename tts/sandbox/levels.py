@@ -84,9 +84,9 @@ def _first_words(command: Sequence[str]) -> str:
         start_new_session=True,
     ) as asked:
         assert asked.stdout is not None
-        poller = select.poll()
-        poller.register(asked.stdout, select.POLLIN)
         try:
+            poller = select.poll()
+            poller.register(asked.stdout, select.POLLIN)
             said = os.read(asked.stdout.fileno(), 100) if poller.poll(VERSION_SECONDS * 1000) else b""
         finally:
             os.killpg(asked.pid, signal.SIGKILL)  # it is unburied, so the number is still its own
