@@ -30,6 +30,7 @@ from _children import sampling
 from _results import save
 
 from tts.errors import InfraError
+from tts.grade import GradeJob, Grader, Undecided
 from tts.sandbox import Isolation, Job, Limits, Outcome, find_confinement, matches, run_programs
 from tts.types import Stdin, Test
 
@@ -149,17 +150,26 @@ def speed(reference: str | None, rounds: int, workers: int) -> list[dict[str, An
     return rows
 
 
-def load(rounds: int = 3) -> list[dict[str, Any]]:
-    """24 right one-second programs in 16 cells at once, on whatever cores there are."""
+def load(cores: int, rounds: int = 3) -> list[dict[str, Any]]:
+    """Verdicts of 24 right one-second programs in a cell for each core, and in eight, program by program."""
     code = "import time\nend = time.process_time() + 1\nwhile time.process_time() < end: pass\nprint({})"
-    jobs = [Job(n, code.format(n), [Stdin("", f"{n}\n")]) for n in range(24)]
+    jobs = [GradeJob("load", code.format(n), [Stdin("", f"{n}\n")]) for n in range(24)]
     rows = []
     for _ in range(rounds):
-        started = time.perf_counter()
-        results = dict(run_programs(jobs, judge, Limits(cpu_seconds=2.0, memory_mib=256), 16))
-        passed = sum(not isinstance(r, InfraError) and r[0][0] for r in results.values())
-        rows.append({"passed": passed, "of": len(jobs), "seconds": time.perf_counter() - started})
-        print(f"load: {passed} of {len(jobs)} one-second programs passed in 16 cells, {rows[-1]['seconds']:.1f} s")
+        verdicts: dict[int, dict[str, str]] = {}
+        for cells in (cores, 8 * cores):
+            started = time.perf_counter()
+            grades = Grader(Limits(cpu_seconds=2.0, memory_mib=256), cells).grade(jobs)
+            verdicts[cells] = {g.program: "undecided" if isinstance(g, Undecided) else g.verdict for g in grades}
+            passed = sum(verdict == "passed" for verdict in verdicts[cells].values())
+            seconds = time.perf_counter() - started
+            other = sum(verdicts[cells][program] != verdict for program, verdict in verdicts[cores].items())
+            rows.append({"cells": cells, "passed": passed, "of": len(jobs), "seconds": seconds, "other": other})
+            print(
+                f"load: {passed} of {len(jobs)} one-second programs passed in {cells} cells on {cores} cores in "
+                f"{seconds:.1f} s; {other} have another verdict than in {cores} cells",
+                flush=True,
+            )
     return rows
 
 
@@ -244,7 +254,7 @@ def main() -> None:
     if "speed" in a.parts:
         found["speed"] = speed(a.reference, a.rounds, a.workers)
     if "load" in a.parts:
-        found["load"] = load()
+        found["load"] = load(a.workers)
     if "memory" in a.parts:
         found["memory"] = memory()
     if "faults" in a.parts:

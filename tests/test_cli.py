@@ -75,7 +75,8 @@ def cells_fail(folder: Path) -> str:
     real = shutil.which("bwrap") or pytest.skip("needs bubblewrap")
     (folder / "bin").mkdir()
     fake = folder / "bin" / "bwrap"
-    fake.write_text(f'#!/bin/sh\n[ -e {folder}/used ] && exit 1\n: > {folder}/used\nexec {real} "$@"\n')
+    asked = f'[ "$1" = --version ] && exec {real} --version'
+    fake.write_text(f'#!/bin/sh\n{asked}\n[ -e {folder}/used ] && exit 1\n: > {folder}/used\nexec {real} "$@"\n')
     fake.chmod(0o755)
     return f'-c 0; export PATH="{folder}/bin:$PATH"'
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
-INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+STOPPED = 128  # and the signal's number: what a shell expects of a program that a signal ended
 
 app = typer.Typer(
     help="Test-time scaling for code models: sample N programs, rank them, measure what the ranking is worth.",
@@ -45,8 +46,26 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made
 Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
 
 
+def _stop_in_order() -> None:
+    """Take SIGTERM as Ctrl-C, and the first of them only: ending in order takes moments, and is not to be disturbed."""
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+
+    def stop(got: int, _: object) -> None:
+        for number in numbers:
+            signal.signal(number, lambda *_: None)  # not SIG_IGN, of which Python would complain if one is on its way
+        raise KeyboardInterrupt(got)
+
+    for number in numbers:
+        signal.signal(number, stop)
+
+
 def _say(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
+    """A line on standard error. Where nobody reads that any more, what is being done goes on all the same."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:  # else what is left unsaid fails again at the end
+            os.dup2(nowhere.fileno(), 2)
 
 
 def _warn_of_level(confinement: "Confinement") -> None:
@@ -176,14 +195,12 @@ def run(
 def _run(config: Path, overrides: list[str], folder: Path) -> None:
     from tts import config as configs
     from tts import pipeline
-    from tts.sandbox import find_confinement
     from tts.store import open_for_writing
 
     chosen = configs.load(config, overrides)
-    _warn_of_level(find_confinement(chosen.grading.level))
     with open_for_writing(folder) as store:
         with _bars() as progress:
-            undecided = pipeline.run(chosen, store, progress)
+            undecided = pipeline.run(chosen, store, progress, _warn_of_level)
         try:
             _show(store)
         except StoreError:
@@ -195,12 +212,12 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
 
 @contextmanager
 def _stoppable(remedy: str) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to go on."""
+    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _say(f"\nStopped. {remedy}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(STOPPED + (stop.args[0] if stop.args else signal.SIGINT)) from None
 
 
 def _writing(folder: Path) -> AbstractContextManager[None]:
@@ -355,8 +372,10 @@ def grade(
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
-    grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
-    _warn_of_level(grader.confinement)
+    _stop_in_order()
+    with _stoppable(f"Nothing was graded, and {out} was not written."):
+        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
+        _warn_of_level(grader.confinement)
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
@@ -507,8 +526,18 @@ def list_plugins() -> None:
         print()
 
 
+def _open_streams() -> None:
+    """Standard streams that the caller closed lead nowhere; else files that are opened next would take their place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def main() -> None:
     """Run the command line. A user's mistake prints its message alone; a bug keeps its traceback."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets all there is

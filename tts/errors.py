@@ -4,6 +4,8 @@ Every message says what was got, what is allowed, and what to do.
 """
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -81,4 +83,13 @@ def explained(kind: type[UserError], what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise kind(f"{what}: {error.strerror or error}. {remedy}") from error
+        raise kind(f"{what}: {error.strerror or error}{_behind(error)}. {remedy}") from error
+
+
+def _behind(error: OSError) -> str:
+    """What may be behind a path that is not there, and is not seen from a shell whose prompt still names the folder."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return " (the working folder has been deleted)" * (error.errno == errno.ENOENT)
+    return ""

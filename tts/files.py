@@ -30,8 +30,8 @@ INFRA_ERROR = "infra_error"
 NO_GRADE = Grade("", "", Verdict.NO_CODE, 0.0, 0, 0)
 
 
-def _writing(path: Path) -> AbstractContextManager[None]:
-    return explained(UserError, f"{path} cannot be written", "Free some space, or give another file to write.")
+def _writing(path: Path, kept: str = "") -> AbstractContextManager[None]:
+    return explained(UserError, f"{path} cannot be written", f"Free some space, or give another file to write.{kept}")
 
 
 def _places(path: Path) -> tuple[Path, Path]:
@@ -55,9 +55,11 @@ def check_writable(path: Path, *inputs: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The name of a file to write, which takes `path`'s place when all went well. Raises UserError if it cannot."""
-    with _writing(path):
+def replacing(path: Path, kept: str = "") -> Iterator[Path]:
+    """The name of a file to write, which takes `path`'s place when all went well. Raises UserError if it cannot, with
+    a sentence on what is `kept` all the same.
+    """
+    with _writing(path, kept):
         target, beside = _places(path)
         try:
             yield beside
@@ -66,10 +68,10 @@ def replacing(path: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
-def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kept: str = "") -> int:
     count = 0
     # What UTF-8 cannot hold, a lone surrogate, is written as JSON's own escape.
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with replacing(path, kept) as beside, beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
@@ -129,7 +131,8 @@ def grade(
             verdicts.keep(_key(*pair, asked, grader), result)
         progress.advance("grade")
     found = [results[row.problem_id, _program(row)] for row in rows]
-    differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader)
+    kept = " The verdicts are kept: the same command reads them." if verdicts.usable else ""
+    differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader, kept)
     return Graded(sum(isinstance(result, Undecided) for result in found), differing, len(programs), read)
 
 
@@ -138,7 +141,11 @@ def _key(name: str, program: str, asked: Mapping[str, _Asked], grader: Grader) -
 
 
 def _write_grades(
-    out: Path, graded: Iterable[tuple[str | int, Candidate, Result]], asked: Mapping[str, _Asked], grader: Grader
+    out: Path,
+    graded: Iterable[tuple[str | int, Candidate, Result]],
+    asked: Mapping[str, _Asked],
+    grader: Grader,
+    kept: str,
 ) -> int:
     """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
     how = {"isolation": grader.isolation, "level": str(grader.confinement.level)}
@@ -147,7 +154,7 @@ def _write_grades(
         {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb), **how}
         for name, row, result in graded
     ]
-    _write_rows(out, rows)
+    _write_rows(out, rows, kept)
     return sum(row.get("lcb_verdict") is not None for row in rows)
 
 

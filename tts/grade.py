@@ -10,12 +10,23 @@ import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from tts.difference import difference
 from tts.errors import DataError, InfraError
-from tts.sandbox import Isolation, Job, Limits, Outcome, Status, canonical, find_confinement, matches, run_programs
+from tts.sandbox import (
+    Confinement,
+    Isolation,
+    Job,
+    Limits,
+    Outcome,
+    Status,
+    canonical,
+    find_confinement,
+    matches,
+    run_programs,
+)
 from tts.sandbox.compare import matches_lcb
 from tts.types import Behaviour, Call, Grade, Problem, Stdin, Test, Verdict, program_hash
 
@@ -104,7 +115,9 @@ class _TolerantCall(Call):
 
 
 class Grader:
-    """Runs programs under one set of limits, in `workers` cells at once (None: as many as cores and memory allow)."""
+    """Runs programs under one set of limits, in `workers` cells at once (None: as many as cores and memory allow), at a
+    `level` of confinement, which is tried out when it is first needed.
+    """
 
     def __init__(
         self,
@@ -114,18 +127,21 @@ class Grader:
         isolation: Isolation = "test",
         level: str = "auto",
     ) -> None:
-        """Raises UserError where no sandbox holds, or not the level that is asked for."""
         self.limits, self.workers, self.comparison, self.isolation = limits, workers, comparison, isolation
-        self.confinement = find_confinement(level)
+        self.level = level
+
+    @cached_property
+    def confinement(self) -> Confinement:
+        """How programs are confined. Raises UserError where no sandbox holds, or not the level that is asked for."""
+        return find_confinement(self.level)
 
     @property
     def version(self) -> str:
         """What its grades depend on besides programs and tests: change VERSION when a verdict may change."""
-        limits = self.limits
+        limits, level = self.limits, self.confinement.level if self.level == "auto" else self.level
         return (
             f"{VERSION} python {platform.python_version()} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
-            f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level"
-            f" {self.confinement.level}"
+            f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level {level}"
         )
 
     def grade(self, jobs: Iterable[GradeJob]) -> Iterator[Grade | Undecided]:

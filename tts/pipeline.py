@@ -20,6 +20,7 @@ from tts.engine import Drawn, Engine, Event, Key, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided, tolerance_of
 from tts.protocols import Benchmark, Generator, Scorer
+from tts.sandbox import Confinement
 from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
 
@@ -103,8 +104,14 @@ def _known(found: dict[str, Any], store: Store) -> dict[str, Any]:
     return {key: value for key, value in stored.items() if key == "generator.content"} | found
 
 
-def run(config: Config, store: Store, progress: Progress | None = None) -> list[Undecided]:
+def run(
+    config: Config,
+    store: Store,
+    progress: Progress | None = None,
+    confined: Callable[[Confinement], object] = lambda _: None,
+) -> list[Undecided]:
     """Bring the store up to the config, and return what our own machinery could not decide (empty when all is well).
+    `confined` is told how programs are confined, if any are to be run.
 
     Raises UserError for what a user can mend; whatever was finished stays stored.
     """
@@ -115,7 +122,11 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
-    grader = _grader(config)
+    grader = _settled(config, parts, problems, wanted, store)
+    if grader is None:
+        grader = _grader(config, config.grading.level)
+        confined(grader.confinement)  # tried out now: that none holds should not be found after hours of sampling
+        store.set_meta({"sandbox": _sandbox(grader)})
     _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
         _sample(_Sampling(config, parts, store, progress), problems, wanted)
@@ -129,9 +140,28 @@ def run(config: Config, store: Store, progress: Progress | None = None) -> list[
     return undecided
 
 
-def _grader(config: Config) -> Grader:
+def _grader(config: Config, level: str) -> Grader:
     given = config.grading
-    return Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
+    return Grader(given.limits, given.workers, isolation=given.isolation, level=level)
+
+
+def _settled(
+    config: Config, parts: Parts, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]], store: Store
+) -> Grader | None:
+    """The grader of the level that the run was graded at, if that left nothing to run: no sandbox need hold then."""
+    level = (store.meta("sandbox") or {}).get("level", "")
+    if config.grading.level not in ("auto", level) or not level:
+        return None
+    if {(problem.id, index) for problem, index in wanted} - store.candidate_keys():
+        return None
+    grader = _grader(config, level)
+    programs = _by_program(_pairs(problems, store)).keys()
+    observed = "behaviours" not in parts.needs or programs <= store.behaviours(grader.version).keys()
+    return grader if observed and programs <= store.grades(grader.version).keys() else None
+
+
+def _sandbox(grader: Grader) -> dict[str, str]:
+    return {"level": grader.confinement.level, "isolation": grader.isolation, "why": grader.confinement.why}
 
 
 def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
@@ -145,7 +175,6 @@ def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
     session = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), **made_with}
     keys = {
         "grader": grader.version,
-        "sandbox": {"level": grader.confinement.level, "isolation": grader.isolation, "why": grader.confinement.why},
         "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
         "sessions": [*(store.meta("sessions") or []), session],
     }

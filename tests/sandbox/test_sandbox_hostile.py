@@ -333,8 +333,10 @@ def test_an_attack_does_not_succeed(grades, program, options, request):
 
 
 @pytest.mark.parametrize("program", BENIGN, ids=lambda program: program.name)
-def test_a_right_program_passes(grades, program):
+def test_a_right_program_passes(grades, program, request):
     _skip_unless_possible(program)
+    if program.name == "right_text-cache_recursion" and sys.version_info[:2] == (3, 12):
+        request.applymarker(pytest.mark.xfail(reason="Python 3.12 bounds recursion through C, whatever the stack"))
     done = grades[program.name]
 
     assert isinstance(done, Grade), done

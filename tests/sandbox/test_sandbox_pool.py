@@ -122,6 +122,37 @@ def test_a_cell_that_always_dies_is_an_infra_error_and_the_others_go_on(confinem
     assert [outcome.output for outcome in results["quick"]] == ["1\n"]
 
 
+def running(process: psutil.Process) -> list[psutil.Process]:
+    """The candidates among what a process started: each is the child of a zygote, and as that named."""
+    found = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.Error):
+            parent = child.parent()
+            if parent and child.name() == parent.name() and "zygote.py" in " ".join(parent.cmdline()):
+                found += [] if child.name() == "bwrap" else [child]
+    return found
+
+
+def test_the_last_attempt_is_made_alone(confinement):
+    jobs = [Job(n, f"import time\ntime.sleep(0.6)\nprint({n})", [TEST]) for n in range(2)]
+    results: dict[int, object] = {}
+    work = threading.Thread(
+        target=lambda: results.update(run_programs(jobs, keep, LIMITS, 2, confinement=confinement)),
+    )
+    work.start()
+    together = 0
+    while work.is_alive():
+        if len(running(psutil.Process())) > 1:
+            together += 1
+            for pid in zygotes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+    assert together >= 3  # five, if both run at once every time
+    assert {n: [outcome.output for outcome in result] for n, result in results.items()} == {0: ["0\n"], 1: ["1\n"]}
+
+
 def test_a_program_that_kills_itself_is_judged(confinement):
     ((_, result),) = run_programs(
         [Job(0, "import os\nos.kill(os.getpid(), 9)", [TEST])], keep, LIMITS, 1, confinement=confinement

@@ -1,5 +1,7 @@
 """Right programs of every tricky kind run as they would by themselves."""
 
+import sys
+
 import pytest
 
 from tts.sandbox import Limits, Status, canonical, matches
@@ -49,6 +51,7 @@ def test_names_of_the_prelude_are_there(run):
     assert outcome.output.startswith("2.0 2 typing.Counter 3.14"), outcome.detail
 
 
+@pytest.mark.xfail(sys.version_info >= (3, 12), reason="Python bounds recursion through C, whatever the stack")
 def test_deep_recursion_on_the_main_stack(run):
     code = (
         "import sys, functools\nsys.setrecursionlimit(10**6)\n"

