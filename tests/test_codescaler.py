@@ -186,10 +186,9 @@ def test_text_that_no_tokenizer_takes_is_scored_all_the_same(folder: Path) -> No
 # Memory.
 
 
-@pytest.mark.parametrize("failure", ["cuda", "torch", "python"])
 def test_that_memory_ran_out_is_in_the_run_s_record(small, tmp_path):
     model = str(tiny.reward(tmp_path / "rm"))
-    small.write(scorers=[{"name": "faulty:SmallMemory", "model": model, "room": 300}], selectors=["argmax"])
+    small.write(scorers=[{"name": "faulty:SmallMemory", "model": model, "room": 700}], selectors=["argmax"])
     bring_up(small)
     with open_for_reading(small.folder / "run") as store:
         notes = store.meta("sessions")[-1]["notes"]
@@ -197,6 +196,7 @@ def test_that_memory_ran_out_is_in_the_run_s_record(small, tmp_path):
     assert notes and all("out of memory" in note and "token_budget" in note for note in notes)
 
 
+@pytest.mark.parametrize("failure", ["cuda", "torch", "python"])
 def test_when_memory_runs_out_the_budget_shrinks_and_nothing_is_lost_or_scored_twice(
     folder: Path, failure: str
 ) -> None:

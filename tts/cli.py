@@ -10,11 +10,12 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -59,13 +60,14 @@ def _stop_in_order() -> None:
         signal.signal(number, stop)
 
 
-def _say(text: str) -> None:
+def _say(text: str, file: TextIO | None = None) -> None:
     """A line on standard error. Where nobody reads that any more, what is being done goes on all the same."""
+    file = file or sys.stderr
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=file, flush=True)
     except OSError:
         with open(os.devnull, "wb") as nowhere:  # else what is left unsaid fails again at the end
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(nowhere.fileno(), file.fileno())
 
 
 def _warn_of_level(confinement: "Confinement") -> None:
@@ -93,6 +95,7 @@ class _Bars:
 class _Lines:
     """Progress in a log file: a line when a stage begins and ends, and every LOG_SECONDS between."""
 
+    file: TextIO
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     said: dict[str, float] = field(default_factory=dict)
 
@@ -113,20 +116,20 @@ class _Lines:
 
     def _say(self, name: str) -> None:
         done, total = self.counts[name]
-        _say(f"{name}: {done} of {total}")
+        _say(f"{name}: {done} of {total}", self.file)
         self.said[name] = time.monotonic()
 
 
 class _Sayer(logging.Handler):
     """What the package says while it works, said above the bars."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
-        self.console = console
+        self.say = say
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it."""
-        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        self.say(record.getMessage())
 
 
 @contextmanager
@@ -134,8 +137,8 @@ def _bars() -> "Iterator[_Bars | _Lines]":
     """Progress on standard error, and above it what the package logs."""
     log = logging.getLogger("tts")
     before = log.level
-    with _progress() as (progress, console):
-        sayer = _Sayer(console)
+    with _progress() as (progress, say):
+        sayer = _Sayer(say)
         log.addHandler(sayer)
         log.setLevel(logging.INFO)
         try:
@@ -146,7 +149,7 @@ def _bars() -> "Iterator[_Bars | _Lines]":
 
 
 @contextmanager
-def _progress() -> "Iterator[tuple[_Bars | _Lines, Console]]":
+def _progress() -> "Iterator[tuple[_Bars | _Lines, Callable[[str], None]]]":
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -164,14 +167,14 @@ def _progress() -> "Iterator[tuple[_Bars | _Lines, Console]]":
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines(), console
-        return
-    # A terminal of its own: while an engine starts, what this process prints goes to the engine's log.
-    terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")
-    with terminal, Progress(*columns, console=Console(file=terminal)) as bars:
-        yield _Bars(bars), bars.console
+    # A stream of its own: while an engine starts, what this process prints goes to the engine's log.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace") as stream:
+        console = Console(file=stream)
+        if not console.is_terminal:
+            yield _Lines(stream), partial(_say, file=stream)
+            return
+        with Progress(*columns, console=console) as bars:
+            yield _Bars(bars), partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-
 LONGEST = 300  # of what the library says
 
 
