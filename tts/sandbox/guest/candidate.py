@@ -12,9 +12,9 @@ import gc
 import importlib
 import io
 import mmap
+import operator
 import os
 import random
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -34,7 +34,8 @@ COMMON = "array cmath decimal enum fractions queue struct traceback types"  # lo
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RECURSION_LIMIT = 50_000  # as in LiveCodeBench's prelude
 THREAD_STACK = 8 << 20
-SESSION = 4  # the descriptor of the socket to the zygote
+RESULT, SESSION, JOB = 3, 4, 5  # descriptors beside the streams, the last two only of a process that may be kept
+OWN_FILES = 6  # numbers below this are a candidate's
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -69,6 +70,8 @@ def install_prelude() -> None:
     imports = [f"import {module}" for module in MODULES.split()]
     exec("\n".join([*stars, *imports]), names)
     del names["__builtins__"]
+    for name in STREAMS:  # last, where `snapshot` finds them
+        names[name] = names.pop(name)
     vars(builtins).update(names)
 
 
@@ -77,14 +80,20 @@ class Program:
 
     def __init__(self, request: "wire.Request", job: int) -> None:
         self.is_call = request.is_call
-        data = os.pread(job, os.fstat(job).st_size, 0)
-        (length,) = wire.JOB.unpack_from(data)
-        start = wire.JOB.size
-        text = data[start : start + length].decode("utf-8", "surrogatepass")
+        (length,) = wire.JOB.unpack(os.pread(job, wire.JOB.size, 0))
+        text = os.pread(job, length, wire.JOB.size).decode("utf-8", "surrogatepass")
         self.source = text.removeprefix("\ufeff")  # a byte order mark, which Python passes over in files
-        self.call = data[start + length :]
+        self.call_starts = wire.JOB.size + length
+        self.call = self._read_call(job)
         self.compiled: CodeType | None = None
         self.module = ModuleType("__main__")
+
+    def _read_call(self, job: int) -> bytes:
+        return os.pread(job, os.fstat(job).st_size, self.call_starts) if self.is_call else b""
+
+    def next(self, job: int) -> None:
+        """The same program's next test."""
+        self.call = self._read_call(job)
 
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
@@ -105,41 +114,53 @@ class Program:
         value = find_function(vars(self.module), entry_point)(*arguments)
         document = memoryview(wire.dumps(value, opaque=True))
         while document:
-            document = document[os.write(3, document) :]
+            document = document[os.write(RESULT, document) :]
 
 
-def run_once(request: "wire.Request", job: int, began: mmap.mmap) -> NoReturn:
+def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+    for target, given in enumerate((*fds[1:], fds[0])):
+        os.dup2(given, target)
+    keeps = request.mode is wire.Mode.FIRST
+    program = Program(request, JOB if keeps else JOB - 1)
+    os.closerange(OWN_FILES if keeps else SESSION, 4096)
+    if keeps:
+        run_many(program, request.word, began)
+    run_once(program, began)
+
+
+def run_once(program: Program, began: mmap.mmap) -> NoReturn:
     """Run the program on its only test, and end as the interpreter would."""
-    program = Program(request, job)
     open_streams()
-    os.closerange(4, 4096)
     gc.enable()
     begin(began)
     code, _ = program.run()
-    finish(code, vars(program.module), abrupt=request.is_call)
+    finish(code, vars(program.module), abrupt=program.is_call)
 
 
-def run_many(request: "wire.Request", job: int, began: mmap.mmap, session: socket.socket, word: bytes) -> NoReturn:
-    """Run the program on test after test, until one leaves something behind or the zygote hangs up. `word` is what the
-    zygote knows its child by.
+def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
+    """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
+    host knows this process by.
     """
-    program = Program(request, job)
-    os.dup2(session.detach(), SESSION)
-    os.closerange(SESSION + 1, 4096)
-    with socket.socket(fileno=SESSION) as waiting:
-        known, keep = snapshot(), keeping.keepable(program.source)
+    known, keep = snapshot(), keeping.keepable(program.source)
+    open_streams()
+    gc.enable()
+    begin(began)
+    while True:
+        code, ended = program.run()
+        if ended or not keep or not untouched(known) or not settle(program):
+            finish(code, vars(program.module), abrupt=program.is_call)
+        try:
+            os.write(SESSION, wire.DONE.pack(code, word))
+            going = os.read(SESSION, len(wire.GO)) == wire.GO
+        except OSError:  # the program closed it
+            finish(code, vars(program.module), abrupt=program.is_call)
+        if not going:
+            os._exit(0)
+        program.next(JOB)
+        sys.setrecursionlimit(RECURSION_LIMIT)
+        gc.collect(0)
         open_streams()
-        gc.enable()
-        begin(began)
-        while True:
-            code, ended = program.run()
-            if ended or not keep or not untouched(known) or not settle(program):
-                finish(code, vars(program.module), abrupt=program.is_call)
-            try:
-                waiting.send(wire.DONE.pack(code, word))
-            except OSError:  # the program closed it
-                finish(code, vars(program.module), abrupt=program.is_call)
-            next_test(program, waiting)
 
 
 def begin(began: mmap.mmap) -> None:
@@ -148,35 +169,25 @@ def begin(began: mmap.mmap) -> None:
     began.close()
 
 
-def next_test(program: Program, session: socket.socket) -> None:
-    """Wait for descriptors of another test and put them in the places of the last one's."""
-    message, fds, _, _ = socket.recv_fds(session, wire.REQUEST_BYTES, 5)
-    if not message:
-        os._exit(0)
-    job, *rest = fds
-    for target, fd in enumerate(rest):
-        os.dup2(fd, target)
-    program.call = os.pread(job, os.fstat(job).st_size, 0)[wire.JOB.size :]
-    for fd in fds:
-        os.close(fd)
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    gc.collect(0)
-    open_streams()
+Known = list[tuple[dict[str, Any], list[str], list[Any]]]
 
 
-def snapshot() -> dict[ModuleType, dict[str, Any]]:
-    """What the modules that every program finds hold, those aside that change by themselves."""
+def snapshot() -> Known:
+    """What the modules that every program finds hold: their names and values, in order, but the streams'."""
     modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
-    return {module: dict(vars(module)) for module in [*modules, builtins, os]}
+    spaces = [vars(module) for module in [*modules, builtins, os]]
+    known = [(space, list(space), list(space.values())) for space in spaces]
+    _, names, values = known[-2]
+    assert tuple(names[-len(STREAMS) :]) == STREAMS, "the prelude's names end with the streams"
+    del values[-len(STREAMS) :]
+    return known
 
 
-def untouched(known: dict[ModuleType, dict[str, Any]]) -> bool:
+def untouched(known: Known) -> bool:
     """Whether a test left no thread, no handler for the end, its streams, and no change in those modules."""
-    for module, names in known.items():
-        now = vars(module)
-        if len(now) != len(names):
-            return False
-        if any(now.get(name) is not value for name, value in names.items() if name not in STREAMS):
+    for space, names, values in known:
+        # in C all the way: these are well over a thousand values, for each test
+        if list(space) != names or not all(map(operator.is_, space.values(), values)):
             return False
     streams = all(getattr(sys, name) is getattr(sys, f"__{name}__") for name in STREAMS)
     return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0

@@ -23,7 +23,6 @@ PROCESSES = 512  # at once, threads included, where candidates have a user of th
 SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
 OPEN_FILES = 128
 STACK_ROOM = 1 << 30  # address space beyond the memory limit: stacks that are reserved and hardly touched
-KEPT_TESTS = 10  # of their whole CPU time, for a process that runs several
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_READ_SEARCH = 1 << 2
@@ -82,7 +81,7 @@ def readable() -> list[str]:
 
 def set_limits(request: "wire.Request", processes: int) -> None:
     """The second nets: what is watched from outside is decided there."""
-    tests = 1 if request.mode == wire.Mode.FRESH else KEPT_TESTS
+    tests = 1 if request.mode == wire.Mode.FRESH else wire.KEPT_TESTS
     for kind, limit in (
         (resource.RLIMIT_AS, request.memory + STACK_ROOM),
         (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
