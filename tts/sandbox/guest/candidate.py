@@ -51,6 +51,11 @@ def prepare(libc: ctypes.CDLL) -> None:
     libc.pthread_attr_init(attributes)
     libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(THREAD_STACK))
     libc.pthread_setattr_default_np(attributes)  # not this process's huge stack limit, which is for its main thread
+    blank = os.memfd_create("blank")
+    for fd in (0, 1):  # of the kind that a candidate's are, and standard error is: what streams ask of them they keep
+        os.dup2(blank, fd)
+    os.close(blank)
+    open_streams()
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
@@ -131,7 +136,6 @@ def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoRe
 
 def run_once(program: Program, began: mmap.mmap) -> NoReturn:
     """Run the program on its only test, and end as the interpreter would."""
-    open_streams()
     gc.enable()
     begin(began)
     code, _ = program.run()
@@ -143,7 +147,6 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     host knows this process by.
     """
     known, keep = snapshot(), keeping.keepable(program.source)
-    open_streams()
     gc.enable()
     begin(began)
     while True:
@@ -217,7 +220,7 @@ class Truncated(io.FileIO):
 
 def open_streams() -> None:
     """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
-    error takes any amount.
+    error takes any amount. Those of a process's first test are made in the zygote, before the files are put there.
     """
     for fd, name in enumerate(STREAMS):
         binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process

@@ -19,6 +19,14 @@ else:
     import seccomp
     import wire
 
+KINDS = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+)
 PROCESSES = 512  # at once, threads included, where candidates have a user of their own
 SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
 OPEN_FILES = 128
@@ -41,58 +49,57 @@ class Account:
 
 
 class Confinement:
-    """Made once by the zygote; `apply` binds a child."""
+    """Made once by the zygote, which it binds in what is right for that as well; `apply` binds a child. Whatever can be
+    made ready here is: an object that a child makes or looks at is a page that it must copy.
+    """
 
     def __init__(self, folder: str, account: Account, guards: set[str], libc: ctypes.CDLL) -> None:
-        self.folder, self.account, self.libc = folder, account, libc
+        os.chdir(folder)
+        self.account, self.libc = account, libc
         self.rules = landlock.ruleset(readable(), folder, libc) if "landlock" in guards else None
-        self.filter = seccomp.program("own_files" in guards) if "seccomp" in guards else None
+        self.filter = seccomp.Filter("own_files" in guards) if "seccomp" in guards else None
+        kept = CAP_DAC_READ_SEARCH if account.read_all else 0
+        self.capabilities = struct.pack("<Ii", CAPABILITY_VERSION_3, 0), struct.pack("<6I", kept, kept, 0, 0, 0, 0)
+        self.hard = {kind: resource.getrlimit(kind)[1] for kind in KINDS}
+        self._limit(resource.RLIMIT_CORE, 0)
+        self._limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+        if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "no_new_privs")
 
     def apply(self, request: "wire.Request") -> None:
         """Bind this process, for good. Raises OSError if any part of it fails."""
         os.setsid()
-        os.chdir(self.folder)
-        set_limits(request, self.account.processes)
+        self._set_limits(request)
         if self.account.uid is not None:
             become(self.account.uid, self.account.read_all, self.libc)
-        self._drop_capabilities()
+        if self.libc.capset(*self.capabilities) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
         prctl = self.libc.prctl
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self, and with it /dev/stdin, would belong to root
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "no_new_privs")
         if self.rules is not None:
             landlock.restrict(self.rules, self.libc)
         if self.filter is not None:
-            seccomp.install(self.filter, os.getpid(), self.libc)
+            self.filter.install(os.getpid(), self.libc)
 
-    def _drop_capabilities(self) -> None:
-        kept = CAP_DAC_READ_SEARCH if self.account.read_all else 0
-        header = struct.pack("<Ii", CAPABILITY_VERSION_3, 0)
-        if self.libc.capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0)) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
+    def _set_limits(self, request: "wire.Request") -> None:
+        """The second nets: what is watched from outside is decided there."""
+        tests = 1 if request.mode is wire.Mode.FRESH else wire.KEPT_TESTS
+        self._limit(resource.RLIMIT_AS, request.memory + STACK_ROOM)
+        self._limit(resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2)
+        self._limit(resource.RLIMIT_FSIZE, request.output + 1)
+        self._limit(resource.RLIMIT_NPROC, self.account.processes)
+
+    def _limit(self, kind: int, limit: int) -> None:
+        hard = self.hard[kind]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (limit, limit))
 
 
 def readable() -> list[str]:
     """What the interpreter and its libraries are made of."""
     system = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"]
     return [*system, sys.prefix, sys.base_prefix]
-
-
-def set_limits(request: "wire.Request", processes: int) -> None:
-    """The second nets: what is watched from outside is decided there."""
-    tests = 1 if request.mode == wire.Mode.FRESH else wire.KEPT_TESTS
-    for kind, limit in (
-        (resource.RLIMIT_AS, request.memory + STACK_ROOM),
-        (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
-        (resource.RLIMIT_FSIZE, request.output + 1),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, processes),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (limit, limit))
 
 
 def become(uid: int, read_all: bool, libc: ctypes.CDLL) -> None:

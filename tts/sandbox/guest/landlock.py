@@ -51,7 +51,7 @@ def ruleset(readable: Sequence[str], writable: str, libc: ctypes.CDLL) -> int:
 
 def restrict(rules: int, libc: ctypes.CDLL) -> None:
     """Bind this process and all that it will start. Needs no_new_privs. Raises OSError."""
-    if libc.syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint32(0)) != 0:
+    if libc.syscall(RESTRICT_SELF, rules, 0) != 0:
         raise OSError(ctypes.get_errno(), "landlock_restrict_self")
 
 
