@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tts.sandbox.guest import candidate, confine, watch, wire
 else:
+    # `random` and `threading` would have each child draw a seed and take stock of its threads, which costs a third of a
+    # fork: `candidate.py` seeds, and there is one thread.
+    register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     import candidate
     import confine
     import watch
     import wire
+
+    os.register_at_fork = register_at_fork
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
