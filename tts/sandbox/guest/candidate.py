@@ -12,7 +12,6 @@ import gc
 import importlib
 import io
 import mmap
-import operator
 import os
 import random
 import sys
@@ -22,9 +21,10 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import keeping, wire
+    from tts.sandbox.guest import keeping, unchanged, wire
 else:
     import keeping
+    import unchanged
     import wire
 
 MODULES = (
@@ -75,8 +75,6 @@ def install_prelude() -> None:
     imports = [f"import {module}" for module in MODULES.split()]
     exec("\n".join([*stars, *imports]), names)
     del names["__builtins__"]
-    for name in STREAMS:  # last, where `snapshot` finds them
-        names[name] = names.pop(name)
     vars(builtins).update(names)
 
 
@@ -146,12 +144,13 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
     host knows this process by.
     """
-    known, keep = snapshot(), keeping.keepable(program.source)
+    names, keep = shared_names(), keeping.keepable(program.source)
     gc.enable()
     begin(began)
     while True:
+        watch = unchanged.Watch(names)
         code, ended = program.run()
-        if ended or not keep or not untouched(known) or not settle(program):
+        if ended or not keep or not untouched(watch) or not settle(program):
             finish(code, vars(program.module), abrupt=program.is_call)
         try:
             os.write(SESSION, wire.DONE.pack(code, word))
@@ -172,28 +171,16 @@ def begin(began: mmap.mmap) -> None:
     began.close()
 
 
-Known = list[tuple[dict[str, Any], list[str], list[Any]]]
-
-
-def snapshot() -> Known:
-    """What the modules that every program finds hold: their names and values, in order, but the streams'."""
+def shared_names() -> list[dict[str, Any]]:
+    """The names of the modules that every program finds."""
     modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
-    spaces = [vars(module) for module in [*modules, builtins, os]]
-    known = [(space, list(space), list(space.values())) for space in spaces]
-    _, names, values = known[-2]
-    assert tuple(names[-len(STREAMS) :]) == STREAMS, "the prelude's names end with the streams"
-    del values[-len(STREAMS) :]
-    return known
+    return [vars(module) for module in [*modules, builtins, os]]
 
 
-def untouched(known: Known) -> bool:
+def untouched(watch: unchanged.Watch) -> bool:
     """Whether a test left no thread, no handler for the end, its streams, and no change in those modules."""
-    for space, names, values in known:
-        # in C all the way: these are well over a thousand values, for each test
-        if list(space) != names or not all(map(operator.is_, space.values(), values)):
-            return False
     streams = all(getattr(sys, name) is getattr(sys, f"__{name}__") for name in STREAMS)
-    return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0
+    return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0 and watch.holds()
 
 
 def settle(program: Program) -> bool:

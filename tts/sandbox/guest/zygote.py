@@ -133,7 +133,7 @@ def main() -> None:
     """
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp", "usage"):
+    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp", "unchanged", "usage"):
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
