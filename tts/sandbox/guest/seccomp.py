@@ -14,6 +14,7 @@ import errno
 import platform
 import struct
 from collections.abc import Iterator
+from functools import partial
 
 # Name -> numbers on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl) and on aarch64 (asm-generic/unistd.h); None where
 # that processor has no such call, because a newer one does its work.
@@ -110,7 +111,7 @@ class Filter:
     files that can be written are the candidate's.
     """
 
-    def __init__(self, own_files: bool) -> None:
+    def __init__(self, own_files: bool, libc: ctypes.CDLL) -> None:
         place, architecture = PROCESSORS[platform.machine()]
         code = [
             (LOAD, 0, 0, ARCHITECTURE),
@@ -124,13 +125,14 @@ class Filter:
         self.places = [i * INSTRUCTION.size + 4 for i, (*_, constant) in enumerate(code) if constant == SELF]
         described = struct.pack("@HxxxxxxP", len(code), ctypes.addressof(self.made))  # struct sock_fprog
         self.argument = ctypes.create_string_buffer(described, len(described))
-        self.address = ctypes.addressof(self.argument)
+        address = ctypes.addressof(self.argument)
+        self.set = partial(libc.prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0)
 
-    def install(self, pid: int, libc: ctypes.CDLL) -> None:
+    def install(self, pid: int) -> None:
         """Bind this process, whose number is `pid`, and all its threads to come. Needs no_new_privs. Raises OSError."""
         for place in self.places:
             CONSTANT.pack_into(self.made, place, pid)
-        if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self.address, 0, 0) != 0:
+        if self.set() != 0:
             number = ctypes.get_errno()
             raise OSError(number, f"seccomp: {errno.errorcode.get(number, number)}")
 

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ else:
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
+Prepare = Callable[["wire.Request"], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -42,11 +45,11 @@ class Task:
 
 class Zygote:
     """The loop that waits for a request, forks a child or finds the kept one, watches and replies. `own_files` says
-    that the folder is a file system of its own.
+    that the folder is a file system of its own; `prepare` is called before each fork.
     """
 
-    def __init__(self, control: socket.socket, folder: str, own_files: bool) -> None:
-        self.control, self.folder = control, folder
+    def __init__(self, control: socket.socket, folder: str, own_files: bool, prepare: Prepare) -> None:
+        self.control, self.folder, self.prepare = control, folder, prepare
         self.counted = folder if own_files else None
         self.began = mmap.mmap(-1, 4096)  # shared: a child sets the first byte when the candidate's own code begins
         self.child: watch.Child | None = None
@@ -65,8 +68,10 @@ class Zygote:
                     self.drop()
                 if request.mode is wire.Mode.DROP:
                     continue
-                if request.mode in (wire.Mode.FRESH, wire.Mode.FIRST) and self.fork() == 0:
-                    return Task(request, tuple(fds))
+                if request.mode is not wire.Mode.WATCH:
+                    self.prepare(request)
+                    if self.fork() == 0:
+                        return Task(request, tuple(fds))
                 for fd in fds:
                     os.close(fd)
                 self.control.send(self.follow(request).pack())
@@ -144,8 +149,9 @@ def main() -> None:
     account = confine.find_account()
     if account.uid is not None:
         os.chown(folder, account.uid, account.uid)
-    zygote = Zygote(open_control(fd), folder, "own_files" in words)
+    control = open_control(fd)
     confinement = confine.Confinement(folder, account, words, libc)  # its descriptors lie above a candidate's own
+    zygote = Zygote(control, folder, "own_files" in words, confinement.prepare)
     candidate.prepare(libc)
     hello = wire.HELLO.pack(-1 if account.uid is None else account.uid)
     room = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -157,7 +163,7 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # the host would, unless it was killed
         return
-    confinement.apply(task.request)
+    confinement.apply()
     candidate.run(task.request, task.fds, zygote.began)
 
 
