@@ -116,7 +116,7 @@ class Cell:
         self._forget()  # which the zygote buries before it starts another
         if keep:
             return self._run_first(code, test, limits)
-        with Files(code, test, refills=False) as files:
+        with Files(code, test) as files:
             self._send(_request(Mode.FRESH, test, limits), files.fds, files.errors)
             return _outcome(self._report(files.errors), test, limits, files)
 

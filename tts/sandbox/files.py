@@ -13,25 +13,22 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_S
 
 
 class Files:
-    """Descriptors of a test's job and input, and of the files for output, errors and result: no process's for longer
-    than it lives. `refill` has the same process use them for its program's next test; without `refills` what was given
-    is sealed.
+    """Descriptors of a test's job and input, both sealed, and of the files for output, errors and result: no process's
+    for longer than it lives. With `refill` the same process may have its program's next test.
     """
 
-    def __init__(self, code: str, test: Test, refills: bool) -> None:
+    def __init__(self, code: str, test: Test) -> None:
         """Raises InfraError for arguments that cannot be sent."""
         text = code.encode("utf-8", "surrogatepass")
         self._program = wire.JOB.pack(len(text)) + text
-        call, given = _call(test), _input(test)
+        job, given = self._program + _call(test), _input(test)
         self.fds: list[int] = []
         try:
-            for _ in range(wire.FILES):
-                self.fds.append(os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC))
-            for fd, content in ((self.job, self._program + call), (self.input, given)):
-                _write(fd, content, 0)
-                if not refills:
-                    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-        except BaseException:
+            for content in (job, given):
+                self.fds.append(_sealed(content))
+            while len(self.fds) < wire.FILES:
+                self.fds.append(os.memfd_create("tts", os.MFD_CLOEXEC))
+        except OSError:
             self.close()
             raise
 
@@ -60,15 +57,18 @@ class Files:
         """What its function returned."""
         return self.fds[4]
 
-    def refill(self, test: Test) -> None:
-        """Another test in place of the last one's, of which nothing is left. Raises InfraError as `__init__` does."""
-        call, given = _call(test), _input(test)
-        _write(self.job, call, len(self._program))
-        _write(self.input, given, 0)
+    def refill(self, test: Test) -> int:
+        """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
+        process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
+        """
+        place = 0 if isinstance(test, Call) else 1
+        new = _sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
+        old, self.fds[place] = self.fds[place], new
+        os.close(old)
         for fd in (self.output, self.errors, self.result):
             os.ftruncate(fd, 0)
-        for fd in self.fds[1:]:
             os.lseek(fd, 0, os.SEEK_SET)  # the process's own position: it has the same open file
+        return new
 
     def close(self) -> None:
         """Let go of them."""
@@ -97,9 +97,15 @@ def _call(test: Test) -> bytes:
         raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
 
 
-def _write(fd: int, content: bytes, start: int) -> None:
-    """Content from there to the file's end."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.pwrite(fd, rest, start + len(content) - len(rest)) :]
-    os.ftruncate(fd, start + len(content))
+def _sealed(content: bytes) -> int:
+    """A file of that content, for good."""
+    fd = os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.pwrite(fd, rest, len(content) - len(rest)) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

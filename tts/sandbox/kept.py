@@ -21,13 +21,13 @@ class Kept:
 
     def __init__(self, code: str, test: Test) -> None:
         self.code, self.is_call = code, isinstance(test, Call)
-        self.files = Files(code, test, refills=True)
+        self.files = Files(code, test)
         self.word = os.urandom(wire.WORD_BYTES)
         self.spent = 0.0  # CPU seconds of its tests so far
         self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.socket.settimeout(wire.TICK_SECONDS)
-        self._pid = self._status = -1  # known from its first word on
+        self.pid = self._status = -1  # known from its first word on
 
     def runs(self, code: str, test: Test) -> bool:
         """Whether this is a next test for it."""
@@ -35,9 +35,9 @@ class Kept:
 
     def go(self, test: Test) -> int | None:
         """Send it on to a test: as `done`, within a tick. Raises InfraError for arguments that cannot be sent."""
-        self.files.refill(test)
+        new = self.files.refill(test)
         try:
-            self.socket.send(wire.GO)
+            socket.send_fds(self.socket, [wire.GO], [new])
             return self.done()
         except OSError:  # it takes longer, or it has gone
             return None
@@ -57,16 +57,16 @@ class Kept:
             with suppress(OSError):  # it has hung up itself
                 self.socket.shutdown(socket.SHUT_RDWR)
             return None
-        if self._pid == -1:
-            self._pid, _, _ = CREDENTIALS.unpack(control[0][2])  # the kernel's word, as a number of our own namespace
+        if self.pid == -1:
+            self.pid, _, _ = CREDENTIALS.unpack(control[0][2])  # the kernel's word, as a number of our own namespace
         return int(code)
 
     def used(self) -> tuple[float, int] | None:
         """CPU seconds and most resident bytes of all its tests; None if that cannot be read from here."""
         try:
             if self._status == -1:
-                self._status = usage.open_status(self._pid)
-            return usage.cpu_of(self._pid), usage.peak_of(self._status)
+                self._status = usage.open_status(self.pid)
+            return usage.cpu_of(self.pid), usage.peak_of(self._status)
         except OSError:
             return None
 

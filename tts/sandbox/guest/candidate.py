@@ -14,6 +14,7 @@ import io
 import mmap
 import os
 import random
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -34,8 +35,8 @@ COMMON = "array cmath decimal enum fractions queue struct traceback types"  # lo
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RECURSION_LIMIT = 50_000  # as in LiveCodeBench's prelude
 THREAD_STACK = 8 << 20
-RESULT, SESSION, JOB = 3, 4, 5  # descriptors beside the streams, the last two only of a process that may be kept
-OWN_FILES = 6  # numbers below this are a candidate's
+RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a process that may be kept
+OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -87,16 +88,13 @@ class Program:
         text = os.pread(job, length, wire.JOB.size).decode("utf-8", "surrogatepass")
         self.source = text.removeprefix("\ufeff")  # a byte order mark, which Python passes over in files
         self.call_starts = wire.JOB.size + length
-        self.call = self._read_call(job)
+        self.read_call(job)
         self.compiled: CodeType | None = None
         self.module = ModuleType("__main__")
 
-    def _read_call(self, job: int) -> bytes:
-        return os.pread(job, os.fstat(job).st_size, self.call_starts) if self.is_call else b""
-
-    def next(self, job: int) -> None:
-        """The same program's next test."""
-        self.call = self._read_call(job)
+    def read_call(self, job: int) -> None:
+        """What a test asks of the program's function."""
+        self.call = os.pread(job, os.fstat(job).st_size, self.call_starts)
 
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
@@ -124,9 +122,9 @@ def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoRe
     """Run the program on its only test or on one after another, with the descriptors that the host gave."""
     for target, given in enumerate((*fds[1:], fds[0])):
         os.dup2(given, target)
+    program = Program(request, len(fds) - 1)
     keeps = request.mode is wire.Mode.FIRST
-    program = Program(request, JOB if keeps else JOB - 1)
-    os.closerange(OWN_FILES if keeps else SESSION, 4096)
+    os.closerange(SESSION + keeps, 4096)
     if keeps:
         run_many(program, request.word, began)
     run_once(program, began)
@@ -145,6 +143,7 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     host knows this process by.
     """
     names, keep = shared_names(), keeping.keepable(program.source)
+    session = socket.socket(fileno=SESSION)
     gc.enable()
     begin(began)
     while True:
@@ -153,16 +152,25 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
         if ended or not keep or not untouched(watch) or not settle(program):
             finish(code, vars(program.module), abrupt=program.is_call)
         try:
-            os.write(SESSION, wire.DONE.pack(code, word))
-            going = os.read(SESSION, len(wire.GO)) == wire.GO
+            session.send(wire.DONE.pack(code, word))
         except OSError:  # the program closed it
             finish(code, vars(program.module), abrupt=program.is_call)
-        if not going:
-            os._exit(0)
-        program.next(JOB)
+        next_test(program, session)
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.collect(0)
         open_streams()
+
+
+def next_test(program: Program, session: socket.socket) -> None:
+    """Wait for another test, and put its descriptor in the place of the last one's."""
+    message, fds, _, _ = socket.recv_fds(session, len(wire.GO), 1)
+    if message != wire.GO:
+        os._exit(0)
+    if program.is_call:
+        program.read_call(fds[0])
+    else:
+        os.dup2(fds[0], 0)
+    os.close(fds[0])
 
 
 def begin(began: mmap.mmap) -> None:

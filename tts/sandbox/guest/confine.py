@@ -81,7 +81,11 @@ class Confinement:
         )
         if limits != self.limits:
             self.limits = limits
-            self.steps = [partial(os.setpgid, 0, 0), *(self._limit(kind, limit) for kind, limit in limits), *self.binding]
+            self.steps = [
+                partial(os.setpgid, 0, 0),
+                *(self._limit(kind, limit) for kind, limit in limits),
+                *self.binding,
+            ]
 
     def apply(self) -> None:
         """Bind this process, for good. Raises OSError if any part of it fails."""
