@@ -62,19 +62,17 @@ class Zygote:
                 if not message:
                     break
                 request = wire.Request.unpack(message)
-                if request.mode is wire.Mode.PAUSE:
-                    continue  # too late: what it is about has been answered
-                if request.mode is not wire.Mode.WATCH:
+                if request.mode in (wire.Mode.FRESH, wire.Mode.FIRST):
                     self.drop()
-                if request.mode is wire.Mode.DROP:
-                    continue
-                if request.mode is not wire.Mode.WATCH:
                     self.prepare(request)
                     if self.fork() == 0:
                         return Task(request, tuple(fds))
-                for fd in fds:
-                    os.close(fd)
-                self.control.send(self.follow(request).pack())
+                    for fd in fds:
+                        os.close(fd)
+                if request.mode is wire.Mode.DROP:
+                    self.drop()
+                elif request.mode is not wire.Mode.PAUSE:  # which is too late here: what it is about has been answered
+                    self.control.send(self.follow(request).pack())
         except (watch.HostGone, ConnectionError):
             pass
         self.drop()
