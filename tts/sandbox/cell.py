@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import stat
-import struct
 import subprocess
 import tempfile
 import time
@@ -199,9 +198,11 @@ class Cell:
         """The candidates' user id, and a descriptor of their folder."""
         try:
             message, fds, _, _ = socket.recv_fds(self._control, wire.HELLO.size, 1)
-            (uid,), (room,) = wire.HELLO.unpack(message), fds
-        except (OSError, struct.error) as error:
-            raise CellDied(f"{error}. {self._last_words(None)}") from error
+        except OSError as error:
+            raise CellDied(f"no word from the cell: {error}. {self._last_words(None)}") from error
+        if len(message) != wire.HELLO.size:
+            raise CellDied(self._last_words(None))
+        (uid,), (room,) = wire.HELLO.unpack(message), fds
         return uid, room
 
     def _report(self, errors: int) -> Report:
