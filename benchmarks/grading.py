@@ -85,7 +85,7 @@ def judge(test: Test, outcome: Outcome) -> tuple[tuple[bool, float], bool]:
 
 
 def ours(made: list[tuple[str, list[Stdin]]], isolation: Isolation, workers: int) -> dict[str, float]:
-    """Seconds, programs that passed, and the median milliseconds of a test inside the cell."""
+    """Seconds, programs that passed, and the median milliseconds of a test, by its outcome."""
     jobs = [Job(n, code, tests) for n, (code, tests) in enumerate(made)]
     started = time.perf_counter()
     results = dict(run_programs(jobs, judge, LIMITS, workers, isolation))

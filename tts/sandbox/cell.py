@@ -5,30 +5,33 @@ length, its returned value a bounded document (`wire.parse`), its diagnostics th
 right is decided elsewhere (`compare.py`), as is retrying (`pool.py`).
 """
 
-import fcntl
 import os
+import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from tts.errors import InfraError
 from tts.sandbox.confinement import Confinement
+from tts.sandbox.files import Files
 from tts.sandbox.guest import wire
-from tts.sandbox.guest.wire import End, Mode
+from tts.sandbox.guest.wire import End, Mode, Report, Request
+from tts.sandbox.kept import Kept
 from tts.sandbox.outcome import Limits, Outcome, Status
 from tts.types import Call, Test
 
 DETAIL_BYTES = 2_000
 START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
 CLOSE_SECONDS = 15.0
-SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 class CellDied(InfraError):
@@ -49,10 +52,11 @@ class Cell:
     def __init__(self, confinement: Confinement) -> None:
         self.confinement = confinement
         self._cleanup = ExitStack()
-        self._kept: str | None = None  # the program whose process waits for another test
+        self._kept: Kept | None = None  # a program's process that waits for another test
         self._control: socket.socket
         self._process: subprocess.Popen[bytes]
         self._errors: int
+        self._room: int  # a descriptor of the candidates' folder
         self._uid = -1
 
     def __enter__(self) -> Self:
@@ -64,6 +68,7 @@ class Cell:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._forget()
         self._cleanup.close()
 
     def _start(self, stack: ExitStack) -> None:
@@ -87,7 +92,8 @@ class Cell:
             )
         stack.callback(self._end, folder)
         self._control.settimeout(START_SECONDS)
-        (self._uid,) = wire.HELLO.unpack(self._receive(wire.HELLO.size))
+        self._uid, self._room = self._hello()
+        stack.callback(os.close, self._room)
 
     @property
     def pid(self) -> int:
@@ -104,44 +110,112 @@ class Cell:
         program's next. Raises CellDied if the cell, rather than the program, failed, and InfraError for arguments that
         cannot be sent to any cell.
         """
-        is_call = isinstance(test, Call)
-        mode = Mode.NEXT if keep and self._kept == code else Mode.FIRST if keep else Mode.FRESH
-        with _memfds("" if mode is Mode.NEXT else code, test) as fds:
-            request = wire.Request(
-                mode, is_call, limits.cpu_seconds, limits.wall_seconds, limits.memory_mib << 20, limits.output_mib << 20
-            ).pack()
-            self._control.settimeout(10 * limits.wall_seconds + START_SECONDS)  # the zygote's own limits come first
-            try:
-                socket.send_fds(self._control, [request], fds)
-            except OSError as error:
-                raise CellDied(self._last_words(fds)) from error
-            end, code_or_signal, cpu, wall, peak = wire.REPLY.unpack(self._receive(wire.REPLY.size, fds))
-            self._kept = code if end == End.DONE else None
-            outcome = _outcome(End(end), code_or_signal, cpu, peak, wall, is_call=is_call, limits=limits, fds=fds)
-        if (end, code_or_signal) == (End.SIGNALLED, signal.SIGKILL) and outcome.status is Status.RUNTIME_ERROR:
-            raise Killed(outcome)
-        return replace(outcome, reused=mode is Mode.NEXT)
+        if keep and self._kept is not None and self._kept.runs(code, test):
+            return replace(self._run_next(self._kept, test, limits), reused=True)
+        self._forget()  # which the zygote buries before it starts another
+        if keep:
+            return self._run_first(code, test, limits)
+        with Files(code, test) as files:
+            self._send(_request(Mode.FRESH, test, limits), files.fds, files.errors)
+            return _outcome(self._report(files.errors), test, limits, files)
+
+    def _run_first(self, code: str, test: Test, limits: Limits) -> Outcome:
+        kept = self._kept = Kept(code, test)
+        with kept.theirs as session:
+            request = _request(Mode.FIRST, test, limits)._replace(word=kept.word)
+            self._send(request, [*kept.files.fds, session.fileno()], kept.files.errors)
+        return self._end_test(kept, self._watched(kept, None), test, limits)
+
+    def _run_next(self, kept: Kept, test: Test, limits: Limits) -> Outcome:
+        """The zygote is asked for help only if the test takes longer than a tick or leaves something to clear up."""
+        started = time.monotonic()
+        code = kept.go(test)
+        used = None if code is None or not self._is_tidy() else kept.used()
+        if code is not None and used is not None:
+            report = Report(End.DONE, code, used[0] - kept.spent, time.monotonic() - started, used[1])
+        else:
+            self._send(_request(Mode.WATCH, test, limits)._replace(spent=kept.spent))
+            report = self._watched(kept, code)._replace(wall=time.monotonic() - started)
+        return self._end_test(kept, report, test, limits)
+
+    def _end_test(self, kept: Kept, report: Report, test: Test, limits: Limits) -> Outcome:
+        kept.spent += report.cpu
+        try:
+            return _outcome(report, test, limits, kept.files)
+        finally:
+            if report.end is not End.DONE:
+                self._forget()
+            elif (kept.spent + limits.cpu_seconds) * 2 > wire.KEPT_TESTS * limits.cpu_seconds:
+                self.drop()
+
+    def _watched(self, kept: Kept, code: int | None) -> Report:
+        """What the zygote says of a test that it watches, once the process itself says that it is done; `code` is what
+        it has said already.
+        """
+        if code is None:
+            code = self._first_word(kept)
+        if code is not None:
+            self._send(Request(Mode.PAUSE))
+        report = self._report(kept.files.errors)
+        return report if code is None or report.end is not End.DONE else report._replace(code=code)
+
+    def _first_word(self, kept: Kept) -> int | None:
+        """As `Kept.done`, however long it takes; None also if the zygote has something to say first."""
+        poller = select.poll()
+        for side in (self._control, kept.socket):
+            poller.register(side, select.POLLIN)
+        seconds = self._control.gettimeout()
+        assert seconds is not None
+        events = dict(poller.poll(seconds * 1000))
+        return kept.done() if list(events) == [kept.socket.fileno()] else None
 
     def drop(self) -> None:
         """End the process that is kept for another test, if one is. Raises CellDied."""
         if self._kept is not None:
+            self._forget()
+            self._send(Request(Mode.DROP))
+
+    def _forget(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
             self._kept = None
-            try:
-                self._control.send(wire.Request(Mode.DROP, False, 0.0, 0.0, 0, 0).pack())
-            except OSError as error:
-                raise CellDied(self._last_words()) from error
 
-    def _receive(self, size: int, fds: tuple[int, ...] = ()) -> bytes:
+    def _is_tidy(self) -> bool:
+        """Whether the candidates' folder is as a new process would find it."""
+        if stat.S_IMODE(os.fstat(self._room).st_mode) != wire.ROOM_MODE:
+            return False
+        with os.scandir(self._room) as entries:
+            return next(entries, None) is None
+
+    def _send(self, request: Request, fds: Sequence[int] = (), errors: int | None = None) -> None:
+        self._control.settimeout(10 * request.wall_seconds + START_SECONDS)  # the zygote's own limits come first
         try:
-            message = self._control.recv(size)
+            socket.send_fds(self._control, [request.pack()], fds)
         except OSError as error:
-            raise CellDied(f"no word from the cell: {error}. {self._last_words(fds)}") from error
-        if len(message) != size:
-            raise CellDied(self._last_words(fds))
-        return message
+            raise CellDied(self._last_words(errors)) from error
 
-    def _last_words(self, fds: tuple[int, ...] = ()) -> str:
-        words = "\n".join(filter(None, [_tail(self._errors), _tail(fds[3]) if fds else ""]))
+    def _hello(self) -> tuple[int, int]:
+        """The candidates' user id, and a descriptor of their folder."""
+        try:
+            message, fds, _, _ = socket.recv_fds(self._control, wire.HELLO.size, 1)
+        except OSError as error:
+            raise CellDied(f"no word from the cell: {error}. {self._last_words(None)}") from error
+        if len(message) != wire.HELLO.size:
+            raise CellDied(self._last_words(None))
+        (uid,), (room,) = wire.HELLO.unpack(message), fds
+        return uid, room
+
+    def _report(self, errors: int) -> Report:
+        try:
+            message = self._control.recv(wire.REPORT_BYTES)
+        except OSError as error:
+            raise CellDied(f"no word from the cell: {error}. {self._last_words(errors)}") from error
+        if len(message) != wire.REPORT_BYTES:
+            raise CellDied(self._last_words(errors))
+        return Report.unpack(message)
+
+    def _last_words(self, errors: int | None) -> str:
+        words = "\n".join(filter(None, [_tail(self._errors), "" if errors is None else _tail(errors)]))
         return f"The sandbox's process ended. Its last words: {words or 'none'}"
 
     def _end(self, folder: str) -> None:
@@ -156,62 +230,38 @@ class Cell:
             _sweep(self._uid, folder)
 
 
-@contextmanager
-def _memfds(code: str, test: Test) -> Iterator[tuple[int, ...]]:
-    """Descriptors of the job, the input, and the empty files for output, errors and result."""
-    text = code.encode("utf-8", "surrogatepass")
-    call = _call(test) if isinstance(test, Call) else b""
-    given = "" if isinstance(test, Call) else test.input
-    with ExitStack() as stack:
-        fds = []
-        for content in (wire.JOB.pack(len(text)) + text + call, given.encode("utf-8", "surrogatepass")):
-            fds.append(_memfd(stack, os.MFD_ALLOW_SEALING))
-            with open(fds[-1], "wb", closefd=False) as file:
-                file.write(content)
-            fcntl.fcntl(fds[-1], fcntl.F_ADD_SEALS, SEALS)
-            os.lseek(fds[-1], 0, os.SEEK_SET)
-        fds += [_memfd(stack, 0) for _ in range(3)]
-        yield tuple(fds)
+def _request(mode: Mode, test: Test, limits: Limits) -> Request:
+    memory, output = limits.memory_mib << 20, limits.output_mib << 20
+    return Request(mode, isinstance(test, Call), limits.cpu_seconds, limits.wall_seconds, memory, output)
 
 
-def _call(test: Call) -> bytes:
-    try:
-        return wire.dumps((test.entry_point, list(test.args)))
-    except (TypeError, ValueError) as error:
-        raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
+def _outcome(report: Report, test: Test, limits: Limits, files: Files) -> Outcome:
+    """What the zygote saw, and what the candidate left in its files, as one outcome. Raises Killed."""
+    failure = _failure(report, limits, [os.fstat(fd).st_size for fd in (files.output, files.result)])
+    status, value, why = (failure[0], None, failure[1]) if failure else _answer(test, files)
+    said = _tail(files.errors)
+    detail = f"{why}\n{said}".strip() if why else ""
+    outcome = Outcome(status, value, report.cpu, detail, said, report.wall, report.peak)
+    if (report.end, report.code) == (End.SIGNALLED, signal.SIGKILL) and status is Status.RUNTIME_ERROR:
+        raise Killed(outcome)
+    return outcome
 
 
-def _memfd(stack: ExitStack, flags: int) -> int:
-    fd = os.memfd_create("tts", flags | os.MFD_CLOEXEC)
-    stack.callback(os.close, fd)
-    return fd
-
-
-def _outcome(
-    end: End, code: int, cpu: float, peak: int, wall: float, *, is_call: bool, limits: Limits, fds: tuple[int, ...]
-) -> Outcome:
-    """What the zygote saw, and what the candidate left in its files, as one outcome."""
-    output, errors, result = fds[2:]
-    failure = _failure(end, code, cpu, peak, limits, [os.fstat(fd).st_size for fd in (output, result)])
-    status, value, why = (failure[0], None, failure[1]) if failure else _answer(is_call, output, result)
-    said = _tail(errors)
-    return Outcome(status, value, cpu, f"{why}\n{said}".strip() if why else "", said, wall, peak)
-
-
-def _answer(is_call: bool, output: int, result: int) -> tuple[Status, Any, str]:
+def _answer(test: Test, files: Files) -> tuple[Status, Any, str]:
     """(status, value, why not) of a candidate that ended well."""
-    if not is_call:
-        return Status.OK, _read(output).decode("utf-8", "surrogateescape"), ""
+    if not isinstance(test, Call):
+        return Status.OK, _read(files.output).decode("utf-8", "surrogateescape"), ""
     try:
-        return Status.OK, wire.parse(_read(result)), ""
+        return Status.OK, wire.parse(_read(files.result)), ""
     except wire.TooLarge as error:
         return Status.OUTPUT_LIMIT, None, str(error)
     except ValueError as error:
-        why = f"no usable result: {error}" if os.fstat(result).st_size else "ended without returning a value"
+        why = f"no usable result: {error}" if os.fstat(files.result).st_size else "ended without returning a value"
         return Status.RUNTIME_ERROR, None, why
 
 
-def _failure(end: End, code: int, cpu: float, peak: int, limits: Limits, sizes: list[int]) -> tuple[Status, str] | None:
+def _failure(report: Report, limits: Limits, sizes: list[int]) -> tuple[Status, str] | None:
+    end, code, cpu, _, peak = report
     if end is End.CPU or cpu > limits.cpu_seconds or (end is End.SIGNALLED and code == signal.SIGXCPU):
         return Status.TIMEOUT, f"used {cpu:.2f} s of processor time, {limits.cpu_seconds:g} allowed"
     if end is End.WALL:

@@ -20,7 +20,7 @@ import os, resource, sys
 hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
 size = {STACK_BYTES} if hard == resource.RLIM_INFINITY else min({STACK_BYTES}, hard)
 resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
-os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0"}})
+os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}})
 """
 
 

@@ -28,7 +28,7 @@ from tts.types import Test
 
 ATTEMPTS = 6
 MEMORY_SHARE = 0.8  # of the available memory, for all cells together
-CELL_FILES = 16  # descriptors: two for as long as a cell lives, five while it runs a test, more while it starts
+CELL_FILES = 16  # descriptors: three for as long as a cell lives, eight while it has a process, more while it starts
 SPARE_FILES = 64  # for all else that this process opens meanwhile
 
 K = TypeVar("K")

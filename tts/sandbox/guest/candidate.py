@@ -22,9 +22,10 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import keeping, wire
+    from tts.sandbox.guest import keeping, unchanged, wire
 else:
     import keeping
+    import unchanged
     import wire
 
 MODULES = (
@@ -34,7 +35,8 @@ COMMON = "array cmath decimal enum fractions queue struct traceback types"  # lo
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RECURSION_LIMIT = 50_000  # as in LiveCodeBench's prelude
 THREAD_STACK = 8 << 20
-SESSION = 4  # the descriptor of the socket to the zygote
+RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a process that may be kept
+OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -50,6 +52,11 @@ def prepare(libc: ctypes.CDLL) -> None:
     libc.pthread_attr_init(attributes)
     libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(THREAD_STACK))
     libc.pthread_setattr_default_np(attributes)  # not this process's huge stack limit, which is for its main thread
+    blank = os.memfd_create("blank")
+    for fd in (0, 1):  # of the kind that a candidate's are, and standard error is: what streams ask of them they keep
+        os.dup2(blank, fd)
+    os.close(blank)
+    open_streams()
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
@@ -77,14 +84,17 @@ class Program:
 
     def __init__(self, request: "wire.Request", job: int) -> None:
         self.is_call = request.is_call
-        data = os.pread(job, os.fstat(job).st_size, 0)
-        (length,) = wire.JOB.unpack_from(data)
-        start = wire.JOB.size
-        text = data[start : start + length].decode("utf-8", "surrogatepass")
+        (length,) = wire.JOB.unpack(os.pread(job, wire.JOB.size, 0))
+        text = os.pread(job, length, wire.JOB.size).decode("utf-8", "surrogatepass")
         self.source = text.removeprefix("\ufeff")  # a byte order mark, which Python passes over in files
-        self.call = data[start + length :]
+        self.call_starts = wire.JOB.size + length
+        self.read_call(job)
         self.compiled: CodeType | None = None
         self.module = ModuleType("__main__")
+
+    def read_call(self, job: int) -> None:
+        """What a test asks of the program's function."""
+        self.call = os.pread(job, os.fstat(job).st_size, self.call_starts)
 
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
@@ -105,41 +115,62 @@ class Program:
         value = find_function(vars(self.module), entry_point)(*arguments)
         document = memoryview(wire.dumps(value, opaque=True))
         while document:
-            document = document[os.write(3, document) :]
+            document = document[os.write(RESULT, document) :]
 
 
-def run_once(request: "wire.Request", job: int, began: mmap.mmap) -> NoReturn:
+def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+    for target, given in enumerate((*fds[1:], fds[0])):
+        os.dup2(given, target)
+    program = Program(request, len(fds) - 1)
+    keeps = request.mode is wire.Mode.FIRST
+    os.closerange(SESSION + keeps, 4096)
+    if keeps:
+        run_many(program, request.word, began)
+    run_once(program, began)
+
+
+def run_once(program: Program, began: mmap.mmap) -> NoReturn:
     """Run the program on its only test, and end as the interpreter would."""
-    program = Program(request, job)
-    open_streams()
-    os.closerange(4, 4096)
     gc.enable()
     begin(began)
     code, _ = program.run()
-    finish(code, vars(program.module), abrupt=request.is_call)
+    finish(code, vars(program.module), abrupt=program.is_call)
 
 
-def run_many(request: "wire.Request", job: int, began: mmap.mmap, session: socket.socket, word: bytes) -> NoReturn:
-    """Run the program on test after test, until one leaves something behind or the zygote hangs up. `word` is what the
-    zygote knows its child by.
+def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
+    """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
+    host knows this process by.
     """
-    program = Program(request, job)
-    os.dup2(session.detach(), SESSION)
-    os.closerange(SESSION + 1, 4096)
-    with socket.socket(fileno=SESSION) as waiting:
-        known, keep = snapshot(), keeping.keepable(program.source)
+    names, keep = shared_names(), keeping.keepable(program.source)
+    session = socket.socket(fileno=SESSION)
+    gc.enable()
+    begin(began)
+    while True:
+        watch = unchanged.Watch(names)
+        code, ended = program.run()
+        if ended or not keep or not untouched(watch) or not settle(program):
+            finish(code, vars(program.module), abrupt=program.is_call)
+        try:
+            session.send(wire.DONE.pack(code, word))
+        except OSError:  # the program closed it
+            finish(code, vars(program.module), abrupt=program.is_call)
+        next_test(program, session)
+        sys.setrecursionlimit(RECURSION_LIMIT)
+        gc.collect(0)
         open_streams()
-        gc.enable()
-        begin(began)
-        while True:
-            code, ended = program.run()
-            if ended or not keep or not untouched(known) or not settle(program):
-                finish(code, vars(program.module), abrupt=program.is_call)
-            try:
-                waiting.send(wire.DONE.pack(code, word))
-            except OSError:  # the program closed it
-                finish(code, vars(program.module), abrupt=program.is_call)
-            next_test(program, waiting)
+
+
+def next_test(program: Program, session: socket.socket) -> None:
+    """Wait for another test, and put its descriptor in the place of the last one's."""
+    message, fds, _, _ = socket.recv_fds(session, len(wire.GO), 1)
+    if message != wire.GO:
+        os._exit(0)
+    if program.is_call:
+        program.read_call(fds[0])
+    else:
+        os.dup2(fds[0], 0)
+    os.close(fds[0])
 
 
 def begin(began: mmap.mmap) -> None:
@@ -148,38 +179,16 @@ def begin(began: mmap.mmap) -> None:
     began.close()
 
 
-def next_test(program: Program, session: socket.socket) -> None:
-    """Wait for descriptors of another test and put them in the places of the last one's."""
-    message, fds, _, _ = socket.recv_fds(session, wire.REQUEST_BYTES, 5)
-    if not message:
-        os._exit(0)
-    job, *rest = fds
-    for target, fd in enumerate(rest):
-        os.dup2(fd, target)
-    program.call = os.pread(job, os.fstat(job).st_size, 0)[wire.JOB.size :]
-    for fd in fds:
-        os.close(fd)
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    gc.collect(0)
-    open_streams()
-
-
-def snapshot() -> dict[ModuleType, dict[str, Any]]:
-    """What the modules that every program finds hold, those aside that change by themselves."""
+def shared_names() -> list[dict[str, Any]]:
+    """The names of the modules that every program finds."""
     modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
-    return {module: dict(vars(module)) for module in [*modules, builtins, os]}
+    return [vars(module) for module in [*modules, builtins, os]]
 
 
-def untouched(known: dict[ModuleType, dict[str, Any]]) -> bool:
+def untouched(watch: unchanged.Watch) -> bool:
     """Whether a test left no thread, no handler for the end, its streams, and no change in those modules."""
-    for module, names in known.items():
-        now = vars(module)
-        if len(now) != len(names):
-            return False
-        if any(now.get(name) is not value for name, value in names.items() if name not in STREAMS):
-            return False
     streams = all(getattr(sys, name) is getattr(sys, f"__{name}__") for name in STREAMS)
-    return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0
+    return streams and threading.active_count() == 1 and atexit._ncallbacks() == 0 and watch.holds()
 
 
 def settle(program: Program) -> bool:
@@ -206,7 +215,7 @@ class Truncated(io.FileIO):
 
 def open_streams() -> None:
     """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
-    error takes any amount.
+    error takes any amount. Those of a process's first test are made in the zygote, before the files are put there.
     """
     for fd, name in enumerate(STREAMS):
         binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process

@@ -9,7 +9,9 @@ import signal
 import stat
 import struct
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,11 +21,18 @@ else:
     import seccomp
     import wire
 
+KINDS = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+)
 PROCESSES = 512  # at once, threads included, where candidates have a user of their own
 SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
 OPEN_FILES = 128
 STACK_ROOM = 1 << 30  # address space beyond the memory limit: stacks that are reserved and hardly touched
-KEPT_TESTS = 10  # of their whole CPU time, for a process that runs several
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_READ_SEARCH = 1 << 2
@@ -42,66 +51,77 @@ class Account:
 
 
 class Confinement:
-    """Made once by the zygote; `apply` binds a child."""
+    """Made by the zygote, which it binds in what is right for that as well. `prepare` makes the steps ready with which
+    `apply` binds a child: an object that a child makes or looks at is a page that it must copy.
+    """
 
     def __init__(self, folder: str, account: Account, guards: set[str], libc: ctypes.CDLL) -> None:
-        self.folder, self.account, self.libc = folder, account, libc
-        self.rules = landlock.ruleset(readable(), folder, libc) if "landlock" in guards else None
-        self.filter = seccomp.program("own_files" in guards) if "seccomp" in guards else None
-
-    def apply(self, request: "wire.Request") -> None:
-        """Bind this process, for good. Raises OSError if any part of it fails."""
-        os.setsid()
-        os.chdir(self.folder)
-        set_limits(request, self.account.processes)
-        if self.account.uid is not None:
-            become(self.account.uid, self.account.read_all, self.libc)
-        self._drop_capabilities()
-        prctl = self.libc.prctl
-        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self, and with it /dev/stdin, would belong to root
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        os.chdir(folder)
+        self.account, self.libc = account, libc
+        self.filter = seccomp.Filter("own_files" in guards, libc) if "seccomp" in guards else None
+        self.binding = list(self._binding(folder, "landlock" in guards))
+        self.hard = {kind: resource.getrlimit(kind)[1] for kind in KINDS}
+        self.steps: list[Callable[[], object]] = []
+        self.limits: tuple[tuple[int, int], ...] = ()  # that the steps set
+        self._limit(resource.RLIMIT_CORE, 0)()
+        self._limit(resource.RLIMIT_NOFILE, OPEN_FILES)()
+        if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "no_new_privs")
-        if self.rules is not None:
-            landlock.restrict(self.rules, self.libc)
-        if self.filter is not None:
-            seccomp.install(self.filter, os.getpid(), self.libc)
 
-    def _drop_capabilities(self) -> None:
-        kept = CAP_DAC_READ_SEARCH if self.account.read_all else 0
-        header = struct.pack("<Ii", CAPABILITY_VERSION_3, 0)
-        if self.libc.capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0)) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
+    def prepare(self, request: "wire.Request") -> None:
+        """In the zygote: for this request's limits, which are the second nets. What is watched from outside is decided
+        there.
+        """
+        tests = 1 if request.mode is wire.Mode.FRESH else wire.KEPT_TESTS
+        limits = (
+            (resource.RLIMIT_AS, request.memory + STACK_ROOM),
+            (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
+            (resource.RLIMIT_FSIZE, request.output + 1),
+            (resource.RLIMIT_NPROC, self.account.processes),
+        )
+        if limits != self.limits:
+            self.limits = limits
+            self.steps = [
+                partial(os.setpgid, 0, 0),
+                *(self._limit(kind, limit) for kind, limit in limits),
+                *self.binding,
+            ]
+
+    def apply(self) -> None:
+        """Bind this process, for good. Raises OSError if any part of it fails."""
+        for step in self.steps:
+            if step() == -1:  # libc's; the interpreter's own raise
+                raise OSError(ctypes.get_errno(), f"{step}")
+        if self.filter is not None:
+            self.filter.install(os.getpid())
+
+    def _limit(self, kind: int, limit: int) -> Callable[[], object]:
+        hard = self.hard[kind]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        return partial(resource.setrlimit, kind, (limit, limit))
+
+    def _binding(self, folder: str, landlocked: bool) -> Iterator[Callable[[], object]]:
+        """What is the same for all candidates, up to the filter of system calls."""
+        libc, account = self.libc, self.account
+        if account.uid is not None:
+            yield partial(libc.prctl, PR_SET_KEEPCAPS, int(account.read_all), 0, 0, 0)
+            yield partial(os.setgroups, [])
+            yield partial(os.setresgid, *[account.uid] * 3)
+            yield partial(os.setresuid, *[account.uid] * 3)
+        kept = CAP_DAC_READ_SEARCH if account.read_all else 0
+        header, sets = struct.pack("<Ii", CAPABILITY_VERSION_3, 0), struct.pack("<6I", kept, kept, 0, 0, 0, 0)
+        yield partial(libc.capset, header, sets)
+        # else /proc/self, and with it /dev/stdin, would belong to root
+        yield partial(libc.prctl, PR_SET_DUMPABLE, 1, 0, 0, 0)
+        yield partial(libc.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if landlocked:
+            yield landlock.restriction(landlock.ruleset(readable(), folder, libc), libc)
 
 
 def readable() -> list[str]:
     """What the interpreter and its libraries are made of."""
     system = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"]
     return [*system, sys.prefix, sys.base_prefix]
-
-
-def set_limits(request: "wire.Request", processes: int) -> None:
-    """The second nets: what is watched from outside is decided there."""
-    tests = 1 if request.mode == wire.Mode.FRESH else KEPT_TESTS
-    for kind, limit in (
-        (resource.RLIMIT_AS, request.memory + STACK_ROOM),
-        (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
-        (resource.RLIMIT_FSIZE, request.output + 1),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, processes),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (limit, limit))
-
-
-def become(uid: int, read_all: bool, libc: ctypes.CDLL) -> None:
-    """Another user, without supplementary groups."""
-    libc.prctl(PR_SET_KEEPCAPS, int(read_all), 0, 0, 0)
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
 
 
 def find_account() -> Account:

@@ -11,7 +11,8 @@ zygote.
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on x86-64 and aarch64
 VERSION_FLAG, PATH_BENEATH = 1, 1
@@ -49,10 +50,9 @@ def ruleset(readable: Sequence[str], writable: str, libc: ctypes.CDLL) -> int:
     return int(found)
 
 
-def restrict(rules: int, libc: ctypes.CDLL) -> None:
-    """Bind this process and all that it will start. Needs no_new_privs. Raises OSError."""
-    if libc.syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint32(0)) != 0:
-        raise OSError(ctypes.get_errno(), "landlock_restrict_self")
+def restriction(rules: int, libc: ctypes.CDLL) -> Callable[[], int]:
+    """What binds the process that calls it and all that it will start; -1 if that fails. Needs no_new_privs."""
+    return partial(libc.syscall, RESTRICT_SELF, rules, 0)
 
 
 def _allow(rules: int, path: str, access: int, libc: ctypes.CDLL) -> None:

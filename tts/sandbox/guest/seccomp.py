@@ -14,6 +14,7 @@ import errno
 import platform
 import struct
 from collections.abc import Iterator
+from functools import partial
 
 # Name -> numbers on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl) and on aarch64 (asm-generic/unistd.h); None where
 # that processor has no such call, because a newer one does its work.
@@ -95,6 +96,7 @@ NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 DENIED = FAIL | errno.EPERM
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+INSTRUCTION, CONSTANT = struct.Struct("<HBBI"), struct.Struct("<I")  # struct sock_filter, which ends with the latter
 
 Code = list[tuple[int, int, int, int]]  # operation, jump if true, jump if false, constant
 
@@ -104,30 +106,35 @@ def supported() -> bool:
     return platform.machine() in PROCESSORS
 
 
-def program(own_files: bool) -> bytes:
-    """The filter, in the kernel's form, with a place for the number of the process. `own_files`: all files that can be
-    written are the candidate's.
+class Filter:
+    """Made once, in the kernel's form, with a place for the number of the process that installs it. `own_files`: all
+    files that can be written are the candidate's.
     """
-    place, architecture = PROCESSORS[platform.machine()]
-    code = [
-        (LOAD, 0, 0, ARCHITECTURE),
-        (JUMP_EQUAL, 1, 0, architecture),
-        (RETURN, 0, 0, KILL),
-        (LOAD, 0, 0, NUMBER),
-        *_search(_segments(_verdicts(place, own_files))),
-    ]
-    return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
+    def __init__(self, own_files: bool, libc: ctypes.CDLL) -> None:
+        place, architecture = PROCESSORS[platform.machine()]
+        code = [
+            (LOAD, 0, 0, ARCHITECTURE),
+            (JUMP_EQUAL, 1, 0, architecture),
+            (RETURN, 0, 0, KILL),
+            (LOAD, 0, 0, NUMBER),
+            *_search(_segments(_verdicts(place, own_files))),
+        ]
+        made = b"".join(INSTRUCTION.pack(*instruction) for instruction in code)
+        self.made = ctypes.create_string_buffer(made, len(made))
+        self.places = [i * INSTRUCTION.size + 4 for i, (*_, constant) in enumerate(code) if constant == SELF]
+        described = struct.pack("@HxxxxxxP", len(code), ctypes.addressof(self.made))  # struct sock_fprog
+        self.argument = ctypes.create_string_buffer(described, len(described))
+        address = ctypes.addressof(self.argument)
+        self.set = partial(libc.prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0)
 
-def install(made: bytes, pid: int, libc: ctypes.CDLL) -> None:
-    """Bind this process, whose number is `pid`, and all its threads to come. Needs no_new_privs. Raises OSError."""
-    made = made.replace(struct.pack("<I", SELF), struct.pack("<I", pid))
-    kept = ctypes.create_string_buffer(made, len(made))
-    described = struct.pack("@HxxxxxxP", len(made) // 8, ctypes.addressof(kept))  # struct sock_fprog
-    argument = ctypes.create_string_buffer(described, len(described))
-    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(argument), 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"seccomp: {errno.errorcode.get(number, number)}")
+    def install(self, pid: int) -> None:
+        """Bind this process, whose number is `pid`, and all its threads to come. Needs no_new_privs. Raises OSError."""
+        for place in self.places:
+            CONSTANT.pack_into(self.made, place, pid)
+        if self.set() != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"seccomp: {errno.errorcode.get(number, number)}")
 
 
 def _verdicts(place: int, own_files: bool) -> dict[int, Code]:

@@ -13,11 +13,12 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import wire
+    from tts.sandbox.guest import usage, wire
 else:
+    import usage
     import wire
 
-TICK_MS = 10
+TICK_MS = int(wire.TICK_SECONDS * 1000)
 BURIAL_SECONDS = 10.0
 MOST_THREADS = 512  # of one candidate at once; the kernel does not count them for root
 MOST_FILES = 4096  # of one candidate at once, where its folder is a file system of its own
@@ -28,62 +29,37 @@ class HostGone(Exception):
 
 
 class Child:
-    """A candidate's process as the zygote sees it. `session` is the socket over which it says that it is done with a
-    test and waits for the next, and `word` what it says it with; None if it ends with its only one.
-    """
+    """A candidate's process as the zygote sees it."""
 
-    def __init__(self, pid: int, session: socket.socket | None, word: bytes, folder: str | None) -> None:
-        self.pid, self.session, self.word, self.folder = pid, session, word, folder
+    def __init__(self, pid: int, folder: str | None) -> None:
+        self.pid, self.folder = pid, folder
         self.pidfd = os.pidfd_open(pid)
         self.meter = Meter()
         self.before = children_cpu()
-        self.spent = 0.0  # CPU seconds of its earlier tests
 
-    def close(self) -> None:
-        """Let go of descriptors."""
-        os.close(self.pidfd)
-        if self.session is not None:
-            self.session.close()
-
-    def watch(self, request: "wire.Request", control: socket.socket) -> "tuple[wire.End, int]":
-        """(end, exit code if it is done) when it has ended, is done with its test, or has used more than it may."""
+    def watch(self, request: "wire.Request", control: socket.socket) -> "wire.End":
+        """How its test ends: DONE if the host says so, EXITED, or the limit that it is over."""
         started = time.monotonic()
         queued = self.meter.queued
         poller = select.poll()
         poller.register(self.pidfd, select.POLLIN)
-        poller.register(control, 0)
-        if self.session is not None:
-            poller.register(self.session, select.POLLIN)
+        poller.register(control, select.POLLIN)
         while True:
             events = dict(poller.poll(TICK_MS))
             if control.fileno() in events:
-                raise HostGone
-            if self.session is not None and self.session.fileno() in events:
-                code = self._done()
-                if code is not None:
-                    return wire.End.DONE, code
-                poller.unregister(self.session)  # it closed its end, or wrote what we do not know: it has to end now
+                if not control.recv(wire.REQUEST_BYTES):
+                    raise HostGone
+                return wire.End.DONE  # all that can be said meanwhile
             if self.pidfd in events:
-                return wire.End.EXITED, 0
+                return wire.End.EXITED
             excess = self._excess(request, time.monotonic() - started, queued)
             if excess is not None:
-                return excess, 0
-
-    def _done(self) -> int | None:
-        assert self.session is not None
-        try:
-            message = self.session.recv(wire.DONE.size + 1, socket.MSG_DONTWAIT)
-        except OSError:
-            return None
-        if len(message) != wire.DONE.size:
-            return None
-        code, word = wire.DONE.unpack(message)
-        return int(code) if word == self.word else None
+                return excess
 
     def _excess(self, request: "wire.Request", elapsed: float, queued: float) -> "wire.End | None":
         """Which limit its processes are over by now, if any. Waiting for a processor is not their fault."""
         cpu, resident = self.meter.read()
-        if cpu - self.spent > request.cpu_seconds:
+        if cpu - request.spent > request.cpu_seconds:
             return wire.End.CPU
         if resident > request.memory:
             return wire.End.MEMORY
@@ -98,16 +74,18 @@ class Child:
             return wire.End.WALL
         return None
 
-    def pause(self) -> tuple[float, int]:
-        """(CPU seconds of the test that it is done with, most resident bytes so far), while it waits for the next."""
-        cpu = time.clock_gettime(~self.pid << 3 | 2)  # the process's clock (CPUCLOCK_SCHED), as glibc numbers it
-        used, self.spent = cpu - self.spent, cpu
-        return used, peak_of(self.pid)
+    def used(self) -> tuple[float, int]:
+        """(CPU seconds, most resident bytes) until now; none of the latter if it has ended already."""
+        status = usage.open_status(self.pid)
+        try:
+            return usage.cpu_of(self.pid), usage.peak_of(status)
+        except ProcessLookupError:
+            return usage.cpu_of(self.pid), 0
+        finally:
+            os.close(status)
 
     def bury(self) -> tuple[int, float, int]:
-        """Kill it, its group and every descendant: (wait status, CPU seconds since its last pause, most resident
-        bytes).
-        """
+        """Kill it, its group and every descendant: (wait status, CPU seconds, most resident bytes)."""
         for kill in (os.killpg, os.kill):  # it is unburied, so neither number can have been given to another
             with contextlib.suppress(ProcessLookupError):
                 kill(self.pid, signal.SIGKILL)
@@ -116,8 +94,8 @@ class Child:
         while not _bury_rest():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"descendants of a candidate still live {BURIAL_SECONDS:.0f} s after being killed")
-        self.close()
-        return status, children_cpu() - self.before - self.spent, used.ru_maxrss * 1024
+        os.close(self.pidfd)
+        return status, children_cpu() - self.before, used.ru_maxrss * 1024
 
 
 class Meter:
@@ -181,15 +159,6 @@ def children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def peak_of(pid: int) -> int:
-    """The most resident bytes that a living process has had."""
-    with open(f"/proc/{pid}/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) << 10
-    return 0
-
-
 def files_in(folder: str) -> int:
     """Files and folders on a file system of its own."""
     found = os.statvfs(folder)
@@ -213,7 +182,7 @@ def empty(folder: str) -> None:
     """Remove all that is in a folder, whatever it is, and give back its own rights; no process of the candidate lives
     any more, or it waits for its next test.
     """
-    os.chmod(folder, 0o700)
+    os.chmod(folder, wire.ROOM_MODE)
     for last in (False, True):
         names = os.listdir(folder)
         if not names:

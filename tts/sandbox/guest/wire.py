@@ -1,4 +1,4 @@
-"""What crosses the boundary between host and guest: two fixed structs and one tagged JSON form for values.
+"""What crosses the boundary between host and guest: fixed structs and one tagged JSON form for values.
 
 Loaded on both sides: as `tts.sandbox.guest.wire` by the host, and by path in the guest, where the rest of tts is
 absent. It therefore imports the standard library alone. It compares nothing (`compare.py`) and runs nothing it reads.
@@ -18,13 +18,18 @@ from enum import IntEnum
 from itertools import chain
 from typing import Any, NamedTuple
 
-REPLY = struct.Struct("<BiddQ")  # End, exit code or signal, CPU seconds, wall seconds, peak resident bytes
 HELLO = struct.Struct("<q")  # the user id that candidates run under, -1 for the host's own
 WORD_BYTES = 16
-# A process that is kept, of a test: the exit code that it would have ended with, and the zygote's word for that child,
+# A process that is kept, of a test: the exit code that it would have ended with, and the host's word for that process,
 # so that a program which writes to every descriptor does not end its test by accident.
 DONE = struct.Struct(f"<i{WORD_BYTES}s")
+GO = b"go"  # to a process that is kept: here is its next test, with the descriptor of its input or, for a call, job
 JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arguments follow it
+FILES = 5  # what a candidate is given: job, input, output, errors, result; and, if it may be kept, a socket
+
+ROOM_MODE = 0o700  # of the candidates' folder
+TICK_SECONDS = 0.01  # a program's use of time and memory is looked at so often
+KEPT_TESTS = 10  # of their whole CPU time, for a process that runs several
 
 MEMORY_EXIT = (
     86  # exit code of a guest that ended with MemoryError; a program that forges it only mislabels its failure
@@ -45,27 +50,32 @@ class End(IntEnum):
     MEMORY = 4
     FILES = 5
     THREADS = 6
-    DONE = 7  # it waits for the program's next test
+    DONE = 7  # the host has its word that it is done, and it waits for the program's next test
 
 
 class Mode(IntEnum):
-    """Which process runs a test."""
+    """What the zygote is asked for. It answers the first three, once each."""
 
-    FRESH = 0  # a new one, for this test alone
+    FRESH = 0  # a new process, for this test alone
     FIRST = 1  # a new one, which may be kept for the program's next
-    NEXT = 2  # the kept one
-    DROP = 3  # none: bury the kept one, and send no reply
+    WATCH = 2  # to watch the kept one, which has had its next from the host and is not done yet
+    PAUSE = 3  # no longer to watch: it is done with its test
+    DROP = 4  # to bury the kept one
 
 
 class Request(NamedTuple):
-    """What the zygote is told of a test; everything else goes past it, in descriptors. Sizes are in bytes."""
+    """What the zygote is told of a test; everything else goes past it, in descriptors. Sizes are in bytes; `spent` is
+    the CPU seconds of the process's earlier tests, and `word` what it says that it is done with.
+    """
 
     mode: Mode
-    is_call: bool
-    cpu_seconds: float
-    wall_seconds: float
-    memory: int
-    output: int
+    is_call: bool = False
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    memory: int = 0
+    output: int = 0
+    spent: float = 0.0
+    word: bytes = b""
 
     def pack(self) -> bytes:
         """The message."""
@@ -78,8 +88,32 @@ class Request(NamedTuple):
         return cls(Mode(mode), *rest)
 
 
-_REQUEST = struct.Struct("<B?ddQQ")
+_REQUEST = struct.Struct(f"<B?ddQQd{WORD_BYTES}s")
 REQUEST_BYTES = _REQUEST.size
+
+
+class Report(NamedTuple):
+    """How a candidate's test ended: `code` is its exit code or the signal's number, `peak` the most resident bytes."""
+
+    end: End
+    code: int
+    cpu: float
+    wall: float
+    peak: int
+
+    def pack(self) -> bytes:
+        """The message."""
+        return _REPORT.pack(*self)
+
+    @classmethod
+    def unpack(cls, message: bytes) -> "Report":
+        """The report in a message."""
+        end, *rest = _REPORT.unpack(message)
+        return cls(End(end), *rest)
+
+
+_REPORT = struct.Struct("<BiddQ")
+REPORT_BYTES = _REPORT.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,39 +13,43 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tts.sandbox.guest import candidate, confine, watch, wire
 else:
+    # `random` and `threading` would have each child draw a seed and take stock of its threads, which costs a third of a
+    # fork: `candidate.py` seeds, and there is one thread.
+    register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     import candidate
     import confine
     import watch
     import wire
 
+    os.register_at_fork = register_at_fork
+
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+
+Prepare = Callable[["wire.Request"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A forked child's first test: the host's request, its five descriptors (job, input, output, errors, result), and
-    the socket over which it gets more, if it may.
-    """
+    """A forked child's first test: the host's request and its descriptors, as `wire.FILES` says."""
 
     request: "wire.Request"
     fds: tuple[int, ...]
-    session: socket.socket | None
-    word: bytes
 
 
 class Zygote:
-    """The loop that waits for a request, forks or wakes a child, watches and replies. `own_files` says that the folder
-    is a file system of its own.
+    """The loop that waits for a request, forks a child or finds the kept one, watches and replies. `own_files` says
+    that the folder is a file system of its own; `prepare` is called before each fork.
     """
 
-    def __init__(self, control: socket.socket, folder: str, own_files: bool) -> None:
-        self.control, self.folder = control, folder
+    def __init__(self, control: socket.socket, folder: str, own_files: bool, prepare: Prepare) -> None:
+        self.control, self.folder, self.prepare = control, folder, prepare
         self.counted = folder if own_files else None
         self.began = mmap.mmap(-1, 4096)  # shared: a child sets the first byte when the candidate's own code begins
         self.child: watch.Child | None = None
@@ -54,69 +58,51 @@ class Zygote:
         """Serves until the host hangs up. Returns None then, or, in a forked child, the task that it must run."""
         try:
             while True:
-                message, fds, _, _ = socket.recv_fds(self.control, wire.REQUEST_BYTES, 5)
+                message, fds, _, _ = socket.recv_fds(self.control, wire.REQUEST_BYTES, wire.FILES + 1)
                 if not message:
                     break
                 request = wire.Request.unpack(message)
-                if request.mode == wire.Mode.NEXT:
-                    self.hand_on(message, fds)
-                else:
+                if request.mode in (wire.Mode.FRESH, wire.Mode.FIRST):
                     self.drop()
-                    if request.mode == wire.Mode.DROP:
-                        continue
-                    task = self.fork(request, tuple(fds))
-                    if task is not None:
-                        return task
-                reply = self.follow(request)
-                for fd in fds:
-                    os.close(fd)
-                self.control.send(reply)
+                    self.prepare(request)
+                    if self.fork() == 0:
+                        return Task(request, tuple(fds))
+                    for fd in fds:
+                        os.close(fd)
+                if request.mode is wire.Mode.DROP:
+                    self.drop()
+                elif request.mode is not wire.Mode.PAUSE:  # which is too late here: what it is about has been answered
+                    self.control.send(self.follow(request).pack())
         except (watch.HostGone, ConnectionError):
             pass
         self.drop()
         return None
 
-    def fork(self, request: "wire.Request", fds: tuple[int, ...]) -> Task | None:
-        """A child in an empty folder: its task in the child, None here."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if request.mode else (None, None)
+    def fork(self) -> int:
+        """A child in an empty folder: 0 in the child, its number here."""
         self.began[0] = 0
-        word = os.urandom(wire.WORD_BYTES) if request.mode else b""
         pid = os.fork()
-        if pid == 0:
-            return Task(request, fds, theirs, word)
-        if theirs is not None:
-            theirs.close()
-        self.child = watch.Child(pid, ours, word, self.counted)
-        return None
+        if pid != 0:
+            self.child = watch.Child(pid, self.counted)
+        return pid
 
-    def hand_on(self, message: bytes, fds: list[int]) -> None:
-        """Give the kept child its next test; one that has died meanwhile is found by watching it."""
-        assert self.child is not None and self.child.session is not None
-        try:
-            socket.send_fds(self.child.session, [message], fds)
-        except OSError:
-            self.child.session.close()
-            self.child.session = None
-
-    def follow(self, request: "wire.Request") -> bytes:
+    def follow(self, request: "wire.Request") -> "wire.Report":
         """Watches the child to the end of its test, buries it unless it is kept, and says what happened."""
         assert self.child is not None
-        started, child = time.monotonic(), self.child
-        end, code = child.watch(request, self.control)
-        if end == wire.End.DONE and (child.spent + request.cpu_seconds) * 2 < confine.KEPT_TESTS * request.cpu_seconds:
-            cpu, peak = child.pause()
+        started = time.monotonic()
+        end = self.child.watch(request, self.control)
+        if end is wire.End.DONE:
+            cpu, peak = self.child.used()
             watch.empty(self.folder)
-            return wire.REPLY.pack(end, code, cpu, time.monotonic() - started, peak)
+            return wire.Report(end, 0, cpu - request.spent, time.monotonic() - started, peak)
         status, cpu, peak = self.bury()
         elapsed = time.monotonic() - started
         if not self.began[0] and end is wire.End.EXITED:
             raise RuntimeError(f"a child ended with wait status {status} before its candidate began")
-        if end == wire.End.DONE:
-            return wire.REPLY.pack(wire.End.EXITED, code, cpu, elapsed, peak)
         code = os.waitstatus_to_exitcode(status)
         if end is wire.End.EXITED and code < 0:
             end, code = wire.End.SIGNALLED, -code
-        return wire.REPLY.pack(end, code, cpu, elapsed, peak)
+        return wire.Report(end, code, cpu - request.spent, elapsed, peak)
 
     def bury(self) -> tuple[int, float, int]:
         """The child's wait status, CPU seconds and peak bytes; nothing of it is left."""
@@ -133,11 +119,13 @@ class Zygote:
 
 
 def open_control(fd: int) -> socket.socket:
-    """The host's socket, out of the way of descriptors 0 to 4, which must be taken while descriptors are received."""
+    """The host's socket, out of the way of a candidate's own descriptors, which must be taken while others are
+    received.
+    """
     control = socket.socket(fileno=fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
-    for taken in (3, 4):
+    for taken in range(3, candidate.OWN_FILES):
         os.dup2(0, taken)
-    if fd > 4:
+    if fd >= candidate.OWN_FILES:
         os.close(fd)
     return control
 
@@ -148,7 +136,7 @@ def main() -> None:
     """
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp"):
+    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp", "unchanged", "usage"):
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -159,22 +147,22 @@ def main() -> None:
     account = confine.find_account()
     if account.uid is not None:
         os.chown(folder, account.uid, account.uid)
-    zygote = Zygote(open_control(fd), folder, "own_files" in words)
+    control = open_control(fd)
     confinement = confine.Confinement(folder, account, words, libc)  # its descriptors lie above a candidate's own
+    zygote = Zygote(control, folder, "own_files" in words, confinement.prepare)
     candidate.prepare(libc)
-    zygote.control.send(wire.HELLO.pack(-1 if account.uid is None else account.uid))
+    hello = wire.HELLO.pack(-1 if account.uid is None else account.uid)
+    room = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    socket.send_fds(zygote.control, [hello], [room])
+    os.close(room)
     task = zygote.serve()
     if task is None:
         if "own_files" not in words:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # the host would, unless it was killed
         return
-    for target, given in enumerate(task.fds[1:]):
-        os.dup2(given, target)
-    confinement.apply(task.request)
-    if task.session is None:
-        candidate.run_once(task.request, task.fds[0], zygote.began)
-    candidate.run_many(task.request, task.fds[0], zygote.began, task.session, task.word)
+    confinement.apply()
+    candidate.run(task.request, task.fds, zygote.began)
 
 
 if __name__ == "__main__":

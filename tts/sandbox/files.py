@@ -1,0 +1,111 @@
+"""The memory files of a candidate's process, from the host's side: what it is given, and what it leaves."""
+
+import fcntl
+import os
+from types import TracebackType
+from typing import Self
+
+from tts.errors import InfraError
+from tts.sandbox.guest import wire
+from tts.types import Call, Test
+
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+
+
+class Files:
+    """Descriptors of a test's job and input, both sealed, and of the files for output, errors and result: no process's
+    for longer than it lives. With `refill` the same process may have its program's next test.
+    """
+
+    def __init__(self, code: str, test: Test) -> None:
+        """Raises InfraError for arguments that cannot be sent."""
+        text = code.encode("utf-8", "surrogatepass")
+        self._program = wire.JOB.pack(len(text)) + text
+        job, given = self._program + _call(test), _input(test)
+        self.fds: list[int] = []
+        try:
+            for content in (job, given):
+                self.fds.append(_sealed(content))
+            while len(self.fds) < wire.FILES:
+                self.fds.append(os.memfd_create("tts", os.MFD_CLOEXEC))
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def job(self) -> int:
+        """The program's text, and a call's name and arguments."""
+        return self.fds[0]
+
+    @property
+    def input(self) -> int:
+        """What the program reads."""
+        return self.fds[1]
+
+    @property
+    def output(self) -> int:
+        """What it printed."""
+        return self.fds[2]
+
+    @property
+    def errors(self) -> int:
+        """Its diagnostics."""
+        return self.fds[3]
+
+    @property
+    def result(self) -> int:
+        """What its function returned."""
+        return self.fds[4]
+
+    def refill(self, test: Test) -> int:
+        """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
+        process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
+        """
+        place = 0 if isinstance(test, Call) else 1
+        new = _sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
+        old, self.fds[place] = self.fds[place], new
+        os.close(old)
+        for fd in (self.output, self.errors, self.result):
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)  # the process's own position: it has the same open file
+        return new
+
+    def close(self) -> None:
+        """Let go of them."""
+        for fd in self.fds:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _input(test: Test) -> bytes:
+    return b"" if isinstance(test, Call) else test.input.encode("utf-8", "surrogatepass")
+
+
+def _call(test: Test) -> bytes:
+    if not isinstance(test, Call):
+        return b""
+    try:
+        return wire.dumps((test.entry_point, list(test.args)))
+    except (TypeError, ValueError) as error:
+        raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
+
+
+def _sealed(content: bytes) -> int:
+    """A file of that content, for good."""
+    fd = os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.pwrite(fd, rest, len(content) - len(rest)) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
