@@ -17,8 +17,8 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-long: $(VENV)/.test
-	$(BIN)/python -m pytest -m "long or not long"
+test-long: test
+	$(BIN)/python -m pytest -m long
 
 # A stamp file is newer than what it was made from, or the installation is done again.
 $(VENV)/.made:
