@@ -35,8 +35,9 @@ from tts.sandbox import Isolation, Job, Limits, Outcome, find_confinement, match
 from tts.types import Stdin, Test
 
 PROGRAMS, TESTS = 160, 20
+ISOLATIONS: tuple[Isolation, ...] = ("program", "test")
 LIMITS = Limits()
-PARTS = ("speed", "load", "memory", "faults")
+PARTS = ("speed", "cores", "load", "memory", "faults")
 REFERENCE = """
 import json, sys, time
 from livecodebench.evaluation.compute_code_generation_metrics import evaluate_generations
@@ -150,6 +151,34 @@ def speed(reference: str | None, rounds: int, workers: int) -> list[dict[str, An
     return rows
 
 
+def scaling(most: int, rounds: int) -> list[dict[str, Any]]:
+    """The right programs in one cell, two, four, ... up to a cell for each core: how much faster, and how many cores
+    were busy meanwhile, whoever kept them so.
+    """
+    made, rows = programs("right"), []
+    counts = sorted({*(2**power for power in range(most.bit_length()) if 2**power < most), most})
+    for isolation in ISOLATIONS:
+        found: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
+        for _ in range(rounds):
+            for count in counts:
+                before = psutil.cpu_times()
+                seconds = ours(made, isolation, count)["seconds"]
+                after = psutil.cpu_times()
+                idle = after.idle + after.iowait - before.idle - before.iowait
+                found[count].append((seconds, (psutil.cpu_count() or 1) - idle / seconds))
+        alone = statistics.median(seconds for seconds, _ in found[1])
+        for count in counts:
+            seconds, busy = map(statistics.median, zip(*found[count], strict=True))
+            row = {"isolation": isolation, "cells": count, "programs_per_second": PROGRAMS / seconds}
+            rows.append(row | {"speedup": alone / seconds, "busy_cores": busy})
+            print(
+                f"cores: {isolation:>7} {count:3} cells {PROGRAMS / seconds:7.1f} programs/s, "
+                f"{alone / seconds:.2f} times one cell, {busy:.2f} cores busy",
+                flush=True,
+            )
+    return rows
+
+
 def load(cores: int, rounds: int = 3) -> list[dict[str, Any]]:
     """Verdicts of 24 right one-second programs in a cell for each core, and in eight, program by program."""
     code = "import time\nend = time.process_time() + 1\nwhile time.process_time() < end: pass\nprint({})"
@@ -253,6 +282,8 @@ def main() -> None:
     found: dict[str, Any] = {"level": str(confinement.level), "workers": a.workers}
     if "speed" in a.parts:
         found["speed"] = speed(a.reference, a.rounds, a.workers)
+    if "cores" in a.parts:
+        found["cores"] = scaling(a.workers, a.rounds)
     if "load" in a.parts:
         found["load"] = load(a.workers)
     if "memory" in a.parts:
