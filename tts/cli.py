@@ -299,6 +299,7 @@ def grade(
     level: Annotated[
         str, typer.Option(help="How programs are confined: A to D, or auto for the best here; see tts sandbox-check")
     ] = "auto",
+    language: Annotated[str, typer.Option(help="What the programs are written in: python or cpp")] = "python",
     unsafe: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Level D: limits alone, for programs that you trust")
     ] = False,
@@ -324,7 +325,7 @@ def grade(
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
-    grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
+    grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
     _warn_of_level(grader.confinement)
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"

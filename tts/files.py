@@ -22,6 +22,7 @@ from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, finite
 from tts.plugins import build
 from tts.protocols import Benchmark, Scorer
+from tts.sandbox import Runtime
 from tts.store import Store, encode
 from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
@@ -113,9 +114,14 @@ def grade(
     """Grade a file of candidates, reading what `verdicts` holds. Raises DataError before grading anything."""
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id: problem for problem in benchmark.problems()}
-    given, rows = _read_candidates(candidates, set(known))
-    hashed = {row.problem_id for row in rows} if verdicts.usable else set()
-    asked = {name: _asked(problem, benchmark.tests(name), name in hashed) for name, problem in known.items()}
+    given, rows = _read_candidates(candidates, set(known), grader.runtime)
+    wanted = {row.problem_id for row in rows}
+    asked: dict[str, _Asked] = {}
+    for name, problem in known.items():
+        tests = benchmark.tests(name)
+        if name in wanted:
+            grader.check(name, tests)
+        asked[name] = _asked(problem, tests, verdicts.usable and name in wanted)
     programs = {(row.problem_id, _program(row)): row.code for row in rows}
     check_writable(out, problems, candidates)
     results: dict[tuple[str, str], Result] = {}
@@ -141,7 +147,11 @@ def _write_grades(
     out: Path, graded: Iterable[tuple[str | int, Candidate, Result]], asked: Mapping[str, _Asked], grader: Grader
 ) -> int:
     """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
-    how = {"isolation": grader.isolation, "level": str(grader.confinement.level)}
+    how = {
+        "isolation": grader.isolation,
+        "level": str(grader.confinement.level),
+        "language": grader.runtime.name,
+    }
     also_lcb = grader.comparison.also_lcb
     rows = [
         {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb), **how}
@@ -172,7 +182,7 @@ def _jobs(
         yield from (asked[name].job(code, tests) for code in codes)
 
 
-def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list[Candidate]]:
+def _read_candidates(path: Path, known: set[str], runtime: Runtime) -> tuple[list[str | int], list[Candidate]]:
     """The rows' question ids as they were written, and the rows."""
     given, rows = [], []
     for number, row in read_jsonl(path):
@@ -184,11 +194,15 @@ def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list
         code = expect(row, "code", str, where, needed=not row.keys() & {"code", "text"})
         text = expect(row, "text", str, where, needed=False)
         if code is None and text is not None:
-            code = prompts.extract(encode(text)).code
+            code = _extract(encode(text), runtime)
         rows.append(
             Candidate(name, expect(row, "index", int, where), text or "", None if code is None else encode(code))
         )
     return given, rows
+
+
+def _extract(text: str, runtime: Runtime) -> str | None:
+    return prompts.last_block(text, runtime.tags) if runtime.tags else prompts.extract(text).code
 
 
 def _grade_row(result: Result, tests: int, also_lcb: bool) -> dict[str, Any]:
