@@ -20,8 +20,9 @@ from tts.sandbox.files import SEALS, sealed, tail
 
 WALL_SECONDS = 120.0
 SOURCE_BYTES = 4 << 20
-LIMITS = {"cpu": 20, "as": 1 << 30, "fsize": 64 << 20, "nproc": 64, "core": 0}  # of each of its processes (prlimit(1))
+LIMITS = {"cpu": "20:22", "as": 1 << 30, "fsize": 64 << 20, "nproc": 64, "core": 0}  # of each process (prlimit(1))
 PROGRAM = "/tmp/program"
+KILLED = "Killed signal terminated program"  # what g++ says if not our limits, but the kernel ended its compiler
 REFUSED = 66  # the script's exit status if the compiler had a non-zero one
 SCRIPT = f'export PATH=/usr/bin:/bin\n"$@" >&2 || exit {REFUSED}\nexec cat {PROGRAM}'
 TICK_SECONDS = 0.1
@@ -83,7 +84,7 @@ def _status(command: Sequence[str], streams: Sequence[int], stopped: Callable[[]
 def _check(status: int | None, size: int, said: str) -> None:
     if status is None:
         raise CompileFailed(f"does not compile within {WALL_SECONDS:.0f} s\n{said}")
-    if status == REFUSED:
+    if status == REFUSED and KILLED not in said:
         raise CompileFailed(f"does not compile\n{said}")
     if status != 0:
         raise CellDied(f"The compiler's process ended with status {status}. Its last words: {said or 'none'}")
