@@ -4,6 +4,7 @@ An attack prints "out" if it gets what it should not have and "held" if not; one
 must print "out" outside the sandbox. `@FILE@`, `@PORT@` and `@FOLDER@` stand for the test's own things on the host.
 """
 
+import struct
 from dataclasses import dataclass
 
 from tts.sandbox import Status
@@ -31,22 +32,23 @@ HEAD = r"""
 #include <sys/wait.h>
 #include <netinet/in.h>
 #include <unistd.h>
-static char *ECHO[] = {(char *)"echo", (char *)"out", 0}, *NOTHING[] = {0};
+static char *ECHO[] = {(char *)"echo", (char *)"out", 0}, *AGAIN[] = {(char *)"again", 0}, *NOTHING[] = {0};
 static char HERE[999];  // the path of "x" in the working folder
 __attribute__((constructor)) static void find() { strcat(getcwd(HERE, 900) ? HERE : HERE, "/x"); }
 static void say(bool out) { puts(out ? "out" : "held"); }
 """
-# For attacks whose success would be this program, started as another.
-COPY = r"""
-static int copy_to(int to) {  // this very program
-    int from = open("/proc/self/exe", O_RDONLY);
-    static char bytes[1 << 16];
-    for (ssize_t got; (got = read(from, bytes, sizeof bytes)) > 0;)
-        if (write(to, bytes, got) != got) return -1;
-    return from;
-}
-static char *AGAIN[] = {(char *)"again", 0};
-"""
+
+
+def _tiny() -> bytes:
+    """An executable of x86-64 that prints "out" and ends."""
+    code = bytes.fromhex("b801000000 bf01000000 488d3510000000 ba04000000 0f05 b83c000000 31ff 0f05") + b"out\n"
+    base, head = 0x400000, 64 + 56
+    elf = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, base + head, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = head + len(code)
+    return elf + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096) + code
+
+
+TINY = f"static unsigned char TINY[] = {{{', '.join(map(str, _tiny()))}}};\n"
 
 
 @dataclass(frozen=True)
@@ -186,26 +188,28 @@ ATTACKS = [
     attack("raise_the_limit_of_files", "rlimit l = {1024, 1024}; setrlimit(RLIMIT_NOFILE, &l); say(dup2(1, 127) == 127 ||"
            " fcntl(1, F_DUPFD, 127) >= 0);", control=True),
     attack("execute_its_output",
-           'if (!strcmp(argv[0], "again")) { say(1); return 0; } copy_to(1); for (int to : {127, 1}) {'
+           'write(1, TINY, sizeof TINY); for (int to : {127, 1}) {'
            ' fchmod(1, 0777); chmod("/proc/self/fd/1", 0777); fchmodat(AT_FDCWD, "/proc/self/fd/1", 0777, 0);'
            ' syscall(452, 1, "", 0777, AT_EMPTY_PATH);'
-           ' syscall(SYS_execveat, to, "", AGAIN, NOTHING, AT_EMPTY_PATH);'
-           ' syscall(SYS_execveat, 127, "/proc/self/fd/1", AGAIN, NOTHING, AT_EMPTY_PATH); }'
-           ' ftruncate(1, 0); lseek(1, 0, 0); say(0);', before=COPY),
+           ' syscall(SYS_execveat, to, "", NOTHING, NOTHING, AT_EMPTY_PATH);'
+           ' syscall(SYS_execveat, 127, "/proc/self/fd/1", NOTHING, NOTHING, AT_EMPTY_PATH); }'
+           ' ftruncate(1, 0); lseek(1, 0, 0); say(0);', before=TINY),
     attack("execute_its_own_file",
-           'if (!strcmp(argv[0], "again")) { say(1); return 0; } int f = open("x", O_CREAT | O_RDWR, 0777); copy_to(f);'
-           ' close(f); f = open("x", O_RDONLY); syscall(SYS_execveat, 127, HERE, AGAIN, NOTHING, AT_EMPTY_PATH);'
-           ' dup2(f, 127); syscall(SYS_execveat, 127, "", AGAIN, NOTHING, AT_EMPTY_PATH); execve("x", AGAIN, NOTHING);'
-           ' say(0);', before=COPY),
+           'int f = open("x", O_CREAT | O_RDWR, 0777); write(f, TINY, sizeof TINY); close(f); f = open("x", O_RDONLY);'
+           ' syscall(SYS_execveat, 127, HERE, NOTHING, NOTHING, AT_EMPTY_PATH); execve("x", NOTHING, NOTHING);'
+           ' for (int to : {f, dup2(f, 127)}) syscall(SYS_execveat, to, "", NOTHING, NOTHING, AT_EMPTY_PATH); say(0);',
+           before=TINY, control=True),
     attack("execute_a_memory_file",
-           'if (!strcmp(argv[0], "again")) { say(1); return 0; } int f = memfd_create("x", 0); copy_to(f);'
-           ' fexecve(f, AGAIN, NOTHING); dup2(f, 127); fexecve(127, AGAIN, NOTHING); say(0);', before=COPY, control=True),
-    attack("change_its_own_executable",
-           'int f = open("/proc/self/exe", O_RDWR); say(f >= 0 && pwrite(f, "x", 1, 0) == 1);'),
+           'int f = memfd_create("x", 0); write(f, TINY, sizeof TINY); fexecve(f, NOTHING, NOTHING); say(0);',
+           before=TINY, control=True),
+    attack("use_its_executable",
+           'for (int mode : {O_RDONLY, O_WRONLY, O_RDWR}) if (open("/proc/self/exe", mode) >= 0) { say(1); return 0; }'
+           ' say(chmod("/proc/self/exe", 0777) == 0);', control=True),
+    attack("leave_a_core", "say(prctl(PR_GET_DUMPABLE) == 1);", control=True),
     attack("be_what_it_was_once_more",  # which is allowed, and changes nothing
            'if (strcmp(argv[0], "again")) syscall(SYS_execveat, 127, "/proc/self/exe", AGAIN, NOTHING, AT_EMPTY_PATH);'
            ' execve("/bin/echo", ECHO, NOTHING); rlimit l; getrlimit(RLIMIT_NOFILE, &l);'
-           ' say(strcmp(argv[0], "again") || l.rlim_max > 127 || socket(AF_INET, SOCK_STREAM, 0) >= 0);', before=COPY),
+           ' say(strcmp(argv[0], "again") || l.rlim_max > 127 || socket(AF_INET, SOCK_STREAM, 0) >= 0);'),
     attack("be_itself_for_ever", 'for (;;) syscall(SYS_execveat, 127, "/proc/self/exe", NOTHING, NOTHING, AT_EMPTY_PATH);',
            TIMEOUT),
     attack("be_itself_in_a_thread", 'pthread_t t; pthread_create(&t, 0, [](void *) -> void * { for (;;) syscall('

@@ -26,6 +26,7 @@ KILLED = "Killed signal terminated program"  # what g++ says if not our limits, 
 REFUSED = 66  # the script's exit status if the compiler had a non-zero one
 SCRIPT = f'export PATH=/usr/bin:/bin\n"$@" >&2 || exit {REFUSED}\nexec cat {PROGRAM}'
 TICK_SECONDS = 0.1
+EXECUTE_ONLY = 0o111  # of what cannot be read the kernel keeps no core, which something of the host's would look into
 
 
 class CompileFailed(Exception):
@@ -48,6 +49,7 @@ def build(command: Sequence[str], code: str, confinement: Confinement, stopped: 
             status = _status(confinement.compiler_command(inside), (source, program, messages), stopped)
             _check(status, os.fstat(program).st_size, tail(messages))
             fcntl.fcntl(program, fcntl.F_ADD_SEALS, SEALS)
+            os.fchmod(program, EXECUTE_ONLY)
         except BaseException:
             os.close(program)
             raise
