@@ -23,7 +23,7 @@ ROW_KEYS = (
 )  # fmt: skip
 GRADE_KEYS = (
     "question_id", "index", "verdict", "seconds", "tests", "passed", "failed_test", "wall_seconds", "peak_mib",
-    "detail", "stderr", "diff", "isolation", "level",
+    "detail", "stderr", "diff", "isolation", "level", "language",
 )  # fmt: skip
 DOUBLE = {
     "question_id": "double",
@@ -338,7 +338,7 @@ class TestGrade:
         graded, (failed, none) = found(Unlucky(Limits(), 1))
         nothing = {"seconds": 0.0, "tests": 3, "passed": 0, "failed_test": None, "wall_seconds": 0.0, "peak_mib": 0.0}
         nothing |= {"question_id": "double", "detail": "", "stderr": "", "diff": ""}
-        nothing |= {"isolation": "test", "level": str(find_confinement().level)}
+        nothing |= {"isolation": "test", "level": str(find_confinement().level), "language": "python"}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
         assert graded == files.Graded(undecided=1, differing=0, programs=2, read=0)

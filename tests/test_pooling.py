@@ -1,7 +1,6 @@
 """codescaler's vllm backend on vLLM's real CPU build, against its transformers backend."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -57,11 +56,6 @@ def pooled(folder):
     found.start()
     yield found
     found.close()
-
-
-def engine_logs() -> set[Path]:
-    """The logs of engines that there are."""
-    return set(Path(tempfile.gettempdir()).glob("tts-vllm-*.log"))
 
 
 def values(scorer: CodeScaler, given) -> dict[tuple[str, int], float | None]:
@@ -129,15 +123,16 @@ def copied(folder: Path, to: Path, text: str) -> CodeScaler:
 def test_an_engine_that_dies_of_memory_goes_on_with_half_the_tokens_and_scores_each_pair_once(tmp_path):
     wide = tiny.reward(tmp_path, head_dim=32, hidden_size=64, num_attention_heads=2, intermediate_size=16384)
     given, tight = pairs(8, 8), scorer(wide, "vllm", dtype="float32")
-    before, logs = set(psutil.Process().children(recursive=True)), engine_logs()
+    before = set(psutil.Process().children(recursive=True))
     try:
         values(tight, given[:2])  # its threads are there now, and what else it needs for little
+        log = tight.pooling.engine.log
         for process in set(psutil.Process().children(recursive=True)) - before:
             process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + 32 * MIB,) * 2)
         found = list(tight.score(given))
     finally:
         tight.close()
-    assert not engine_logs() - logs
+    assert not log.exists()
     assert tight.notes == ["out of memory in vLLM; token_budget 2048 -> 1024, engine started again"]
     assert sorted(score.key for score in found) == sorted(candidate.key for _, candidate in given)
     expected = values(scorer(wide, "transformers", dtype="float32"), given)

@@ -527,3 +527,24 @@ def test_importing_the_module_does_not_load_tree_sitter() -> None:
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
     )
+
+
+class TestLastBlock:
+    TAGS = ("cpp", "c++", "cc")
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("a\n```cpp\nx\n```\nb\n```c++\ny\n```\nc\n```text\nz\n```", "y"),
+            ("```CC\nx\n```", "x"),
+            ("```\nx\n```\n```python\ny\n```", "y"),
+            ("```cpp\nx\n```\n```cpp\n\n```", "x"),
+            ("```cpp\nx\ny", "x\ny"),
+            ("<think>\n```cpp\nx\n```\n</think>\n```\ny\n```", "y"),
+            ("```cpp\r\nx\r\ny\r\n```", "x\ny"),
+            ("int main() {}", None),
+            ("", None),
+        ],
+    )
+    def test_the_last_tagged_block_goes_before_the_last(self, text, found):
+        assert prompts.last_block(text, self.TAGS) == found

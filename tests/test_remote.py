@@ -121,7 +121,7 @@ def test_nonsense_is_a_user_s_error_with_the_remedy(start: Start, mode: str, wor
 
 def test_a_server_that_is_down_is_a_user_s_error_after_the_retries() -> None:
     begun = time.monotonic()
-    with pytest.raises(UserError, match=r"did not answer after 3 tries: .*refused.*Start it.*what is scored stays"):
+    with pytest.raises(UserError, match=r"did not answer after 3 tries: .*refused.*Start it.*run the same"):
         values(Remote(model="rm", url="http://127.0.0.1:9", retries=2, pause=0.05), pairs(1))
     assert time.monotonic() - begun >= 0.05 + 0.1
 

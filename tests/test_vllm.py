@@ -108,7 +108,7 @@ def test_several_hundred_sequences_run_at_once(wide):
     while wide.unfinished:
         together.append(len(wide.step()))
     assert sum(together) == 300
-    assert max(together) > 250  # they end together, so they ran together
+    assert max(together) > 200  # they end together, so they ran together
 
 
 def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(wide):

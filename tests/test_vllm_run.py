@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -140,8 +141,8 @@ def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
 def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     folder = run(4)
     arguments = command("run", "config.yaml", "--folder", "run")
-    (folder / "tmp").mkdir()
-    env = environment() | {"TMPDIR": str(folder / "tmp")}
+    temporary = tempfile.mkdtemp()  # of a short path, since vLLM's sockets are in there
+    env = environment() | {"TMPDIR": temporary}
     process = subprocess.Popen(arguments, cwd=folder, env=env, text=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not any(map(is_engine, psutil.Process(process.pid).children(recursive=True))):
@@ -152,7 +153,7 @@ def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "in vLLM; its log is" in err  # what it was at while nothing moved
-    assert not list((folder / "tmp").glob("tts-vllm-*")) and not (folder / "run").exists()
+    assert not list(Path(temporary).glob("tts-vllm-*")) and not (folder / "run").exists()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 

@@ -188,7 +188,7 @@ def analyse(store: Store) -> RunReport:
         verdicts=Counter(str(g.verdict) for item in judged for g in item.grades),
         finish=Counter(c.finish for c in candidates),
         unscored={label: _unscored(candidates, held) for label, held in scores.items()},
-        meta={key: store.meta(key) for key in ("versions", "hardware", "commit", "timings", "fingerprint")},
+        meta={key: store.meta(key) for key in ("versions", "hardware", "commit", "sandbox", "timings", "fingerprint")},
     )
 
 

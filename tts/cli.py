@@ -350,6 +350,7 @@ def grade(
     level: Annotated[
         str, typer.Option(help="How programs are confined: A to D, or auto for the best here; see tts sandbox-check")
     ] = "auto",
+    language: Annotated[str, typer.Option(help="What the programs are written in: python or cpp")] = "python",
     unsafe: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Level D: limits alone, for programs that you trust")
     ] = False,
@@ -377,8 +378,9 @@ def grade(
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
     _stop_in_order()
     with _stoppable(f"Nothing was graded, and {out} was not written."):
-        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level)
+        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
         _warn_of_level(grader.confinement)
+        _ = grader.runtime  # not to be had, it should be told before anything is read
     with _verdicts(cache, no_cache) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
@@ -388,6 +390,8 @@ def grade(
         _say(f"{found.read} of {found.programs} programs were graded before: their verdicts are from the cache.")
     if also:
         _say(f"{found.differing} rows have another verdict under LiveCodeBench's own comparison.")
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items())) or "no rows"
+    _say(f"{counts}; level {grader.confinement.level}, isolation {grader.isolation}: {out}")
     if found.undecided:
         raise InfraError(
             f"{found.undecided} rows are infra_error: our own machinery failed on them. Run the command again."

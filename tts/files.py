@@ -7,6 +7,7 @@ file is either the old one or complete.
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, finite
 from tts.plugins import build
 from tts.protocols import Benchmark, Scorer
+from tts.sandbox import Runtime
 from tts.store import Store, encode
 from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
@@ -81,13 +83,15 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kept: str = "") -
 @dataclass(frozen=True, slots=True)
 class Graded:
     """What came of a file: how many rows stayed undecided and how many have another verdict under LiveCodeBench's
-    comparison; how many programs there were, and the verdicts of how many were read from the cache.
+    comparison; how many programs there were, and the verdicts of how many were read from the cache; how many rows have
+    which verdict.
     """
 
     undecided: int
     differing: int
     programs: int
     read: int
+    verdicts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,14 @@ def grade(
     """Grade a file of candidates, reading what `verdicts` holds. Raises DataError before grading anything."""
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id: problem for problem in benchmark.problems()}
-    given, rows = _read_candidates(candidates, set(known))
-    hashed = {row.problem_id for row in rows} if verdicts.usable else set()
-    asked = {name: _asked(problem, benchmark.tests(name), name in hashed) for name, problem in known.items()}
+    given, rows = _read_candidates(candidates, set(known), grader.runtime)
+    wanted = {row.problem_id for row in rows}
+    asked: dict[str, _Asked] = {}
+    for name, problem in known.items():
+        tests = benchmark.tests(name)
+        if name in wanted:
+            grader.check(name, tests)
+        asked[name] = _asked(problem, tests, verdicts.usable and name in wanted)
     programs = {(row.problem_id, _program(row)): row.code for row in rows}
     check_writable(out, problems, candidates)
     results: dict[tuple[str, str], Result] = {}
@@ -127,13 +136,19 @@ def grade(
     for result in grader.grade(_jobs(programs, set(results), asked, benchmark)):
         pair = result.problem_id, result.program
         results[pair] = result
-        if isinstance(result, Grade) and result.verdict is not Verdict.NO_CODE:
+        if isinstance(result, Grade) and _is_lasting(result):
             verdicts.keep(_key(*pair, asked, grader), result)
         progress.advance("grade")
     found = [results[row.problem_id, _program(row)] for row in rows]
     kept = " The verdicts are kept: the same command reads them." if verdicts.usable else ""
     differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader, kept)
-    return Graded(sum(isinstance(result, Undecided) for result in found), differing, len(programs), read)
+    counts = Counter(INFRA_ERROR if isinstance(result, Undecided) else str(result.verdict) for result in found)
+    return Graded(counts[INFRA_ERROR], differing, len(programs), read, counts)
+
+
+def _is_lasting(grade: Grade) -> bool:
+    """Whether a verdict is worth keeping: none without a program, nor one that a module, once installed, would change."""
+    return grade.verdict is not Verdict.NO_CODE and "ModuleNotFoundError" not in grade.detail
 
 
 def _key(name: str, program: str, asked: Mapping[str, _Asked], grader: Grader) -> Key:
@@ -148,7 +163,11 @@ def _write_grades(
     kept: str,
 ) -> int:
     """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
-    how = {"isolation": grader.isolation, "level": str(grader.confinement.level)}
+    how = {
+        "isolation": grader.isolation,
+        "level": str(grader.confinement.level),
+        "language": grader.runtime.name,
+    }
     also_lcb = grader.comparison.also_lcb
     rows = [
         {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb), **how}
@@ -179,7 +198,7 @@ def _jobs(
         yield from (asked[name].job(code, tests) for code in codes)
 
 
-def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list[Candidate]]:
+def _read_candidates(path: Path, known: set[str], runtime: Runtime) -> tuple[list[str | int], list[Candidate]]:
     """The rows' question ids as they were written, and the rows."""
     given, rows = [], []
     for number, row in read_jsonl(path):
@@ -191,11 +210,15 @@ def _read_candidates(path: Path, known: set[str]) -> tuple[list[str | int], list
         code = expect(row, "code", str, where, needed=not row.keys() & {"code", "text"})
         text = expect(row, "text", str, where, needed=False)
         if code is None and text is not None:
-            code = prompts.extract(encode(text)).code
+            code = _extract(encode(text), runtime)
         rows.append(
             Candidate(name, expect(row, "index", int, where), text or "", None if code is None else encode(code))
         )
     return given, rows
+
+
+def _extract(text: str, runtime: Runtime) -> str | None:
+    return prompts.last_block(text, runtime.tags) if runtime.tags else prompts.extract(text).code
 
 
 def _grade_row(result: Result, tests: int, also_lcb: bool) -> dict[str, Any]:

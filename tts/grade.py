@@ -7,7 +7,6 @@ what a program wrote may quote its input, and a diff quotes what was expected, s
 
 import builtins
 import math
-import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,14 +15,17 @@ from typing import TypeVar
 from tts.difference import difference
 from tts.errors import DataError, InfraError
 from tts.sandbox import (
+    PYTHON,
     Confinement,
     Isolation,
     Job,
     Limits,
     Outcome,
+    Runtime,
     Status,
     canonical,
     find_confinement,
+    find_runtime,
     matches,
     run_programs,
 )
@@ -115,8 +117,8 @@ class _TolerantCall(Call):
 
 
 class Grader:
-    """Runs programs under one set of limits, in `workers` cells at once (None: as many as cores and memory allow), at a
-    `level` of confinement, which is tried out when it is first needed.
+    """Runs programs of one language under one set of limits, in `workers` cells at once (None: as many as cores and
+    memory allow), at a `level` of confinement, which is tried out when it is first needed.
     """
 
     def __init__(
@@ -126,35 +128,61 @@ class Grader:
         comparison: Comparison = EQUALITY,
         isolation: Isolation = "test",
         level: str = "auto",
+        language: str = "python",
     ) -> None:
-        self.limits, self.workers, self.comparison, self.isolation = limits, workers, comparison, isolation
-        self.level = level
+        self.limits, self.workers, self.comparison = limits, workers, comparison
+        self.level, self.language = level, language
+        self.isolation: Isolation = isolation if language == PYTHON.name else "test"
 
     @cached_property
     def confinement(self) -> Confinement:
         """How programs are confined. Raises UserError where no sandbox holds, or not the level that is asked for."""
         return find_confinement(self.level)
 
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What runs programs of the language. Raises ConfigError where it is not to be had; Python always is, and asks
+        for no sandbox before something is run.
+        """
+        return PYTHON if self.language == PYTHON.name else find_runtime(self.language, self.confinement)
+
     @property
     def version(self) -> str:
         """What its grades depend on besides programs and tests: change VERSION when a verdict may change."""
         limits, level = self.limits, self.confinement.level if self.level == "auto" else self.level
         return (
-            f"{VERSION} python {platform.python_version()} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
+            f"{VERSION} {self.runtime.version} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
             f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level {level}"
         )
 
     def grade(self, jobs: Iterable[GradeJob]) -> Iterator[Grade | Undecided]:
         """One grade per distinct (problem, program), as each is known; a program's tests stop at the first failure.
 
-        Raises DataError for a problem without tests: no program can be said to pass it.
+        Raises DataError as `check` does.
         """
-        for job, steps in self._run(_with_tests(jobs), partial(_judge, self.comparison), self.isolation):
+        for job, steps in self._run(self._checked(jobs), partial(_judge, self.comparison), self.isolation):
             program = _program(job)
             if isinstance(steps, InfraError):
                 yield Undecided(job.problem_id, program, str(steps))
             else:
                 yield _grade(job, program, steps)
+
+    def check(self, problem_id: str, tests: Sequence[Test]) -> None:
+        """Raises DataError for a problem without tests, since no program can be said to pass it, and for one that calls
+        a function where programs of this language only read and print.
+        """
+        if not tests:
+            raise DataError(f"Problem {problem_id!r} has no tests: nothing can be graded on it. Leave it out.")
+        if not self.runtime.calls and any(isinstance(test, Call) for test in tests):
+            raise DataError(
+                f"Problem {problem_id!r} calls a function; programs in {self.runtime.name} are graded on standard input"
+                " and output only. Leave its candidates out, or grade programs in python."
+            )
+
+    def _checked(self, jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:
+        for job in jobs:
+            self.check(job.problem_id, job.tests)
+            yield job
 
     def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
         """(problem id, program, what it does on every test's input) per distinct pair; expected outputs are not used.
@@ -172,7 +200,9 @@ class Grader:
     def _run(
         self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
     ) -> Iterator[tuple[GradeJob, list[R] | InfraError]]:
-        runs = (Job(job, job.code or "", () if job.code is None else _told(job)) for job in _distinct(jobs))
+        runs = (
+            Job(job, job.code or "", () if job.code is None else _told(job), self.runtime) for job in _distinct(jobs)
+        )
         return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
 
 
@@ -203,13 +233,6 @@ def _distinct(jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:
         if key not in seen:
             seen.add(key)
             yield job
-
-
-def _with_tests(jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:
-    for job in jobs:
-        if not job.tests:
-            raise DataError(f"Problem {job.problem_id!r} has no tests: nothing can be graded on it. Leave it out.")
-        yield job
 
 
 def _told(job: GradeJob) -> Sequence[Test]:

@@ -12,7 +12,7 @@ import keyword
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -96,6 +96,20 @@ def extract(text: str, rule: str = "cascade") -> Extraction:
     return EXTRACTORS[rule](text)
 
 
+def last_block(text: str, tags: Collection[str]) -> str | None:
+    """The last fenced block with one of these tags, else the last of all; for languages that are not parsed here."""
+    lines = _without_thinking(_unix(text))[0].split("\n")
+    tagged = last = None
+    block = _next_block(lines, 0)
+    while block is not None:
+        fence = _opener(lines[block.first])
+        if block.text.strip():
+            last = block.text
+            tagged = last if fence is not None and fence.tag in tags else tagged
+        block = _next_block(lines, block.end)
+    return tagged or last
+
+
 def parses(code: str) -> bool:
     """Whether CPython's grammar accepts this, within the limits above. True of an empty text too."""
     return _syntax(_unix(code)) is not None
@@ -131,11 +145,15 @@ class _Fence:
         return len(self.lead.expandtabs(4))
 
     @property
+    def tag(self) -> str:
+        """The language that it names, or nothing."""
+        found = _TAG.match(self.info)
+        return found.group(1).lower() if found else ""
+
+    @property
     def rule(self) -> str:
         """The class of the block that it opens."""
-        found = _TAG.match(self.info)
-        tag = found.group(1).lower() if found else ""
-        if tag in _PYTHON_TAGS:
+        if self.tag in _PYTHON_TAGS:
             return TAGGED
         return ANY if self.info.strip() else UNTAGGED
 

@@ -149,7 +149,7 @@ def test_the_last_attempt_is_made_alone(confinement):
                     os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
 
-    assert together >= 3  # five, if both run at once every time
+    assert together >= 2  # five, if both run at once every time; fewer where others keep the machine busy
     assert {n: [outcome.output for outcome in result] for n, result in results.items()} == {0: ["0\n"], 1: ["1\n"]}
 
 

@@ -10,8 +10,11 @@ from tts.sandbox.confinement import Confinement, Level
 from tts.sandbox.levels import describe, examine, find_confinement, table
 from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
 from tts.sandbox.pool import Job, default_workers, run_programs
+from tts.sandbox.runtime import PYTHON, RUNTIMES, Runtime, find_runtime
 
 __all__ = [
+    "PYTHON",
+    "RUNTIMES",
     "Cell",
     "CellDied",
     "Confinement",
@@ -20,12 +23,14 @@ __all__ = [
     "Level",
     "Limits",
     "Outcome",
+    "Runtime",
     "Status",
     "canonical",
     "default_workers",
     "describe",
     "examine",
     "find_confinement",
+    "find_runtime",
     "matches",
     "run_programs",
     "table",

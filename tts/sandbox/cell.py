@@ -22,14 +22,13 @@ from typing import Any, Self
 
 from tts.errors import InfraError
 from tts.sandbox.confinement import Confinement
-from tts.sandbox.files import Files
+from tts.sandbox.files import Files, tail
 from tts.sandbox.guest import wire
 from tts.sandbox.guest.wire import End, Mode, Report, Request
 from tts.sandbox.kept import Kept
 from tts.sandbox.outcome import Limits, Outcome, Status
 from tts.types import Call, Test
 
-DETAIL_BYTES = 2_000
 START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
 CLOSE_SECONDS = 15.0
 
@@ -117,7 +116,16 @@ class Cell:
             return self._run_first(code, test, limits)
         with Files(code, test) as files:
             self._send(_request(Mode.FRESH, test, limits), files.fds, files.errors)
-            return _outcome(self._report(files.errors), test, limits, files)
+            return _outcome(self._report(files.errors), test, limits, files, (files.output, files.result))
+
+    def execute(self, program: int, test: Test, limits: Limits) -> Outcome:
+        """As `run`, for a compiled program, given as an executable memory file, and always in a new process."""
+        self._forget()
+        with Files("", test) as files:
+            for fd in files.fds:
+                os.fchmod(fd, 0o600)  # what it prints is never executed
+            self._send(_request(Mode.NATIVE, test, limits), [program, *files.fds[1:]], files.errors)
+            return _outcome(self._report(files.errors), test, limits, files, bounded=(files.output, files.errors))
 
     def _run_first(self, code: str, test: Test, limits: Limits) -> Outcome:
         kept = self._kept = Kept(code, test)
@@ -141,7 +149,7 @@ class Cell:
     def _end_test(self, kept: Kept, report: Report, test: Test, limits: Limits) -> Outcome:
         kept.spent += report.cpu
         try:
-            return _outcome(report, test, limits, kept.files)
+            return _outcome(report, test, limits, kept.files, (kept.files.output, kept.files.result))
         finally:
             if report.end is not End.DONE:
                 self._forget()
@@ -215,7 +223,7 @@ class Cell:
         return Report.unpack(message)
 
     def _last_words(self, errors: int | None) -> str:
-        words = "\n".join(filter(None, [_tail(self._errors), "" if errors is None else _tail(errors)]))
+        words = "\n".join(filter(None, [tail(self._errors), "" if errors is None else tail(errors)]))
         return f"The sandbox's process ended. Its last words: {words or 'none'}"
 
     def _end(self, folder: str) -> None:
@@ -235,11 +243,13 @@ def _request(mode: Mode, test: Test, limits: Limits) -> Request:
     return Request(mode, isinstance(test, Call), limits.cpu_seconds, limits.wall_seconds, memory, output)
 
 
-def _outcome(report: Report, test: Test, limits: Limits, files: Files) -> Outcome:
-    """What the zygote saw, and what the candidate left in its files, as one outcome. Raises Killed."""
-    failure = _failure(report, limits, [os.fstat(fd).st_size for fd in (files.output, files.result)])
+def _outcome(report: Report, test: Test, limits: Limits, files: Files, bounded: Sequence[int]) -> Outcome:
+    """What the zygote saw, and what the candidate left in its files, as one outcome; the size of those that are
+    `bounded` can fail it. Raises Killed.
+    """
+    failure = _failure(report, limits, [os.fstat(fd).st_size for fd in bounded])
     status, value, why = (failure[0], None, failure[1]) if failure else _answer(test, files)
-    said = _tail(files.errors)
+    said = tail(files.errors)
     detail = f"{why}\n{said}".strip() if why else ""
     outcome = Outcome(status, value, report.cpu, detail, said, report.wall, report.peak)
     if (report.end, report.code) == (End.SIGNALLED, signal.SIGKILL) and status is Status.RUNTIME_ERROR:
@@ -289,12 +299,6 @@ def _signal_name(number: int) -> str:
 
 def _read(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
-
-
-def _tail(fd: int) -> str:
-    size = os.fstat(fd).st_size
-    start = max(0, size - DETAIL_BYTES)
-    return os.pread(fd, size - start, start).decode("utf-8", "replace").strip()
 
 
 def _sweep(uid: int, folder: str) -> None:

@@ -5,6 +5,7 @@ Which level holds on this machine is found out by `levels.py`; this file only kn
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 GUEST = Path(__file__).with_name("guest")
 STACK_BYTES = 512 << 20
 TMP_BYTES = 64 << 20
+COMPILER_BYTES = 256 << 20
 
 # A process's memory is laid out for the stack limit it starts with, so the limit must be raised before the last exec; a
 # `preexec_fn` would do that too, and can deadlock in a process with threads.
@@ -67,16 +69,25 @@ class Confinement:
         inside = [*self._namespaces(), *zygote, *GUARDS[self.level]]
         return [sys.executable, "-I", "-S", "-c", LAUNCH, *inside]
 
+    def compiler_command(self, inside: Sequence[str]) -> list[str]:
+        """What runs a command in namespaces that hold the system's files and an empty folder, at level A: no /proc and
+        no device, which a compiler can be told to read, and not the interpreter.
+        """
+        room = ["--size", str(COMPILER_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+        return [*self._isolated(), *_system_files(), *room, "--", *inside]
+
     def _namespaces(self) -> list[str]:
         """bubblewrap and its options (bwrap(1)); nothing at other levels."""
         if not self.has_own_files:
             return []
-        kinds = ("user", "pid", "net", "ipc", "uts")
-        words = [self.bwrap, *(f"--unshare-{kind}" for kind in kinds), "--unshare-cgroup-try"]
-        words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "cell"]
-        words += _files()
+        words = [*self._isolated(), *_system_files(), *_interpreter_files()]
         words += ["--ro-bind", str(GUEST), "/tts", "--proc", "/proc", "--dev", "/dev"]
         return [*words, "--size", str(TMP_BYTES), "--tmpfs", _room(), "--chdir", _room(), "--"]
+
+    def _isolated(self) -> list[str]:
+        kinds = ("user", "pid", "net", "ipc", "uts")
+        words = [self.bwrap, *(f"--unshare-{kind}" for kind in kinds), "--unshare-cgroup-try"]
+        return [*words, "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "cell"]
 
 
 def _room() -> str:
@@ -85,8 +96,8 @@ def _room() -> str:
     return "/candidate" if hidden else "/tmp"
 
 
-def _files() -> list[str]:
-    """Options that show the system's libraries and the interpreter, and nothing else of the host's files."""
+def _system_files() -> list[str]:
+    """Options that show the system's libraries and programs, and nothing else of the host's files."""
     words = ["--ro-bind", "/usr", "/usr"]
     for path in ("/bin", "/sbin", "/lib", "/lib64"):
         if os.path.islink(path):
@@ -95,6 +106,12 @@ def _files() -> list[str]:
             words += ["--ro-bind", path, path]
     for path in ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"):
         words += ["--ro-bind-try", path, path]
+    return words
+
+
+def _interpreter_files() -> list[str]:
+    """Options that show the interpreter, where it is not the system's."""
+    words = []
     for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
         if not Path(path).is_relative_to("/usr"):
             words += ["--ro-bind", path, path]

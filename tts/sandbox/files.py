@@ -9,6 +9,7 @@ from tts.errors import InfraError
 from tts.sandbox.guest import wire
 from tts.types import Call, Test
 
+DETAIL_BYTES = 2_000
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
@@ -25,7 +26,7 @@ class Files:
         self.fds: list[int] = []
         try:
             for content in (job, given):
-                self.fds.append(_sealed(content))
+                self.fds.append(sealed(content))
             while len(self.fds) < wire.FILES:
                 self.fds.append(os.memfd_create("tts", os.MFD_CLOEXEC))
         except OSError:
@@ -62,7 +63,7 @@ class Files:
         process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
         """
         place = 0 if isinstance(test, Call) else 1
-        new = _sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
+        new = sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
         old, self.fds[place] = self.fds[place], new
         os.close(old)
         for fd in (self.output, self.errors, self.result):
@@ -97,7 +98,7 @@ def _call(test: Test) -> bytes:
         raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
 
 
-def _sealed(content: bytes) -> int:
+def sealed(content: bytes) -> int:
     """A file of that content, for good."""
     fd = os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
@@ -109,3 +110,10 @@ def _sealed(content: bytes) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def tail(fd: int) -> str:
+    """The last of what was written there, as text."""
+    size = os.fstat(fd).st_size
+    start = max(0, size - DETAIL_BYTES)
+    return os.pread(fd, size - start, start).decode("utf-8", "replace").strip()

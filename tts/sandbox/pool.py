@@ -21,9 +21,11 @@ from typing import Any, Generic, TypeVar
 from tts.environment import host_memory, usable_cores
 from tts.errors import InfraError
 from tts.sandbox.cell import Cell, CellDied, Killed
+from tts.sandbox.compiling import CompileFailed
 from tts.sandbox.confinement import Confinement
 from tts.sandbox.levels import find_confinement
 from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
+from tts.sandbox.runtime import PYTHON, Program, Runtime, Uncompiled
 from tts.types import Test
 
 ATTEMPTS = 6
@@ -37,11 +39,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[K]):
-    """A program to run on tests, in their order; `key` comes back with the result."""
+    """A program to run on tests, in their order; `key` comes back with the result. It is compiled once."""
 
     key: K
     code: str
     tests: Sequence[Test]
+    runtime: Runtime = PYTHON
 
 
 def run_programs(
@@ -122,6 +125,7 @@ class _Runs:
     def __init__(self, cells: "_Cells", job: Job[Any], keep: bool) -> None:
         self.cells, self.job, self.keep = cells, job, keep
         self.cell: Cell | None = None
+        self.program: Program | None = None
 
     def run(self, test: Test, afresh: bool = False) -> Outcome:
         """The outcome of one test, `afresh` in a new process. Raises InfraError if no cell brings one about."""
@@ -141,11 +145,19 @@ class _Runs:
         raise InfraError(f"No outcome after {len(failures)} attempts. The last: {last or 'stopped'}")
 
     def _try(self, test: Test, afresh: bool) -> Outcome:
+        if self.program is None:
+            self.program = self._compiled()
         if self.cell is None:
             self.cell = self.cells.take()
         if afresh:
             self.cell.drop()
-        return self.cell.run(self.job.code, test, self.cells.limits, self.keep)
+        return self.program.run(self.cell, test, self.cells.limits, self.keep)
+
+    def _compiled(self) -> Program:
+        try:
+            return self.job.runtime.compile(self.job.code, self.cells.confinement, lambda: self.cells.stopped)
+        except CompileFailed as error:
+            return Uncompiled(str(error))
 
     def _discard(self) -> None:
         if self.cell is not None:
@@ -153,7 +165,9 @@ class _Runs:
             self.cell = None
 
     def end(self) -> None:
-        """Give the cell to the next program."""
+        """Let go of the program, and give the cell to the next one."""
+        if self.program is not None:
+            self.program.close()
         if self.cell is None:
             return
         try:
@@ -199,7 +213,7 @@ class _Cells:
     def __init__(self, limits: Limits, confinement: Confinement) -> None:
         self.limits, self.stopped = limits, False
         self.turns = _Turns()
-        self._confinement = confinement
+        self.confinement = confinement
         self._lock = threading.Lock()
         self._idle: list[Cell] = []
         self._live: set[Cell] = set()
@@ -210,7 +224,7 @@ class _Cells:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        cell = Cell(self._confinement)
+        cell = Cell(self.confinement)
         self._starter.submit(cell.__enter__).result()
         with self._lock:
             self._live.add(cell)

@@ -67,7 +67,7 @@ class Server:
         tries = "1 try" if self.retries == 0 else f"{self.retries + 1} tries"
         raise UserError(
             f"The server at {self.url} did not answer after {tries}: {reason}. Start it, correct the "
-            "scorer's url, or raise its timeout; then run the same command again: what is scored stays."
+            "scorer's url, or raise its timeout; then run the same command again."
         )
 
     def _once(self, route: str, body: Mapping[str, Any]) -> Any:

@@ -31,7 +31,6 @@ KINDS = (
 )
 PROCESSES = 512  # at once, threads included, where candidates have a user of their own
 SHARED_PROCESSES = 512  # beyond those that an ordinary user has already, whose limit counts them all
-OPEN_FILES = 128
 STACK_ROOM = 1 << 30  # address space beyond the memory limit: stacks that are reserved and hardly touched
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
 CAPABILITY_VERSION_3 = 0x20080522
@@ -64,7 +63,7 @@ class Confinement:
         self.steps: list[Callable[[], object]] = []
         self.limits: tuple[tuple[int, int], ...] = ()  # that the steps set
         self._limit(resource.RLIMIT_CORE, 0)()
-        self._limit(resource.RLIMIT_NOFILE, OPEN_FILES)()
+        self._limit(resource.RLIMIT_NOFILE, wire.OPEN_FILES)()
         if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "no_new_privs")
 
@@ -72,7 +71,7 @@ class Confinement:
         """In the zygote: for this request's limits, which are the second nets. What is watched from outside is decided
         there.
         """
-        tests = 1 if request.mode is wire.Mode.FRESH else wire.KEPT_TESTS
+        tests = wire.KEPT_TESTS if request.mode is wire.Mode.FIRST else 1
         limits = (
             (resource.RLIMIT_AS, request.memory + STACK_ROOM),
             (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),
@@ -87,13 +86,13 @@ class Confinement:
                 *self.binding,
             ]
 
-    def apply(self) -> None:
-        """Bind this process, for good. Raises OSError if any part of it fails."""
+    def apply(self, calls: "seccomp.Filter | None") -> None:
+        """Bind this process, for good, also to these system calls. Raises OSError if any part of it fails."""
         for step in self.steps:
             if step() == -1:  # libc's; the interpreter's own raise
                 raise OSError(ctypes.get_errno(), f"{step}")
-        if self.filter is not None:
-            self.filter.install(os.getpid())
+        if calls is not None:
+            calls.install(os.getpid())
 
     def _limit(self, kind: int, limit: int) -> Callable[[], object]:
         hard = self.hard[kind]

@@ -86,6 +86,8 @@ OWN_OR_ZERO = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122)}
 SELF = 0x7E5E1F00  # stands for that number until the filter is installed; no process has it
 CLONE = (56, 220)
 CLONE_THREAD = 0x00010000
+EXECVEAT = (322, 281)  # for compiled programs alone: from one descriptor, and nothing else of its family
+AT_EMPTY_PATH = 0x1000
 MISSING = (435, 435)  # clone3, whose arguments no filter can see: "no such call" makes glibc use clone
 
 PROCESSORS = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # place in the tables, AUDIT_ARCH_*
@@ -108,17 +110,20 @@ def supported() -> bool:
 
 class Filter:
     """Made once, in the kernel's form, with a place for the number of the process that installs it. `own_files`: all
-    files that can be written are the candidate's.
+    files that can be written are the candidate's. `executable`: a descriptor that may be executed.
     """
 
-    def __init__(self, own_files: bool, libc: ctypes.CDLL) -> None:
+    def __init__(self, own_files: bool, libc: ctypes.CDLL, executable: int | None = None) -> None:
         place, architecture = PROCESSORS[platform.machine()]
+        verdicts = _verdicts(place, own_files)
+        if executable is not None:
+            verdicts[EXECVEAT[place]] = _execution(executable)
         code = [
             (LOAD, 0, 0, ARCHITECTURE),
             (JUMP_EQUAL, 1, 0, architecture),
             (RETURN, 0, 0, KILL),
             (LOAD, 0, 0, NUMBER),
-            *_search(_segments(_verdicts(place, own_files))),
+            *_search(_segments(verdicts)),
         ]
         made = b"".join(INSTRUCTION.pack(*instruction) for instruction in code)
         self.made = ctypes.create_string_buffer(made, len(made))
@@ -167,6 +172,19 @@ def _one_of(argument: int, values: tuple[int, ...]) -> Iterator[tuple[int, int, 
         yield JUMP_EQUAL, left + 1, 0, value
     yield RETURN, 0, 0, DENIED
     yield RETURN, 0, 0, ALLOW
+
+
+def _execution(executable: int) -> Code:
+    """Allow to execute what this descriptor is. A path in its place cannot be seen from here: that is Landlock's."""
+    return [
+        (LOAD, 0, 0, ARGUMENTS),
+        (JUMP_EQUAL, 1, 0, executable),
+        (RETURN, 0, 0, DENIED),
+        (LOAD, 0, 0, ARGUMENTS + 8 * 4),
+        (JUMP_EQUAL, 1, 0, AT_EMPTY_PATH),
+        (RETURN, 0, 0, DENIED),
+        (RETURN, 0, 0, ALLOW),
+    ]
 
 
 def _segments(verdicts: dict[int, Code]) -> list[tuple[int, Code]]:

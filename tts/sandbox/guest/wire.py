@@ -28,6 +28,8 @@ JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arg
 FILES = 5  # what a candidate is given: job, input, output, errors, result; and, if it may be kept, a socket
 
 ROOM_MODE = 0o700  # of the candidates' folder
+OPEN_FILES = 128  # descriptors of one candidate
+EXECUTABLE = OPEN_FILES - 1  # where a compiled program is executed from, which then may have no such descriptor
 TICK_SECONDS = 0.01  # a program's use of time and memory is looked at so often
 KEPT_TESTS = 10  # of their whole CPU time, for a process that runs several
 
@@ -54,13 +56,17 @@ class End(IntEnum):
 
 
 class Mode(IntEnum):
-    """What the zygote is asked for. It answers the first three, once each."""
+    """What the zygote is asked for. It answers all but PAUSE and DROP, once each."""
 
     FRESH = 0  # a new process, for this test alone
     FIRST = 1  # a new one, which may be kept for the program's next
     WATCH = 2  # to watch the kept one, which has had its next from the host and is not done yet
     PAUSE = 3  # no longer to watch: it is done with its test
     DROP = 4  # to bury the kept one
+    NATIVE = 5  # a new process that becomes a compiled program, for this test alone; its job is the executable
+
+
+NEW = (Mode.FRESH, Mode.FIRST, Mode.NATIVE)
 
 
 class Request(NamedTuple):

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import candidate, confine, watch, wire
+    from tts.sandbox.guest import candidate, confine, native, watch, wire
 else:
     # `random` and `threading` would have each child draw a seed and take stock of its threads, which costs a third of a
     # fork: `candidate.py` seeds, and there is one thread.
     register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     import candidate
     import confine
+    import native
     import watch
     import wire
 
@@ -62,7 +63,7 @@ class Zygote:
                 if not message:
                     break
                 request = wire.Request.unpack(message)
-                if request.mode in (wire.Mode.FRESH, wire.Mode.FIRST):
+                if request.mode in wire.NEW:
                     self.drop()
                     self.prepare(request)
                     if self.fork() == 0:
@@ -136,7 +137,9 @@ def main() -> None:
     """
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    for name in ("wire", "watch", "confine", "candidate", "keeping", "landlock", "seccomp", "unchanged", "usage"):
+    for name in (
+        "wire", "watch", "confine", "candidate", "keeping", "landlock", "native", "seccomp", "unchanged", "usage",
+    ):  # fmt: skip
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -161,7 +164,9 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # the host would, unless it was killed
         return
-    confinement.apply()
+    if task.request.mode is wire.Mode.NATIVE:
+        native.run(task.fds, confinement, zygote.began)
+    confinement.apply(confinement.filter)
     candidate.run(task.request, task.fds, zygote.began)
 
 
