@@ -147,7 +147,7 @@ def grade(
 
 
 def _is_lasting(grade: Grade) -> bool:
-    """Whether a verdict is worth keeping: none without a program, nor one that a module, once installed, would change."""
+    """Whether a verdict is worth keeping: none without a program, nor one that a module to install would change."""
     return grade.verdict is not Verdict.NO_CODE and "ModuleNotFoundError" not in grade.detail
 
 
