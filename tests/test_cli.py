@@ -341,11 +341,11 @@ class TestGrade:
         nothing |= {"isolation": "test", "level": str(find_confinement().level), "language": "python"}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
-        assert graded == files.Graded(undecided=1, differing=0, programs=2, read=0)
+        assert graded == files.Graded(1, 0, 2, 0, {"infra_error": 1, "no_code": 1})
 
         graded, (again, _) = found(Grader(Limits(), 1))
         assert again["verdict"] == "wrong_answer"
-        assert graded == files.Graded(undecided=0, differing=0, programs=2, read=0)
+        assert graded == files.Graded(0, 0, 2, 0, {"no_code": 1, "wrong_answer": 1})
 
     @pytest.mark.parametrize(
         ("broken", "reason"),

@@ -230,7 +230,7 @@ def test_what_vllm_prints_goes_to_its_log_and_no_process_outlives_the_engine(fol
         "if __name__ == '__main__':\n"
         f"    generator = Vllm(**{options(folder, stop=('b',), temperature=1.0)!r})\n"
         "    problem = Problem('p', 'say', (Message('user', 'say'),))\n"
-        "    found = list(generator.generate([(problem, i) for i in range(40)]))\n"
+        "    found = list(generator.generate([(problem, i) for i in range(200)]))\n"
         "    print([('b' in c.text, c.finish) for c in found])\n"
         "    generator.close()\n"
     )
@@ -238,7 +238,7 @@ def test_what_vllm_prints_goes_to_its_log_and_no_process_outlives_the_engine(fol
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     (line,) = done.stdout.splitlines()
-    assert line.count("(False, ") == 40 and "'stop'" in line
+    assert line.count("(False, ") == 200 and "'stop'" in line
 
 
 def test_a_dead_engine_is_told_with_the_end_of_its_log(folder):
