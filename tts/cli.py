@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
     from tts.sandbox import Confinement
-    from tts.selftest import Outcome
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
@@ -449,7 +448,7 @@ def score(
     Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
     """
     from tts import config as configs
-    from tts import files, planning, plugins, selftest
+    from tts import files, planning, plugins
 
     given = list(arguments or [])
     if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
@@ -460,9 +459,7 @@ def score(
     with ExitStack() as closing:
         closing.callback(getattr(chosen, "close", lambda: None))
         if pairs is None:
-            with _stoppable("The same command tests anew."), _bars():
-                outcome = selftest.run(chosen)
-            _tell(outcome)
+            _self_test(chosen)
             return
         with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
             files.score(pairs, chosen, out, progress)
@@ -470,7 +467,11 @@ def score(
             _say(note)
 
 
-def _tell(outcome: "Outcome") -> None:
+def _self_test(scorer: Any) -> None:
+    from tts import selftest
+
+    with _stoppable("The same command tests anew."), _bars():
+        outcome = selftest.run(scorer)
     print(outcome)
     if not outcome.passed:
         raise UserError(

@@ -10,8 +10,8 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 
 from tts.errors import InfraError
 from tts.sandbox.cell import CellDied
@@ -43,25 +43,19 @@ def build(command: Sequence[str], code: str, confinement: Confinement, stopped: 
         raise CompileFailed(f"does not compile: its text has over {SOURCE_BYTES >> 20} MiB")
     limits = [f"--{name}={value}" for name, value in LIMITS.items()]
     inside = ["prlimit", *limits, "sh", "-c", SCRIPT, "sh", *command]
-    with _closing(sealed(text)) as source, _closing(os.memfd_create("messages")) as messages:
+    with ExitStack() as closing, ExitStack() as undo:
+        source = sealed(text)
+        closing.callback(os.close, source)
+        messages = os.memfd_create("messages")
+        closing.callback(os.close, messages)
         program = os.memfd_create("program", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-        try:
-            status = _status(confinement.compiler_command(inside), (source, program, messages), stopped)
-            _check(status, os.fstat(program).st_size, tail(messages))
-            fcntl.fcntl(program, fcntl.F_ADD_SEALS, SEALS)
-            os.fchmod(program, EXECUTE_ONLY)
-        except BaseException:
-            os.close(program)
-            raise
+        undo.callback(os.close, program)
+        status = _status(confinement.compiler_command(inside), (source, program, messages), stopped)
+        _check(status, os.fstat(program).st_size, tail(messages))
+        fcntl.fcntl(program, fcntl.F_ADD_SEALS, SEALS)
+        os.fchmod(program, EXECUTE_ONLY)
+        undo.pop_all()
     return program
-
-
-@contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _status(command: Sequence[str], streams: Sequence[int], stopped: Callable[[], bool]) -> int | None:
