@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from tts.difference import MAX_CHARACTERS, difference
 from tts.sandbox import Outcome, Status, matches
 from tts.sandbox.compare import Elements, Opaque, Pairs, shown
-from tts.types import Call, Stdin
+from tts.types import Call, Stdin, Tolerance
 
 TEXTS = st.text(st.sampled_from("01 .\nab"), max_size=40)
 
 
-def printed(want: str, got: str, tolerance: float | None = None) -> str:
-    return difference(Stdin("", want), got, tolerance)
+def printed(want: str, got: str, tolerance: float = 0.0) -> str:
+    return difference(Stdin("", want), got, Tolerance(tolerance, tolerance))
 
 
 def returned(want: object, got: object) -> str:

@@ -13,17 +13,16 @@ from tts.grade import (
     GradeJob,
     Grader,
     Undecided,
-    tolerance_of,
 )
 from tts.sandbox import Limits
-from tts.types import Behaviour, Call, Problem, Stdin, Verdict, program_hash
+from tts.types import Behaviour, Call, Check, Stdin, Tolerance, Verdict, program_hash
 
 LIMITS = Limits(cpu_seconds=0.5, memory_mib=128, output_mib=1)
 DOUBLE = [Stdin(f"{n}\n", f"{2 * n}\n") for n in range(5)]
 
 
-def grade_one(code, tests=DOUBLE, public=0, tolerance=None, comparison=EQUALITY):
-    (grade,) = Grader(LIMITS, 1, comparison).grade([GradeJob("p", code, tests, public, tolerance)])
+def grade_one(code, tests=DOUBLE, public=0, comparison=EQUALITY):
+    (grade,) = Grader(LIMITS, 1, comparison).grade([GradeJob("p", code, tests, public)])
     return grade
 
 
@@ -67,15 +66,30 @@ def test_what_is_kept_of_standard_error_is_short():
         assert len(grade.stderr.splitlines()) <= STDERR_LINES
 
 
-def test_a_problems_own_tolerance_goes_before_the_graders():
-    tests, code = [Stdin("", "0.5\n3")], "print(0.5001)\nprint(3)"
+def test_a_tests_own_tolerance_goes_before_the_graders():
+    code, near, nearer = "print(0.5001)\nprint(3)", Tolerance(1e-3, 0.0), Tolerance(0.0, 1e-6)
+    plain, loose, strict = ([Stdin("", "0.5\n3", tolerance)] for tolerance in (None, near, nearer))
 
-    assert grade_one(code, tests).verdict is Verdict.WRONG_ANSWER
-    assert grade_one(code, tests, tolerance=1e-3).verdict is Verdict.PASSED
-    assert grade_one(code, tests, comparison=Comparison(tolerance=1e-3)).verdict is Verdict.PASSED
-    assert grade_one(code, tests, tolerance=1e-6, comparison=Comparison(tolerance=1e-3)).verdict is Verdict.WRONG_ANSWER
-    call = [Call("f", (), [0.5])]
-    assert grade_one("def f(): return [0.5001]", call, tolerance=1e-3).verdict is Verdict.PASSED
+    assert grade_one(code, plain).verdict is Verdict.WRONG_ANSWER
+    assert grade_one(code, loose).verdict is Verdict.PASSED
+    assert grade_one(code, plain, comparison=Comparison(tolerance=1e-3)).verdict is Verdict.PASSED
+    assert grade_one(code, strict, comparison=Comparison(tolerance=1e-3)).verdict is Verdict.WRONG_ANSWER
+    for returned, verdict in (("[0.5001]", Verdict.PASSED), ("[0.502]", Verdict.WRONG_ANSWER)):
+        assert grade_one(f"def f(): return {returned}", [Call("f", (), [0.5], near)]).verdict is verdict
+
+
+def test_a_check_is_graded_in_any_isolation_and_only_a_public_one_says_why():
+    tests = [Call("f", (1,), 2), Check("def check(f):\n    for i in range(9): assert f(i) == 2 * i, i", "f")]
+    for isolation in ("program", "test"):
+        grader = Grader(LIMITS, 1, isolation=isolation)
+        right, wrong = "def f(n): return 2 * n", "def f(n): return 2 * min(n, 7)"
+        grades = {g.program: g for g in grader.grade(GradeJob("p", code, tests, 2) for code in (right, wrong))}
+        assert grades[program_hash(right)].verdict is Verdict.PASSED
+        grade = grades[program_hash(wrong)]
+        assert (grade.verdict, grade.failed_test) == (Verdict.WRONG_ANSWER, 1)
+        assert grade.detail == "test 1: wrong answer\nAssertionError: 8"
+        (hidden,) = grader.grade([GradeJob("p", wrong, tests, 1)])
+        assert hidden.detail == "test 1: wrong answer"
 
 
 @pytest.mark.parametrize(
@@ -107,12 +121,6 @@ def test_a_verdict_of_livecodebenchs_that_comes_later_is_found():
 
     assert (grade.verdict, grade.passed) == (Verdict.WRONG_ANSWER, 0)
     assert grade.lcb_verdict is Verdict.RUNTIME_ERROR
-
-
-@pytest.mark.parametrize("text", ["x", "0", "1", "nan", "-1e-6"])
-def test_a_tag_that_is_no_tolerance_is_refused(text):
-    with pytest.raises(DataError, match="must be a number between 0 and 1"):
-        tolerance_of(Problem("p", "", (), tags={"tolerance": text}))
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.errors import ConfigError, DataError, UserError
-from tts.grade import tolerance_of
 from tts.problems import _tests as encoding
 from tts.problems.jsonl import Jsonl
 from tts.problems.livecodebench import LiveCodeBench
 from tts.problems.mini import Mini
 from tts.sandbox.guest import wire
-from tts.types import Call, Message, Stdin
+from tts.types import Call, Message, Stdin, Tolerance
 
 CONTEST = Path(__file__).parents[2] / "shared" / "data" / "leetcode-contest.lcb.jsonl"
 
@@ -131,12 +130,13 @@ def test_metadata_may_be_an_object_and_testtype_follows_from_it(bench):
     assert benchmark.tests("q1") == (Call("f", (), None),)
 
 
-def test_a_tolerance_of_the_authors_is_a_tag_and_others_have_none(bench):
+def test_a_tolerance_of_the_authors_is_of_every_test_and_others_have_none(bench):
     metadata = ("{}", json.dumps({"tolerance": 1e-6}), {"tolerance": 0.5}, json.dumps({"tolerance": None}))
-    found = bench(*(row(number, metadata=value) for number, value in enumerate(metadata))).problems()
+    benchmark = bench(*(row(number, metadata=value) for number, value in enumerate(metadata)))
+    expected = [None, Tolerance(1e-6, 1e-6), Tolerance(0.5, 0.5), None]
 
-    assert [problem.tags.get("tolerance") for problem in found] == [None, "1e-06", "0.5", None]
-    assert [tolerance_of(problem) for problem in found] == [None, 1e-6, 0.5, None]
+    assert [{test.tolerance for test in benchmark.tests(p.id)} for p in benchmark.problems()] == [{t} for t in expected]
+    assert [{test.tolerance for test in p.public_tests} for p in benchmark.problems()] == [{t} for t in expected]
 
 
 def test_any_text_survives_packing():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import command, environment, rows_of, tts, write_rows
 
 from tts.store import load_grade
-from tts.types import Call, Grade, Stdin, Verdict, program_hash
+from tts.types import Call, Check, Grade, Stdin, Tolerance, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
 
 KEY = Key("p", "tests", "program", "grader")
@@ -60,19 +60,21 @@ class TestOneFile:
 def test_the_hash_is_of_everything_that_decides():
     tests = [Stdin("1", "2"), Call("f", ([1],), 2)]
     others = [
-        (tests[:1], 1, None),
-        (tests[::-1], 1, None),
-        (tests, 2, None),
-        (tests, 1, 1e-6),
-        ([Stdin("1", "2"), Call("f", ([1],), "2")], 1, None),
-        ([Stdin("1", "2"), Call("f", ([10**5000],), 2)], 1, None),
-        ([Stdin("1\ud800", "2"), Call("f", ([1],), 2)], 1, None),
-        ([Stdin("12", ""), Call("f", ([1],), 2)], 1, None),
+        (tests[:1], 1),
+        (tests[::-1], 1),
+        (tests, 2),
+        ([Stdin("1", "2", Tolerance(1e-6, 1e-6)), tests[1]], 1),
+        ([Stdin("1", "2", Tolerance(1e-6, 0.0)), tests[1]], 1),
+        ([Stdin("1", "2"), Check("", "f")], 1),
+        ([Stdin("1", "2"), Call("f", ([1],), "2")], 1),
+        ([Stdin("1", "2"), Call("f", ([10**5000],), 2)], 1),
+        ([Stdin("1\ud800", "2"), Call("f", ([1],), 2)], 1),
+        ([Stdin("12", ""), Call("f", ([1],), 2)], 1),
     ]
-    found = {hash_of_tests(*other) for other in [(tests, 1, None), *others]}
+    found = {hash_of_tests(*other) for other in [(tests, 1), *others]}
 
     assert len(found) == 1 + len(others)
-    assert hash_of_tests([Stdin("1", "2"), Call("f", ([1],), 2)], 1, None) in found
+    assert hash_of_tests([Stdin("1", "2"), Call("f", ([1],), 2)], 1) in found
 
 
 def warnings_of(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tts.errors import counted
 from tts.sandbox.compare import equal_lines, shown
-from tts.types import Stdin, Test
+from tts.types import Check, Stdin, Test, Tolerance
 
 MAX_CHARACTERS = 1_000
 LINES = 4  # of each side, from the first that differs
@@ -24,13 +24,16 @@ CHUNK = 4_096
 Equal = Callable[[str, str], bool]
 
 
-def difference(test: Test, output: Any, tolerance: float | None) -> str:
+def difference(test: Test, output: Any, default: Tolerance | None) -> str:
     """Where the output of a test, a printed text or a parsed claim, first differs from what is expected, and how.
 
     At most MAX_CHARACTERS, in lines that begin with "-" (expected), "+" (got) or " " (both).
     """
     if isinstance(test, Stdin):
+        tolerance = test.tolerance or default
         text = _of_texts(test.output.strip(), output.strip(), lambda a, b: equal_lines(a.strip(), b.strip(), tolerance))
+    elif isinstance(test, Check):
+        return ""  # what the check says is the detail
     else:
         text = _of_values(shown(test.returns, VALUE_CHARACTERS), shown(output, VALUE_CHARACTERS))
     return text.encode("utf-8", "replace").decode("utf-8")[:MAX_CHARACTERS]

@@ -18,7 +18,7 @@ from tts import prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
 from tts.engine import expected
 from tts.errors import ConfigError, DataError, UserError, explained, unknown
-from tts.grade import GradeJob, Grader, Undecided, tolerance_of
+from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
 from tts.pipeline import Progress, finite
 from tts.plugins import build
@@ -106,7 +106,7 @@ class _Asked:
 
     def job(self, code: str | None, tests: Sequence[Test]) -> GradeJob:
         """One of its programs on all of its tests."""
-        return GradeJob(self.problem.id, code, tests, len(self.problem.public_tests), tolerance_of(self.problem))
+        return GradeJob(self.problem.id, code, tests, len(self.problem.public_tests))
 
 
 Result = Grade | Undecided
@@ -178,7 +178,7 @@ def _write_grades(
 
 
 def _asked(problem: Problem, tests: Sequence[Test], hashed: bool) -> _Asked:
-    found = hash_of_tests(tests, len(problem.public_tests), tolerance_of(problem)) if hashed else ""
+    found = hash_of_tests(tests, len(problem.public_tests)) if hashed else ""
     return _Asked(problem, len(tests), found)
 
 

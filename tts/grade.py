@@ -6,7 +6,6 @@ what a program wrote may quote its input, and a diff quotes what was expected, s
 """
 
 import builtins
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,7 +29,7 @@ from tts.sandbox import (
     run_programs,
 )
 from tts.sandbox.compare import matches_lcb
-from tts.types import Behaviour, Call, Grade, Problem, Stdin, Test, Verdict, program_hash
+from tts.types import Behaviour, Grade, Stdin, Test, Tolerance, Verdict, program_hash
 
 VERSION = 3
 
@@ -50,12 +49,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How answers are compared: `tolerance` (absolute below 1 and relative above) is for problems without one of their
+    """How answers are compared: `tolerance` (absolute below 1 and relative above) is for tests without one of their
     own, None asks for equality. `also_lcb` asks for LiveCodeBench's verdict beside ours.
     """
 
     tolerance: float | None = None
     also_lcb: bool = False
+
+    @property
+    def default(self) -> Tolerance | None:
+        """The tolerance of tests without one of their own."""
+        return None if self.tolerance is None else Tolerance(self.tolerance, self.tolerance)
 
     def __str__(self) -> str:
         """What of it a stored grade depends on; empty for the default."""
@@ -69,14 +73,13 @@ EQUALITY = Comparison()
 @dataclass(frozen=True, slots=True)
 class GradeJob:
     """One program to grade on its problem's tests, of which the first `public` are public; `code` None where none was
-    extracted. `tolerance` is the problem's own, None where it has none.
+    extracted.
     """
 
     problem_id: str
     code: str | None
     tests: Sequence[Test]
     public: int = 0
-    tolerance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +103,6 @@ class _Step:
     detail: str
     stderr: str
     diff: str
-
-
-@dataclass(frozen=True, slots=True)
-class _TolerantStdin(Stdin):
-    """A test that brings its problem's own tolerance along to the judge of all problems' tests."""
-
-    tolerance: float
-
-
-@dataclass(frozen=True, slots=True)
-class _TolerantCall(Call):
-    """The same for a call."""
-
-    tolerance: float
 
 
 class Grader:
@@ -173,7 +162,7 @@ class Grader:
         """
         if not tests:
             raise DataError(f"Problem {problem_id!r} has no tests: nothing can be graded on it. Leave it out.")
-        if not self.runtime.calls and any(isinstance(test, Call) for test in tests):
+        if not self.runtime.calls and not all(isinstance(test, Stdin) for test in tests):
             raise DataError(
                 f"Problem {problem_id!r} calls a function; programs in {self.runtime.name} are graded on standard input"
                 " and output only. Leave its candidates out, or grade programs in python."
@@ -201,25 +190,9 @@ class Grader:
         self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
     ) -> Iterator[tuple[GradeJob, list[R] | InfraError]]:
         runs = (
-            Job(job, job.code or "", () if job.code is None else _told(job), self.runtime) for job in _distinct(jobs)
+            Job(job, job.code or "", () if job.code is None else job.tests, self.runtime) for job in _distinct(jobs)
         )
         return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
-
-
-def tolerance_of(problem: Problem) -> float | None:
-    """The tolerance that a problem's author asks for, in its tag `tolerance`. Raises DataError for one that is none."""
-    text = problem.tags.get("tolerance", "")
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise DataError(
-            f"Problem {problem.id!r} has the tolerance {text!r}; it must be a number between 0 and 1, such as 1e-6."
-        )
-    return value
 
 
 def _program(job: GradeJob) -> str:
@@ -235,23 +208,9 @@ def _distinct(jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:
             yield job
 
 
-def _told(job: GradeJob) -> Sequence[Test]:
-    """The job's tests, each with the problem's own tolerance if there is one."""
-    if job.tolerance is None:
-        return job.tests
-    return [_tolerant(test, job.tolerance) for test in job.tests]
-
-
-def _tolerant(test: Test, tolerance: float) -> Test:
-    if isinstance(test, Stdin):
-        return _TolerantStdin(test.input, test.output, tolerance)
-    return _TolerantCall(test.entry_point, test.args, test.returns, tolerance)
-
-
 def _judge(comparison: Comparison, test: Test, outcome: Outcome) -> tuple[_Step, bool]:
     """What to keep of an outcome, and whether some verdict is still open."""
-    tolerance = test.tolerance if isinstance(test, _TolerantStdin | _TolerantCall) else comparison.tolerance
-    verdict = _verdict(outcome, matches(test, outcome, tolerance))
+    verdict = _verdict(outcome, matches(test, outcome, comparison.default))
     lcb = _verdict(outcome, matches_lcb(test, outcome)) if comparison.also_lcb else None
     wrong = verdict is Verdict.WRONG_ANSWER
     step = _Step(
@@ -260,9 +219,9 @@ def _judge(comparison: Comparison, test: Test, outcome: Outcome) -> tuple[_Step,
         seconds=outcome.seconds,
         wall_seconds=outcome.wall_seconds,
         peak_bytes=outcome.peak_bytes,
-        detail="wrong answer" if wrong else outcome.detail[:DETAIL_CHARACTERS],
+        detail=("wrong answer\n" * wrong + outcome.detail[:DETAIL_CHARACTERS]).strip(),
         stderr="" if verdict is Verdict.PASSED else _end_of(outcome.stderr),
-        diff=difference(test, outcome.output, tolerance) if wrong else "",
+        diff=difference(test, outcome.output, comparison.default) if wrong else "",
     )
     return step, _goes_on(verdict, lcb, outcome.reused)
 

@@ -18,7 +18,7 @@ from tts import environment, planning, plugins, prompts
 from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Key, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
-from tts.grade import GradeJob, Grader, Undecided, tolerance_of
+from tts.grade import GradeJob, Grader, Undecided
 from tts.protocols import Benchmark, Generator, Scorer
 from tts.sandbox import Confinement
 from tts.store import Store, encode
@@ -384,9 +384,8 @@ def _grade_jobs(programs: dict[tuple[str, str], tuple[Problem, str]], benchmark:
     for (problem_id, _), (_, code) in programs.items():
         codes[problem_id].append(code)
     for problem_id, mine in codes.items():
-        tests, problem = benchmark.tests(problem_id), problems[problem_id]
-        about = len(problem.public_tests), tolerance_of(problem)
-        yield from (GradeJob(problem_id, code, tests, *about) for code in mine)
+        tests, public = benchmark.tests(problem_id), len(problems[problem_id].public_tests)
+        yield from (GradeJob(problem_id, code, tests, public) for code in mine)
 
 
 def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -> Iterator[Grade]:

@@ -18,7 +18,21 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from tts.errors import StoreError, explained
-from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Test, Verdict, program_hash
+from tts.types import (
+    Behaviour,
+    Call,
+    Candidate,
+    Check,
+    Grade,
+    Message,
+    Problem,
+    Score,
+    Stdin,
+    Test,
+    Tolerance,
+    Verdict,
+    program_hash,
+)
 
 FILE = "run.sqlite"
 LOCK = "lock"
@@ -74,9 +88,12 @@ def _unpacked(data: dict[str, Any]) -> Any:
 
 
 def _load_test(data: dict[str, Any]) -> Test:
+    if data["kind"] == "Check":
+        return Check(data["code"], data["entry_point"])
+    tolerance = data.get("tolerance") and Tolerance(**data["tolerance"])
     if data["kind"] == "Stdin":
-        return Stdin(data["input"], data["output"])
-    return Call(data["entry_point"], tuple(data["args"]), data["returns"])
+        return Stdin(data["input"], data["output"], tolerance)
+    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance)
 
 
 def _dump_problem(problem: Problem) -> str:

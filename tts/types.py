@@ -24,23 +24,49 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a number may be off: by `absolute`, or by `relative` times the expected one, whichever is more."""
+
+    absolute: float
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stdin:
-    """A test of a whole program: what it reads and what it must print."""
+    """A test of a whole program: what it reads and what it must print. A tolerance of None leaves it to the grader."""
 
     input: str
     output: str
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A test of one function: `entry_point(*args)` must return a value equal to `returns`."""
+    """A test of one function: `entry_point(*args)` must return a value equal to `returns`.
+
+    `entry_point` is a name or, in parentheses, an expression of a function over the program's names, such as
+    `(lambda x: set(f(x)))`: it is the program that evaluates it, so that what comes of it is as much a claim.
+    """
 
     entry_point: str
     args: tuple[JsonValue, ...]
     returns: JsonValue
+    tolerance: Tolerance | None = None
 
 
-Test = Stdin | Call
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A test that takes code: `code` defines `check(f)`, which must return without raising.
+
+    It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types.
+    """
+
+    code: str
+    entry_point: str
+
+
+Run = Stdin | Call  # what a program can be run on
+Test = Run | Check
 
 
 @dataclass(frozen=True, slots=True)

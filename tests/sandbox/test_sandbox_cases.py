@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from tts.errors import DataError
-from tts.grade import Grade, GradeJob, Grader, Undecided
-from tts.sandbox import Job, Limits, Outcome, Status, matches, run_programs
+from tts.grade import Comparison, Grade, GradeJob, Grader, Undecided
+from tts.sandbox import Limits
 from tts.types import Call, Stdin, Test, Verdict
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "grader_cases_sample.jsonl"
@@ -56,26 +56,12 @@ def word_of(row: Row) -> str:
     try:
         tests = decoded(row)
         tolerance = re.fullmatch(r"float:(.*)", row["compare"])
-        if tolerance:
-            return _with_tolerance(row, tests, limits, float(tolerance[1]))
-        (done,) = Grader(limits, workers=1).grade([GradeJob(row["id"], row["code"], tests)])
+        comparison = Comparison(float(tolerance[1]) if tolerance else None)
+        (done,) = Grader(limits, 1, comparison).grade([GradeJob(row["id"], row["code"], tests)])
     except (DataError, ValueError):
         return "error"  # of the data
     assert isinstance(done, Grade | Undecided)
     return done.why if isinstance(done, Undecided) else WORDS[done.verdict]
-
-
-def _with_tolerance(row: Row, tests: list[Test], limits: Limits, tolerance: float) -> str:
-    """The same without a Grader, which has no tolerance."""
-
-    def judge(test: Test, outcome: Outcome) -> tuple[str, bool]:
-        right = matches(test, outcome, tolerance)
-        word = "pass" if right else "fail" if outcome.status is Status.OK else outcome.status.value
-        return word, right
-
-    ((_, words),) = run_programs([Job(row["id"], row["code"], tests)], judge, limits, 1)
-    assert isinstance(words, list), words
-    return words[-1]
 
 
 @contextmanager

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from tts.sandbox import Outcome, Status, canonical, matches
 from tts.sandbox.compare import matches_lcb
 from tts.sandbox.guest import wire
-from tts.types import Call, Stdin
+from tts.types import Call, Stdin, Tolerance
 
 
 def printed(want: str, got: str, tolerance: float | None = None) -> bool:
-    return matches(Stdin("", want), Outcome(Status.OK, got, 0.0), tolerance)
+    return matches(Stdin("", want), Outcome(Status.OK, got, 0.0), _both(tolerance))
+
+
+def _both(tolerance: float | None) -> Tolerance | None:
+    return None if tolerance is None else Tolerance(tolerance, tolerance)
 
 
 def claimed(value: object) -> Outcome:
@@ -22,7 +26,7 @@ def claimed(value: object) -> Outcome:
 
 
 def returned(want: object, got: object, tolerance: float | None = None) -> bool:
-    return matches(Call("f", (), want), claimed(got), tolerance)
+    return matches(Call("f", (), want), claimed(got), _both(tolerance))
 
 
 @pytest.mark.parametrize(

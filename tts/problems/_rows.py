@@ -18,7 +18,7 @@ from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, raw_lines, user_path
 from tts.plugins import FREE
 from tts.problems._tests import decode
-from tts.types import Message, Problem, Test
+from tts.types import Message, Problem, Test, Tolerance
 
 # LiveCodeBench's wording for chat models (lcb_runner/prompts/code_generation.py), the same to the letter, since only
 # then are results comparable.
@@ -66,17 +66,17 @@ def _entry_point(row: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _tolerance(row: Mapping[str, Any], where: str) -> dict[str, str]:
-    """The tag of a row whose author allows answers to be off by a little; most have none."""
+def _tolerance(row: Mapping[str, Any], where: str) -> Tolerance | None:
+    """How far off a row's author allows answers to be; most say nothing."""
     value = _metadata(row, "tolerance")
     if value is None:
-        return {}
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise DataError(
             f"{where}: metadata.tolerance must be a number between 0 and 1, such as 1e-6, got {value!r}. "
             "Mend it or leave it out."
         )
-    return {"tolerance": repr(float(value))}
+    return Tolerance(float(value), float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Rows:
 
 def _decode(row: Mapping[str, Any], column: str, where: str) -> tuple[Test, ...]:
     try:
-        return decode(row.get(column) or [], _entry_point(row))
+        return decode(row.get(column) or [], _entry_point(row), _tolerance(row, where))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: {column} cannot be decoded: {error}. Mend or delete the row.") from error
 
@@ -183,7 +183,7 @@ def _problem(row: Mapping[str, Any], digest: str, where: str) -> Problem:
         messages=messages(statement, starter),
         public_tests=_decode(row, "public_test_cases", where),
         starter_code=starter,
-        tags={tag: str(row.get(column) or "") for tag, column in TAGS.items()} | _tolerance(row, where),
+        tags={tag: str(row.get(column) or "") for tag, column in TAGS.items()},
         digest=digest,
     )
 

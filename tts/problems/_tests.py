@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-from tts.types import Call, Stdin, Test
+from tts.types import Call, Stdin, Test, Tolerance
 
 MAX_TESTS_BYTES = 2**30  # of one problem's decoded tests; a compressed field of a few kB can claim any size
 MAX_DEPTH = 300  # of a functional test's values; the sandbox carries a little more
@@ -67,19 +67,19 @@ def _cases(value: object) -> list[Mapping[str, str]]:
     return value
 
 
-def _test(case: Mapping[str, str], entry_point: str | None) -> Test:
+def _test(case: Mapping[str, str], entry_point: str | None, tolerance: Tolerance | None) -> Test:
     kind = case.get("testtype", "functional" if entry_point else "stdin")
     given, expected = case["input"], case["output"]
     if not isinstance(given, str) or not isinstance(expected, str):
         raise ValueError("a test's input and output must be strings")
     if kind == "stdin":
-        return Stdin(given, expected)
+        return Stdin(given, expected, tolerance)
     if kind != "functional":
         raise ValueError(f"a test's testtype is stdin or functional, got {kind!r}")
     if not entry_point:
         raise ValueError("a functional test needs metadata.func_name")
     args = tuple(_value(line) for line in given.split("\n") if line.strip())
-    return Call(entry_point, args, _value(expected))
+    return Call(entry_point, args, _value(expected), tolerance)
 
 
 def _value(text: str) -> object:
@@ -124,10 +124,10 @@ def _contents(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-def decode(value: object, entry_point: str | None) -> tuple[Test, ...]:
+def decode(value: object, entry_point: str | None, tolerance: Tolerance | None = None) -> tuple[Test, ...]:
     """Test cases as data. Raises ValueError with the reason for anything that cannot be decoded."""
     try:
-        return tuple(_test(case, entry_point) for case in _cases(value))
+        return tuple(_test(case, entry_point, tolerance) for case in _cases(value))
     except KeyError as error:
         raise ValueError(f"a test has no {error.args[0]!r}") from error
     except RecursionError as error:

@@ -27,7 +27,7 @@ from tts.sandbox.guest import wire
 from tts.sandbox.guest.wire import End, Mode, Report, Request
 from tts.sandbox.kept import Kept
 from tts.sandbox.outcome import Limits, Outcome, Status
-from tts.types import Call, Test
+from tts.types import Call, Run
 
 START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
 CLOSE_SECONDS = 15.0
@@ -104,21 +104,21 @@ class Cell:
         with suppress(OSError):  # the zygote has gone already
             self._control.shutdown(socket.SHUT_RDWR)
 
-    def run(self, code: str, test: Test, limits: Limits, keep: bool = False) -> Outcome:
+    def run(self, code: str, test: Run, limits: Limits, keep: bool = False, first: Mode = Mode.FIRST) -> Outcome:
         """Runs a program on one test, in the process that was kept for it or in a new one; `keep` keeps that for the
-        program's next. Raises CellDied if the cell, rather than the program, failed, and InfraError for arguments that
-        cannot be sent to any cell.
+        program's next, and `first` is how such a process begins. Raises CellDied if the cell, rather than the program,
+        failed, and InfraError for arguments that cannot be sent to any cell.
         """
         if keep and self._kept is not None and self._kept.runs(code, test):
             return replace(self._run_next(self._kept, test, limits), reused=True)
         self._forget()  # which the zygote buries before it starts another
         if keep:
-            return self._run_first(code, test, limits)
+            return self._run_first(code, test, limits, first)
         with Files(code, test) as files:
             self._send(_request(Mode.FRESH, test, limits), files.fds, files.errors)
             return _outcome(self._report(files.errors), test, limits, files, (files.output, files.result))
 
-    def execute(self, program: int, test: Test, limits: Limits) -> Outcome:
+    def execute(self, program: int, test: Run, limits: Limits) -> Outcome:
         """As `run`, for a compiled program, given as an executable memory file, and always in a new process."""
         self._forget()
         with Files("", test) as files:
@@ -127,14 +127,14 @@ class Cell:
             self._send(_request(Mode.NATIVE, test, limits), [program, *files.fds[1:]], files.errors)
             return _outcome(self._report(files.errors), test, limits, files, bounded=(files.output, files.errors))
 
-    def _run_first(self, code: str, test: Test, limits: Limits) -> Outcome:
+    def _run_first(self, code: str, test: Run, limits: Limits, mode: Mode) -> Outcome:
         kept = self._kept = Kept(code, test)
         with kept.theirs as session:
-            request = _request(Mode.FIRST, test, limits)._replace(word=kept.word)
+            request = _request(mode, test, limits)._replace(word=kept.word)
             self._send(request, [*kept.files.fds, session.fileno()], kept.files.errors)
         return self._end_test(kept, self._watched(kept, None), test, limits)
 
-    def _run_next(self, kept: Kept, test: Test, limits: Limits) -> Outcome:
+    def _run_next(self, kept: Kept, test: Run, limits: Limits) -> Outcome:
         """The zygote is asked for help only if the test takes longer than a tick or leaves something to clear up."""
         started = time.monotonic()
         code = kept.go(test)
@@ -146,7 +146,7 @@ class Cell:
             report = self._watched(kept, code)._replace(wall=time.monotonic() - started)
         return self._end_test(kept, report, test, limits)
 
-    def _end_test(self, kept: Kept, report: Report, test: Test, limits: Limits) -> Outcome:
+    def _end_test(self, kept: Kept, report: Report, test: Run, limits: Limits) -> Outcome:
         kept.spent += report.cpu
         try:
             return _outcome(report, test, limits, kept.files, (kept.files.output, kept.files.result))
@@ -238,12 +238,12 @@ class Cell:
             _sweep(self._uid, folder)
 
 
-def _request(mode: Mode, test: Test, limits: Limits) -> Request:
+def _request(mode: Mode, test: Run, limits: Limits) -> Request:
     memory, output = limits.memory_mib << 20, limits.output_mib << 20
     return Request(mode, isinstance(test, Call), limits.cpu_seconds, limits.wall_seconds, memory, output)
 
 
-def _outcome(report: Report, test: Test, limits: Limits, files: Files, bounded: Sequence[int]) -> Outcome:
+def _outcome(report: Report, test: Run, limits: Limits, files: Files, bounded: Sequence[int]) -> Outcome:
     """What the zygote saw, and what the candidate left in its files, as one outcome; the size of those that are
     `bounded` can fail it. Raises Killed.
     """
@@ -257,7 +257,7 @@ def _outcome(report: Report, test: Test, limits: Limits, files: Files, bounded: 
     return outcome
 
 
-def _answer(test: Test, files: Files) -> tuple[Status, Any, str]:
+def _answer(test: Run, files: Files) -> tuple[Status, Any, str]:
     """(status, value, why not) of a candidate that ended well."""
     if not isinstance(test, Call):
         return Status.OK, _read(files.output).decode("utf-8", "surrogateescape"), ""

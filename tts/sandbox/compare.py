@@ -19,7 +19,7 @@ from typing import Any
 
 from tts.sandbox.guest.wire import Elements, Opaque, Pairs
 from tts.sandbox.outcome import Outcome, Status
-from tts.types import Stdin, Test
+from tts.types import Check, Stdin, Test, Tolerance
 
 OPAQUE = "\0"  # in no text of a value that can be compared, whose strings are escaped
 MAX_DECIMAL = 10_000  # characters; right answers are hardly longer, and wrong ones are not worth parsing
@@ -27,10 +27,13 @@ MAX_SORTED = 10_000  # keys of a dict that is shown in their order; a larger one
 MAX_SHOWN_BITS = 2_000  # of an integer that is shown in decimal, the cost of which is the square of its length
 
 
-def matches(test: Test, outcome: Outcome, tolerance: float | None = None) -> bool:
-    """Whether the outcome is right. `tolerance` is absolute below 1 and relative above; None asks for equality."""
+def matches(test: Test, outcome: Outcome, default: Tolerance | None = None) -> bool:
+    """Whether the outcome is right, within the test's own tolerance or else the default one; None asks for equality."""
     if outcome.status is not Status.OK:
         return False
+    if isinstance(test, Check):
+        return outcome.output is True
+    tolerance = test.tolerance or default
     if isinstance(test, Stdin):
         return _equal_texts(test.output, outcome.output, tolerance)
     return _equal(test.returns, outcome.output, tolerance)
@@ -43,6 +46,8 @@ def matches_lcb(test: Test, outcome: Outcome) -> bool:
     """
     if outcome.status is not Status.OK:
         return False
+    if isinstance(test, Check):
+        return outcome.output is True
     if isinstance(test, Stdin):
         return _lcb_texts(test.output, outcome.output)
     got = outcome.output
@@ -51,7 +56,7 @@ def matches_lcb(test: Test, outcome: Outcome) -> bool:
 
 def canonical(test: Test, outcome: Outcome) -> str | None:
     """A text, mostly the same for outcomes that the rules call equal; None if it gave none to compare."""
-    if outcome.status is not Status.OK:
+    if outcome.status is not Status.OK or isinstance(test, Check):
         return None
     if isinstance(test, Stdin):
         return "\n".join(line.strip() for line in outcome.output.strip().split("\n"))
@@ -59,7 +64,7 @@ def canonical(test: Test, outcome: Outcome) -> str | None:
     return None if OPAQUE in text else text
 
 
-def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
+def _equal_texts(want: str, got: str, tolerance: Tolerance | None) -> bool:
     want, got = want.strip(), got.strip()
     if want.count("\n") != got.count("\n"):  # before splitting: a flood of empty lines would fill the host's memory
         return False
@@ -68,7 +73,7 @@ def _equal_texts(want: str, got: str, tolerance: float | None) -> bool:
     )
 
 
-def equal_lines(want: str, got: str, tolerance: float | None) -> bool:
+def equal_lines(want: str, got: str, tolerance: Tolerance | None) -> bool:
     """Whether two stripped lines are equal by the rules of `matches`."""
     if want == got:
         return True
@@ -77,7 +82,7 @@ def equal_lines(want: str, got: str, tolerance: float | None) -> bool:
     return len(wanted) == len(found) and all(_equal_tokens(a, b, tolerance) for a, b in zip(wanted, found, strict=True))
 
 
-def _equal_tokens(want: str, got: str, tolerance: float | None) -> bool:
+def _equal_tokens(want: str, got: str, tolerance: Tolerance | None) -> bool:
     if max(len(want), len(got)) > MAX_DECIMAL:
         return False
     try:
@@ -97,11 +102,12 @@ def _is_integer(token: str) -> bool:
     return token.lstrip("+-").isdigit()
 
 
-def _near(want: float, got: float, tolerance: float) -> bool:
-    return math.isfinite(want) and math.isfinite(got) and abs(want - got) <= tolerance * max(1.0, abs(want))
+def _near(want: float, got: float, tolerance: Tolerance) -> bool:
+    allowed = max(tolerance.absolute, tolerance.relative * abs(want))
+    return math.isfinite(want) and math.isfinite(got) and abs(want - got) <= allowed
 
 
-def _equal(want: Any, got: Any, tolerance: float | None) -> bool:
+def _equal(want: Any, got: Any, tolerance: Tolerance | None) -> bool:
     """Whether a parsed claim equals a trusted value. Its depth is bounded by the trusted one's."""
     if isinstance(want, list | tuple):
         if not isinstance(got, list | tuple) or len(want) != len(got):
@@ -121,7 +127,7 @@ def _equal(want: Any, got: Any, tolerance: float | None) -> bool:
     return tolerance is not None and type(want) is type(got) is float and _near(want, got, tolerance)
 
 
-def _equal_dicts(want: dict[Any, Any], got: Pairs, tolerance: float | None) -> bool:
+def _equal_dicts(want: dict[Any, Any], got: Pairs, tolerance: Tolerance | None) -> bool:
     if len(want) != len(got.items):
         return False
     missing = {_key(key): item for key, item in want.items()}  # only trusted keys are ever put into a table

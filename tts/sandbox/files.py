@@ -7,7 +7,7 @@ from typing import Self
 
 from tts.errors import InfraError
 from tts.sandbox.guest import wire
-from tts.types import Call, Test
+from tts.types import Call, Run
 
 DETAIL_BYTES = 2_000
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
@@ -18,7 +18,7 @@ class Files:
     for longer than it lives. With `refill` the same process may have its program's next test.
     """
 
-    def __init__(self, code: str, test: Test) -> None:
+    def __init__(self, code: str, test: Run) -> None:
         """Raises InfraError for arguments that cannot be sent."""
         text = code.encode("utf-8", "surrogatepass")
         self._program = wire.JOB.pack(len(text)) + text
@@ -58,7 +58,7 @@ class Files:
         """What its function returned."""
         return self.fds[4]
 
-    def refill(self, test: Test) -> int:
+    def refill(self, test: Run) -> int:
         """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
         process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
         """
@@ -85,11 +85,11 @@ class Files:
         self.close()
 
 
-def _input(test: Test) -> bytes:
+def _input(test: Run) -> bytes:
     return b"" if isinstance(test, Call) else test.input.encode("utf-8", "surrogatepass")
 
 
-def _call(test: Test) -> bytes:
+def _call(test: Run) -> bytes:
     if not isinstance(test, Call):
         return b""
     try:

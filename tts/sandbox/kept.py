@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from tts.sandbox.files import Files
 from tts.sandbox.guest import usage, wire
-from tts.types import Call, Test
+from tts.types import Call, Run
 
 CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group
 
@@ -19,7 +19,7 @@ CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group
 class Kept:
     """The process's files, its socket and its use; `code` is its program. Made before the process is."""
 
-    def __init__(self, code: str, test: Test) -> None:
+    def __init__(self, code: str, test: Run) -> None:
         self.code, self.is_call = code, isinstance(test, Call)
         self.files = Files(code, test)
         self.word = os.urandom(wire.WORD_BYTES)
@@ -29,11 +29,11 @@ class Kept:
         self.socket.settimeout(wire.TICK_SECONDS)
         self.pid = self._status = -1  # known from its first word on
 
-    def runs(self, code: str, test: Test) -> bool:
+    def runs(self, code: str, test: Run) -> bool:
         """Whether this is a next test for it."""
         return self.code == code and self.is_call == isinstance(test, Call)
 
-    def go(self, test: Test) -> int | None:
+    def go(self, test: Run) -> int | None:
         """Send it on to a test: as `done`, within a tick. Raises InfraError for arguments that cannot be sent."""
         new = self.files.refill(test)
         try:

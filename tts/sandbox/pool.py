@@ -21,16 +21,17 @@ from typing import Any, Generic, TypeVar
 from tts.environment import host_memory, usable_cores
 from tts.errors import InfraError
 from tts.sandbox.cell import Cell, CellDied, Killed
+from tts.sandbox.checking import run_check
 from tts.sandbox.compiling import CompileFailed
 from tts.sandbox.confinement import Confinement
 from tts.sandbox.levels import find_confinement
 from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
 from tts.sandbox.runtime import PYTHON, Program, Runtime, Uncompiled
-from tts.types import Test
+from tts.types import Check, Test
 
 ATTEMPTS = 6
 MEMORY_SHARE = 0.8  # of the available memory, for all cells together
-CELL_FILES = 16  # descriptors: three for as long as a cell lives, eight while it has a process, more while it starts
+CELL_FILES = 24  # descriptors of a worker's two cells: three each for good, eight while it has a process, more at first
 SPARE_FILES = 64  # for all else that this process opens meanwhile
 
 K = TypeVar("K")
@@ -120,11 +121,12 @@ def _run_job(
 
 
 class _Runs:
-    """One program's tests, in one cell as long as that lives."""
+    """One program's tests, in one cell as long as that lives, and their checks in another."""
 
     def __init__(self, cells: "_Cells", job: Job[Any], keep: bool) -> None:
         self.cells, self.job, self.keep = cells, job, keep
         self.cell: Cell | None = None
+        self.checker: Cell | None = None
         self.program: Program | None = None
 
     def run(self, test: Test, afresh: bool = False) -> Outcome:
@@ -149,6 +151,9 @@ class _Runs:
             self.program = self._compiled()
         if self.cell is None:
             self.cell = self.cells.take()
+        if isinstance(test, Check):
+            self.checker = self.checker or self.cells.take()
+            return run_check(self.cell, self.checker, self.job.code, test, self.cells.limits, keep=not afresh)
         if afresh:
             self.cell.drop()
         return self.program.run(self.cell, test, self.cells.limits, self.keep)
@@ -160,22 +165,21 @@ class _Runs:
             return Uncompiled(str(error))
 
     def _discard(self) -> None:
-        if self.cell is not None:
-            self.cells.discard(self.cell)
-            self.cell = None
+        for cell in filter(None, (self.cell, self.checker)):
+            self.cells.discard(cell)
+        self.cell = self.checker = None
 
     def end(self) -> None:
         """Let go of the program, and give the cell to the next one."""
         if self.program is not None:
             self.program.close()
-        if self.cell is None:
-            return
         try:
-            self.cell.drop()
+            if self.cell is not None:
+                self.cell.drop()
         except CellDied:
             self._discard()
-        else:
-            self.cells.give_back(self.cell)
+        for cell in filter(None, (self.cell, self.checker)):
+            self.cells.give_back(cell)
 
 
 class _Turns:

@@ -20,7 +20,7 @@ from tts.sandbox.compiling import CompileFailed
 from tts.sandbox.confinement import Confinement, Level
 from tts.sandbox.guest import wire
 from tts.sandbox.outcome import Limits, Outcome, Status
-from tts.types import Stdin, Test
+from tts.types import Run, Stdin
 
 Stopped = Callable[[], bool]
 
@@ -28,7 +28,7 @@ Stopped = Callable[[], bool]
 class Program(Protocol):
     """A program, compiled once for all of its tests."""
 
-    def run(self, cell: Cell, test: Test, limits: Limits, keep: bool) -> Outcome:
+    def run(self, cell: Cell, test: Run, limits: Limits, keep: bool) -> Outcome:
         """As `Cell.run`."""
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Text:
 
     code: str
 
-    def run(self, cell: Cell, test: Test, limits: Limits, keep: bool) -> Outcome:
+    def run(self, cell: Cell, test: Run, limits: Limits, keep: bool) -> Outcome:
         """As `Cell.run`."""
         return cell.run(self.code, test, limits, keep)
 
@@ -85,7 +85,7 @@ class Executable:
 
     fd: int
 
-    def run(self, cell: Cell, test: Test, limits: Limits, keep: bool) -> Outcome:
+    def run(self, cell: Cell, test: Run, limits: Limits, keep: bool) -> Outcome:
         """As `Cell.execute`: `keep` changes nothing."""
         outcome = cell.execute(self.fd, test, limits)
         if outcome.status is Status.RUNTIME_ERROR and "std::bad_alloc" in outcome.stderr:
@@ -103,7 +103,7 @@ class Uncompiled:
 
     why: str
 
-    def run(self, cell: Cell, test: Test, limits: Limits, keep: bool) -> Outcome:
+    def run(self, cell: Cell, test: Run, limits: Limits, keep: bool) -> Outcome:
         """Runs nothing."""
         return Outcome(Status.RUNTIME_ERROR, None, 0.0, self.why)
 

@@ -71,7 +71,7 @@ class Confinement:
         """In the zygote: for this request's limits, which are the second nets. What is watched from outside is decided
         there.
         """
-        tests = wire.KEPT_TESTS if request.mode is wire.Mode.FIRST else 1
+        tests = wire.KEPT_TESTS if request.mode in wire.KEPT else 1
         limits = (
             (resource.RLIMIT_AS, request.memory + STACK_ROOM),
             (resource.RLIMIT_CPU, int(tests * request.cpu_seconds) + 2),

@@ -64,9 +64,11 @@ class Mode(IntEnum):
     PAUSE = 3  # no longer to watch: it is done with its test
     DROP = 4  # to bury the kept one
     NATIVE = 5  # a new process that becomes a compiled program, for this test alone; its job is the executable
+    CHECK = 6  # a new one that checks another's program: it is kept, and its next "tests" are answers to its calls
 
 
-NEW = (Mode.FRESH, Mode.FIRST, Mode.NATIVE)
+NEW = (Mode.FRESH, Mode.FIRST, Mode.NATIVE, Mode.CHECK)
+KEPT = (Mode.FIRST, Mode.CHECK)
 
 
 class Request(NamedTuple):
@@ -235,6 +237,9 @@ _PACKERS: tuple[tuple[type, Callable[[Any], Packed]], ...] = (
     (set, lambda value: _pack_tagged("s", set.__iter__(value))),
     (frozenset, lambda value: _pack_tagged("s", frozenset.__iter__(value))),
     (complex, _pack_complex),
+    (Pairs, lambda value: _pack_tagged("d", chain.from_iterable(value.items))),  # a claim that is passed on
+    (Elements, lambda value: _pack_tagged("s", value.items)),
+    (Opaque, lambda value: ({"o": ""}, None)),
 )
 _EXACT = dict(_PACKERS)
 
