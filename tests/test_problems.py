@@ -419,7 +419,7 @@ def test_a_row_without_id_or_statement_is_refused(bench, column, value):
 
 
 def test_an_id_that_is_no_unicode_text_is_refused(bench):
-    assert "line 1: question_id '\\ud800' is no Unicode text" in refusal(bench(row(question_id="\ud800")).problems)
+    assert "line 1: the id '\\ud800' is no Unicode text" in refusal(bench(row(question_id="\ud800")).problems)
 
 
 def test_an_absent_id_is_refused(bench):
@@ -433,14 +433,14 @@ def test_an_id_given_twice_is_refused_also_the_second_time_of_asking(bench):
     benchmark = bench(row(1), row(2), row(1))
 
     for _ in range(2):
-        assert "line 3: question_id 'q1' is there twice" in refusal(benchmark.problems)
+        assert "line 3: the id 'q1' is there twice" in refusal(benchmark.problems)
 
 
 def test_an_id_given_twice_in_two_files_is_refused(tmp_path):
     write(tmp_path / "a.jsonl", row(1))
     write(tmp_path / "b.jsonl", row(1))
 
-    assert "b.jsonl, line 1: question_id 'q1' is there twice" in refusal(Jsonl(path=str(tmp_path)).problems)
+    assert "b.jsonl, line 1: the id 'q1' is there twice" in refusal(Jsonl(path=str(tmp_path)).problems)
 
 
 @pytest.mark.parametrize("empty", ["", "[]", [], None])

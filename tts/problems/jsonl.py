@@ -6,11 +6,11 @@ is optional.
 
 from dataclasses import dataclass
 
-from tts.problems._rows import RowBenchmark
+from tts.problems._lcb import LcbRows
 
 
 @dataclass(frozen=True)
-class Jsonl(RowBenchmark):
+class Jsonl(LcbRows):
     """Options: `path` of the file, or of a folder of them; `start_date` and `end_date` are ISO days, both ends
     included; `ids` and `limit` (the first so many) narrow further.
     """

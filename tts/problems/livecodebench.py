@@ -12,7 +12,7 @@ from tts.errors import DataError
 from tts.hub import NotFetched, fetch
 from tts.jsonl import user_path
 from tts.plugins import FREE
-from tts.problems._rows import RowBenchmark
+from tts.problems._lcb import LcbRows
 
 HUB = "livecodebench/code_generation_lite"
 RELEASE_FILES = ("test.jsonl", "test2.jsonl", "test3.jsonl", "test4.jsonl", "test5.jsonl", "test6.jsonl")
@@ -20,7 +20,7 @@ Release = Literal["v1", "v2", "v3", "v4", "v5", "v6"]
 
 
 @dataclass(frozen=True)
-class LiveCodeBench(RowBenchmark):
+class LiveCodeBench(LcbRows):
     """Options: `path` is a JSONL file, a folder, or a hub data set's name; `release` v1 to v6 picks the folder's or the
     hub's files; filters as for `jsonl`.
     """

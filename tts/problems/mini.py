@@ -6,11 +6,11 @@ For demos and tests, not for claims: they are easy on purpose, so that a model o
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tts.problems._rows import RowBenchmark
+from tts.problems._lcb import LcbRows
 
 
 @dataclass(frozen=True)
-class Mini(RowBenchmark):
+class Mini(LcbRows):
     """Options: filters as for `jsonl`."""
 
     path: str = field(default=str(Path(__file__).parent / "data" / "mini"), init=False)
