@@ -64,7 +64,7 @@ HEAVY = {
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
-    "pyarrow": {"files"},
+    "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
