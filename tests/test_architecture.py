@@ -22,6 +22,7 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
+    {"preview"},  # shows text as the report does
     {"report"},
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},

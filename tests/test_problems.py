@@ -338,10 +338,14 @@ def test_an_absent_file_is_an_error_that_says_what_to_give(tmp_path):
     assert "Set benchmark.path" in refusal(LiveCodeBench(path=path).problems)
 
 
-def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [("livecodebench", "livecodebench/code_generation_lite"), ("codecontests", "deepmind/code_contests")],
+)
+def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path, name, repository):
     script = (
-        "from tts.errors import DataError\nfrom tts.problems.livecodebench import LiveCodeBench\n"
-        "try:\n    LiveCodeBench().problems()\nexcept DataError as error:\n    print(error)\n"
+        "from tts import plugins\nfrom tts.errors import DataError\n"
+        f"try:\n    plugins.build('benchmark', '{name}').problems()\nexcept DataError as error:\n    print(error)\n"
     )
     begun = time.monotonic()
 
@@ -354,7 +358,7 @@ def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path):
         timeout=60,
     )
 
-    assert "livecodebench/code_generation_lite" in done.stdout
+    assert repository in done.stdout
     assert "set benchmark.path" in done.stdout
     assert time.monotonic() - begun < 20
 

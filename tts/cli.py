@@ -516,6 +516,33 @@ def export(
     print(f"{counted(count, 'row')} in {to}")
 
 
+@app.command()
+def problems(
+    benchmark: Annotated[str, typer.Argument(help="A benchmark's name (see `tts list`), or your.module:Class")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its options: path=rows.jsonl limit=5")
+    ] = None,
+    head: Annotated[int, typer.Option(min=1, help="How many problems to show")] = 3,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead, with the texts exactly as they are")
+    ] = False,
+) -> None:
+    """Print a benchmark's first problems as a model would get them: tags, messages, public tests, and how many tests
+    are hidden. (A run's `prompt.system` goes before the system message here.)
+
+    Example: tts problems mini --head 1
+
+    Example: tts problems livecodebench path=~/data/code_generation_lite release=v6 start_date=2024-08-01
+
+    Example: tts problems jsonl path=problems.jsonl 'ids=[double, echo]' --json
+    """
+    from tts import config as configs
+    from tts import preview
+
+    found = preview.preview(benchmark, configs.options(options or []), head)
+    print(preview.as_json(found) if as_json else preview.as_text(found))
+
+
 @app.command("list")
 def list_plugins() -> None:
     """Print every plug-in with its options and defaults.

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from tts.errors import DataError
+from tts.errors import DataError, counted
 from tts.jsonl import user_path
 from tts.plugins import FREE
 from tts.problems._errata import published, read_errata
@@ -72,7 +72,8 @@ class LiveCodeBench(LcbRows):
         known = self._rows.known
         size = RELEASES[self.release][1]
         if self._release_files and len(known) != size:
-            LOG.warning("%s holds %d problems; release %s has %d.", self.path, len(known), self.release, size)
+            held = counted(len(known), "problem")
+            LOG.warning("%s holds %s; release %s has %d.", self.path, held, self.release, size)
         strange = [name for name in self._own_errata if name not in known]
         if strange:
             LOG.warning("%s: no problem here has the id %s.", self.errata, ", ".join(map(repr, strange)))
