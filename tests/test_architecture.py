@@ -24,6 +24,7 @@ LAYERS = [
     {"cli"},
     {"preview"},  # shows text as the report does
     {"report"},
+    {"breakdown"},  # cuts up what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
     {"engine", "planning", "verdicts"},

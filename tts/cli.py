@@ -237,8 +237,15 @@ def _show(store: Any) -> None:
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
         report.write_page([found], store.folder / "report.html")
-    Console().print(report.table(found))
+    _print_tables(found)
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+
+
+def _print_tables(found: "RunReport") -> None:
+    from tts import report
+
+    for table in report.tables(found):
+        Console().print(table)
 
 
 def _analysed(folders: list[Path]) -> "list[RunReport]":
@@ -268,7 +275,7 @@ def report(
         print(json.dumps(reports.as_json(found), indent=1))
         return
     for one in found:
-        Console().print(reports.table(one))
+        _print_tables(one)
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
             reports.write_page([one], one.folder / "report.html")
