@@ -266,6 +266,27 @@ def test_a_damaged_parquet_file_and_a_bad_row_of_one_are_named(tmp_path: Path) -
     assert "x.parquet, row 1: " in refusal(CodeContests(path=str(path)).problems)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_parquet(tmp_path_factory.mktemp("sound") / "x.parquet", *map(row, range(3))).read_bytes()
+
+
+@given(data=st.data())
+def test_no_damage_at_all_brings_down_the_loader(
+    sound: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    places = data.draw(st.lists(st.integers(0, len(sound) - 1), max_size=20))
+    damaged = bytearray(sound[: data.draw(st.sampled_from([len(sound), *places]))])
+    for place in places:
+        damaged[place : place + 1] = data.draw(st.binary(min_size=1, max_size=1))
+    path = tmp_path_factory.getbasetemp() / "any.parquet"
+    path.write_bytes(damaged)
+    benchmark = CodeContests(path=str(path))
+
+    with contextlib.suppress(DataError):
+        assert all(benchmark.tests(problem.id) for problem in benchmark.problems())
+
+
 def test_a_user_s_own_problems_may_be_parquet_too(tmp_path: Path) -> None:
     mine = {"question_id": "q", "question_content": "Q", "public_test_cases": '[{"input": "1", "output": "2"}]'}
     benchmark = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)))

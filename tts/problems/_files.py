@@ -83,7 +83,7 @@ def _parquet(path: Path) -> "Iterator[ParquetFile]":
             ParquetFile(stream) as file,
         ):
             yield file
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}. Fetch it again, or give another.") from error
 
 

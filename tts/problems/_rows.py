@@ -40,7 +40,7 @@ class _Place:
 
     path: Path
     number: int
-    place: int
+    position: int
     digest: str
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class Rows:
         self.problems()
         place = self._place(problem_id)
         where = f"{place} ({problem_id})"
-        line = read_row(place.path, place.place, self.format.unread)
+        line = read_row(place.path, place.position, self.format.unread)
         if _digest(line) != place.digest:
             raise DataError(f"{where}: the file has changed since its problems were read. Start again.")
         tests = self.format.tests(parse_line(line, place.path, place.number), where)
