@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import write_rows
+from support import Small, bring_up, write_rows
 
+from tts import report
+from tts.analysis import analyse
 from tts.errors import ConfigError, DataError, UserError
 from tts.problems._prompt import messages
 from tts.problems.codecontests import DIFFICULTIES, SOURCES, CodeContests
 from tts.problems.jsonl import Jsonl
+from tts.store import open_for_reading
 from tts.types import Problem, Stdin
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -292,6 +295,36 @@ def test_a_user_s_own_problems_may_be_parquet_too(tmp_path: Path) -> None:
     benchmark = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)))
 
     assert benchmark.tests("q") == (Stdin("1", "2"),)
+
+
+# A run.
+
+
+def test_a_run_grades_on_all_tests_and_its_page_shows_the_problem_s_own_time_limit(tmp_path: Path) -> None:
+    rows = [row(1), row(2, difficulty=8, private_tests=pairs(("2 2\n", "5\n")), input_file="in.txt")]
+    write_rows(tmp_path / "test.jsonl", rows)
+    code = "print(sum(map(int, input().split())))"
+    samples = [{"question_id": f"codeforces/{n}_A. Sums", "index": 0, "code": code} for n in (1, 2)]
+    write_rows(tmp_path / "samples.jsonl", samples)
+    config = {
+        "benchmark": {"name": "codecontests", "path": str(tmp_path)},
+        "generator": {"name": "replay", "path": str(tmp_path / "samples.jsonl"), "n": 1},
+        "selectors": ["random"],
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+
+    bring_up(Small(tmp_path, config))
+
+    with open_for_reading(tmp_path / "run") as store:
+        found = analyse(store)
+    report.write_page([found], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert {item.problem.tags["difficulty"]: str(item.grades[0].verdict) for item in found.judged} == {
+        "A": "passed",
+        "B": "wrong_answer",
+    }
+    assert "time limit seconds 1.5" in page and "errata named_files" in page
+    assert "Without the 1 problem with errata (1 named files), at k = 1: random 100.0%" in page
 
 
 # Broken rows: the file, the line's number, the reason.
