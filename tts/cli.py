@@ -535,7 +535,7 @@ def problems(
     ] = False,
 ) -> None:
     """Print a benchmark's first problems as a model would get them: tags, messages, public tests, and how many tests
-    are hidden. (A run's `prompt.system` goes before the system message here.)
+    are hidden. A run's `prompt.system` replaces the system message shown here.
 
     Example: tts problems mini --head 1
 
