@@ -22,7 +22,9 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
+    {"preview"},  # shows text as the report does
     {"report"},
+    {"breakdown"},  # cuts up what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
     {"engine", "planning", "verdicts"},
@@ -64,7 +66,7 @@ HEAVY = {
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
-    "pyarrow": {"files"},
+    "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},

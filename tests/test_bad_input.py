@@ -133,7 +133,7 @@ class TestProblems:
         [
             ({"question_id": None}, "question_id is missing"),
             ({"question_content": ""}, "question_content is missing"),
-            ({"question_id": IDS[0]}, f"question_id '{IDS[0]}' is there twice"),
+            ({"question_id": IDS[0]}, f"the id '{IDS[0]}' is there twice"),
             ({"question_id": "\ud800"}, "is no Unicode text"),
             ({"metadata": "{"}, "cannot be decoded"),
             ({"public_test_cases": '[{"input": "1", "output": 2}]'}, "input and output must be strings"),

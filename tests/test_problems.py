@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from tts.errors import ConfigError, DataError, UserError
 from tts.problems import _tests as encoding
+from tts.problems._errata import PUBLISHED
 from tts.problems.jsonl import Jsonl
-from tts.problems.livecodebench import LiveCodeBench
+from tts.problems.livecodebench import RELEASES, LiveCodeBench
 from tts.problems.mini import Mini
 from tts.sandbox.guest import wire
 from tts.types import Call, Message, Stdin, Tolerance
@@ -327,7 +328,7 @@ def test_a_single_file_is_enough(tmp_path):
 
 
 def test_a_folder_without_rows_is_an_error(tmp_path):
-    assert "holds no .jsonl file" in refusal(Jsonl(path=str(tmp_path)).problems)
+    assert "holds no .jsonl or .parquet file" in refusal(Jsonl(path=str(tmp_path)).problems)
 
 
 def test_an_absent_file_is_an_error_that_says_what_to_give(tmp_path):
@@ -337,10 +338,14 @@ def test_an_absent_file_is_an_error_that_says_what_to_give(tmp_path):
     assert "Set benchmark.path" in refusal(LiveCodeBench(path=path).problems)
 
 
-def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [("livecodebench", "livecodebench/code_generation_lite"), ("codecontests", "deepmind/code_contests")],
+)
+def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path, name, repository):
     script = (
-        "from tts.errors import DataError\nfrom tts.problems.livecodebench import LiveCodeBench\n"
-        "try:\n    LiveCodeBench().problems()\nexcept DataError as error:\n    print(error)\n"
+        "from tts import plugins\nfrom tts.errors import DataError\n"
+        f"try:\n    plugins.build('benchmark', '{name}').problems()\nexcept DataError as error:\n    print(error)\n"
     )
     begun = time.monotonic()
 
@@ -353,7 +358,7 @@ def test_a_hub_name_without_a_network_is_an_error_with_the_remedy(tmp_path):
         timeout=60,
     )
 
-    assert "livecodebench/code_generation_lite" in done.stdout
+    assert repository in done.stdout
     assert "set benchmark.path" in done.stdout
     assert time.monotonic() - begun < 20
 
@@ -380,6 +385,88 @@ def test_a_file_that_changes_under_a_run_is_noticed(tmp_path):
     assert "has changed" in refusal(benchmark.tests, "q1")
     path.unlink()
     assert "cannot be read: No such file" in refusal(benchmark.tests, "q1")
+
+
+# Releases and errata.
+
+
+def said(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "tts"]
+
+
+def test_the_published_sizes_of_the_releases():
+    sizes = [size for _, size in RELEASES.values()]
+
+    assert list(RELEASES) == ["v1", "v2", "v3", "v4", "v5", "v6"]
+    assert sizes == [400, 511, 612, 713, 880, 1055]
+
+
+def test_a_release_of_another_size_is_said_whatever_the_filters(tmp_path, caplog):
+    folder = str(release_folder(tmp_path, 2))
+
+    LiveCodeBench(path=folder, release="v2", ids=("q2",)).problems()
+
+    assert said(caplog) == [f"{folder} holds 2 problems; release v2 has 511."]
+
+
+def test_a_release_of_its_size_and_files_of_other_names_need_no_word(tmp_path, caplog):
+    write(tmp_path / "test.jsonl", *(row(number) for number in range(400)))
+    LiveCodeBench(path=str(tmp_path), release="v1").problems()
+    write(tmp_path / "mine.jsonl", row(1))
+    LiveCodeBench(path=str(tmp_path / "mine.jsonl")).problems()
+
+    assert said(caplog) == []
+
+
+def test_a_published_erratum_is_a_tag_by_id_or_by_title(tmp_path):
+    rows = (
+        row(1, question_id="abc337_e"),
+        row(2, question_title="find-the-peaks"),
+        row(3, question_title="Find the Peaks"),
+        row(4, question_id="abc350_c"),
+        row(5, question_title="find the peaks of it"),
+    )
+    found = LiveCodeBench(path=str(write(tmp_path / "rows.jsonl", *rows))).problems()
+
+    kinds = [problem.tags.get("errata") for problem in found]
+    assert kinds == ["interactive", "multiple_answers", "multiple_answers", "bad_tests", None]
+
+
+def test_fourteen_problems_are_published_errata_of_three_kinds():
+    assert Counter(PUBLISHED.values()) == {"multiple_answers": 9, "interactive": 2, "bad_tests": 3}
+
+
+def test_a_user_s_errata_are_tags_and_those_of_no_problem_are_named(tmp_path, caplog):
+    errata = write(
+        tmp_path / "errata.jsonl",
+        {"question_id": "q2", "kind": "bad_tests", "note": "its third test contradicts the statement"},
+        {"question_id": "q9", "kind": "interactive"},
+    )
+    path = write(tmp_path / "rows.jsonl", row(1), row(2))
+
+    found = LiveCodeBench(path=str(path), errata=str(errata)).problems()
+
+    assert [problem.tags.get("errata") for problem in found] == [None, "bad_tests"]
+    assert said(caplog) == [f"{errata}: no problem here has the id 'q9'."]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"question_id": "q1"}, "kind must be str, got nothing"),
+        ({"kind": "bad_tests"}, "question_id must be str or int, got nothing"),
+        ({"question_id": "q1", "kind": "bad_test"}, "No 'bad_test' in the kinds of errata. Did you mean 'bad_tests'?"),
+        ({"question_id": "q1", "kind": "bad_tests", "note": 1}, "note must be str, got 1"),
+        ({"question_id": "q0", "kind": "bad_tests"}, "question_id 'q0' is there twice"),
+    ],
+)
+def test_a_broken_line_of_errata_is_named_by_its_number(tmp_path, line, reason):
+    errata = write(tmp_path / "errata.jsonl", {"question_id": "q0", "kind": "interactive"}, line)
+    path = write(tmp_path / "rows.jsonl", row(1))
+
+    message = refusal(LiveCodeBench(path=str(path), errata=str(errata)).problems)
+
+    assert "errata.jsonl, line 2: " in message and reason in message
 
 
 # Broken rows: the file, the line's number, the reason.

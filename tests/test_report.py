@@ -171,7 +171,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
     found = json.loads(json.dumps(report.as_json([run]), allow_nan=False))
     assert found.keys() == {"runs"} and len(found["runs"]) == 1
     one = found["runs"][0]
-    extra = {"left_out", "efficiency", "over_random", "paired", "unscored"}
+    extra = {"left_out", "efficiency", "over_random", "paired", "unscored", "breakdown", "errata"}
     assert one.keys() - extra == {"folder", "benchmark", "problems", "n", "graded", "selectors"}
     assert (one["folder"], one["benchmark"]) == ("runs/demo", "mini")
     assert (one["problems"], one["n"], one["graded"]) == (20, 8, 160)

@@ -208,6 +208,15 @@ class TestProblems:
             with pytest.raises(StoreError, match="Problem 'b' is not what it was"):
                 store.add_problems([problem("a"), problem("b", digest="other")])
 
+    def test_a_problem_with_candidates_may_be_found_faulty_and_cleared_again(self, folder):
+        faulty = Problem(id="b", statement="s", messages=(), digest="d", tags={"errata": "bad_tests"})
+        with open_for_writing(folder) as store:
+            for now in (problem("b"), faulty, problem("b")):
+                store.add_problems([now])
+                list(store.add_candidates([Candidate("b", 0, "text")]))
+
+                assert store.problems() == [now]
+
     def test_a_changed_problem_without_candidates_is_replaced(self, folder):
         with open_for_writing(folder) as store:
             store.add_problems([problem("a"), problem("b")])

@@ -237,8 +237,15 @@ def _show(store: Any) -> None:
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
         report.write_page([found], store.folder / "report.html")
-    Console().print(report.table(found))
+    _print_tables(found)
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+
+
+def _print_tables(found: "RunReport") -> None:
+    from tts import report
+
+    for table in report.tables(found):
+        Console().print(table)
 
 
 def _analysed(folders: list[Path]) -> "list[RunReport]":
@@ -268,7 +275,7 @@ def report(
         print(json.dumps(reports.as_json(found), indent=1))
         return
     for one in found:
-        Console().print(reports.table(one))
+        _print_tables(one)
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
             reports.write_page([one], one.folder / "report.html")
@@ -514,6 +521,33 @@ def export(
     with open_for_reading(folder) as store:
         count = files.export(store, to, format)
     print(f"{counted(count, 'row')} in {to}")
+
+
+@app.command()
+def problems(
+    benchmark: Annotated[str, typer.Argument(help="A benchmark's name (see `tts list`), or your.module:Class")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its options: path=rows.jsonl limit=5")
+    ] = None,
+    head: Annotated[int, typer.Option(min=1, help="How many problems to show")] = 3,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead, with the texts exactly as they are")
+    ] = False,
+) -> None:
+    """Print a benchmark's first problems as a model would get them: tags, messages, public tests, and how many tests
+    are hidden. A run's `prompt.system` replaces the system message shown here.
+
+    Example: tts problems mini --head 1
+
+    Example: tts problems livecodebench path=~/data/code_generation_lite release=v6 start_date=2024-08-01
+
+    Example: tts problems jsonl path=problems.jsonl 'ids=[double, echo]' --json
+    """
+    from tts import config as configs
+    from tts import preview
+
+    found = preview.preview(benchmark, configs.options(options or []), head)
+    print(preview.as_json(found) if as_json else preview.as_text(found))
 
 
 @app.command("list")

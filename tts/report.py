@@ -1,7 +1,7 @@
 """What was found, shown: a terminal table, JSON, a picture of the curves, a page to read the candidates on.
 
-Shows only: every number comes from `analysis.py`, and each is said to be exact or sampled. Text that a model wrote is
-hostile until shown otherwise: it is escaped, clipped, and its invisible characters are made visible.
+Shows only: every number comes from `analysis.py` and `breakdown.py`, and each is said to be exact or sampled. Text that
+a model wrote is hostile until shown otherwise: it is escaped, clipped, and its invisible characters are made visible.
 """
 
 import base64
@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,8 +24,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tts import analysis, metrics
+from tts import analysis, breakdown, metrics
 from tts.analysis import Curve, Judged, Point, RunReport
+from tts.breakdown import Part
 from tts.errors import UserError
 from tts.types import Candidate, Grade, Score, Verdict
 
@@ -37,6 +38,8 @@ ORACLE, RANDOM = "oracle", "random"
 CLIP = 20_000  # characters of one text that a page shows at most
 PAGE = 30_000_000  # characters of code that a page shows at most; with more, each candidate's share shrinks
 LEAST_CLIP = 600  # below this a program tells nothing
+PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
+NO_TAG = "none given"
 INK, GREY = "#1b1c1f", "#8c8f96"
 # Okabe and Ito 2008, its yellow, which white swallows, replaced by two others that show on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#999933")
@@ -136,7 +139,28 @@ def _notes(report: RunReport) -> list[str]:
     if report.scores:
         notes.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
     notes += [_unscored(label, why) for label, why in report.unscored.items() if why]
-    return notes + _left_out(report)
+    return notes + _errata(report) + _left_out(report)
+
+
+def _errata(report: RunReport) -> list[str]:
+    """The numbers once more without the problems whose verdicts are known not to be fair, if there are any."""
+    found = breakdown.errata(report)
+    if found is None:
+        return []
+    kinds = Counter(kind.replace("_", " ") for _, kind in found.problems)
+    faulty = f"{_count(len(found.problems), 'problem')} with errata ({', '.join(f'{n} {k}' for k, n in kinds.items())})"
+    if found.without is None:
+        return [f"These are {faulty}, and no others."]
+    values = [
+        f"{curve.name} {_marked(point)}% {_interval(point.low, point.high)}"
+        for curve, point in _in_order(found.without)
+    ]
+    return [f"Without the {faulty}, at k = {report.n}: {', '.join(values)}."]
+
+
+def _in_order(part: Part) -> list[tuple[Curve, Point]]:
+    """A part's curves as they are shown: in their order, random first, oracle last."""
+    return sorted(part.points, key=lambda pair: pair[0].name == ORACLE)
 
 
 def _unscored(label: str, why: Counter[str]) -> str:
@@ -212,6 +236,42 @@ def _table(report: RunReport, layout: _Layout) -> Table:
         drawn.add_row(*map(_text, row), style="dim" if curve.name in (RANDOM, ORACLE) else "", end_section=ends)
     drawn.caption = _caption(summary_sentence(report), *_notes(report), *_explained(report, layout))
     return drawn
+
+
+def tables(report: RunReport) -> list[Table]:
+    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform."""
+    return [table(report), *breakdown_tables(report)]
+
+
+def breakdown_tables(report: RunReport, width: int | None = None) -> list[Table]:
+    """Selectors by difficulty and by platform at the largest k; a tag's values are spread over as many tables as
+    `width` columns demand (None: the terminal's).
+    """
+    names = max(len(line) for curve in report.curves for line in _Layout((), (), "").name(curve).split("\n"))
+    room = max(1, (Console(width=width).width - max(names, len("selector")) - 1) // PART_WIDTH)
+    return [
+        _breakdown_table(report, tag, parts[start : start + room])
+        for tag, parts in breakdown.by_tag(report).items()
+        for start in range(0, len(parts), room)
+    ]
+
+
+def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Table:
+    drawn = _empty(f"percent solved by {tag}, k = {report.n}")
+    drawn.add_column("selector", overflow="fold")
+    for part in parts:
+        header = _text(f"{part.name or NO_TAG}\n{_count(part.problems, 'problem')}")
+        drawn.add_column(header, justify="right", overflow="fold", max_width=PART_WIDTH - 1)
+    for curve, points in _across(parts):
+        cells = [f"{_marked(point)}\n{_interval(point.low, point.high)}" for point in points]
+        style = "dim" if curve.name in (RANDOM, ORACLE) else ""
+        drawn.add_row(*map(_text, [_Layout((), (), "").name(curve), *cells]), style=style)
+    return drawn
+
+
+def _across(parts: Sequence[Part]) -> list[tuple[Curve, list[Point]]]:
+    """Each curve, as they are shown, with its points over all parts."""
+    return [(row[0][0], [point for _, point in row]) for row in zip(*(_in_order(part) for part in parts), strict=True)]
 
 
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
@@ -347,6 +407,26 @@ def _run_json(report: RunReport) -> dict[str, Any]:
         ],
         "unscored": {label: dict(why) for label, why in report.unscored.items()},
         "left_out": [{"problem": name, "why": why} for name, why in report.left_out],
+        "breakdown": {tag: [_part_json(part) for part in parts] for tag, parts in breakdown.by_tag(report).items()},
+        "errata": _errata_json(report),
+    }
+
+
+def _errata_json(report: RunReport) -> dict[str, Any] | None:
+    found = breakdown.errata(report)
+    if found is None:
+        return None
+    return {
+        "problems": [{"problem": name, "kind": kind} for name, kind in found.problems],
+        "without": None if found.without is None else _part_json(found.without),
+    }
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    return {
+        "value": part.name,
+        "problems": part.problems,
+        "selectors": {curve.name: _point_json(point, curve) for curve, point in _in_order(part)},
     }
 
 
@@ -594,8 +674,8 @@ def write_page(reports: Sequence[RunReport], path: Path, budget: int = PAGE) -> 
     stream.dump(str(path), encoding="utf-8")
 
 
-def _helpers() -> dict[str, Callable[..., Any]]:
-    """What the template calls."""
+def _helpers() -> dict[str, Any]:
+    """What the template calls or prints."""
     return {
         "summary": summary_sentence,
         "notes": _notes,
@@ -610,6 +690,9 @@ def _helpers() -> dict[str, Callable[..., Any]]:
         "over_random": _over_random,
         "gained": _gained,
         "tags": _tags,
+        "breakdown": breakdown.by_tag,
+        "across": _across,
+        "no_tag": NO_TAG,
     }
 
 

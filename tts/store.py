@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 
 from tts.errors import StoreError, explained
 from tts.types import (
+    ERRATA,
     Behaviour,
     Call,
     Candidate,
@@ -58,6 +59,7 @@ TABLES = (
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
 )
 SCHEMAS = {version: (*TABLES, grades) for version, grades in GRADES.items()}
+REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
 LONG_INTEGER = "integer in hexadecimal"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 Item = TypeVar("Item")
@@ -107,6 +109,10 @@ def _dump_problem(problem: Problem) -> str:
             "digest": problem.digest,
         }
     )
+
+
+def _without_remarks(problem: Problem) -> Problem:
+    return replace(problem, tags={name: value for name, value in problem.tags.items() if name not in REMARKS})
 
 
 def _load_problem(name: str, text: str) -> Problem:
@@ -203,11 +209,11 @@ class Store:
     def add_problems(self, problems: Sequence[Problem]) -> None:
         """Store the problems in their order; those of before that are not among them stay, but out of sight.
 
-        Raises StoreError if one with candidates has changed since it was stored.
+        Raises StoreError if one with candidates has changed since it was stored. What REMARKS say of it may change.
         """
         sampled = "(SELECT problem_id FROM candidates)"
         known = dict(self._all(_row, f"SELECT id, digest FROM problems WHERE id IN {sampled}"))
-        digests = {problem.id: program_hash(_dump_problem(problem)) for problem in problems}
+        digests = {problem.id: program_hash(_dump_problem(_without_remarks(problem))) for problem in problems}
         for problem in problems:
             if known.get(problem.id, digests[problem.id]) != digests[problem.id]:
                 raise StoreError(
@@ -219,7 +225,8 @@ class Store:
             self._db.execute(f"DELETE FROM problems WHERE id NOT IN {sampled}")
             self._db.execute("UPDATE problems SET position = -1")
             self._db.executemany(
-                "INSERT INTO problems VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+                "INSERT INTO problems VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET position = excluded.position, data = excluded.data",
                 rows,
             )
 

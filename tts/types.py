@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code that does not parse
+ERRATA = "errata"  # the tag of a problem whose verdicts are known not to be fair; its value is the kind of fault
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 

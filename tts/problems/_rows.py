@@ -1,4 +1,4 @@
-"""Benchmarks whose problems are rows of JSONL files: reading, filtering, and finding a row's tests again.
+"""Benchmarks whose problems are rows of files: reading, filtering, and finding a row's tests again.
 
 Rows are large, so only what a model may see is kept; hidden tests are read again from their place in the file when they
 are asked for. What a row means is its format's to say (`RowFormat`), not this file's.
@@ -6,15 +6,16 @@ are asked for. What a row means is its format's to say (`RowFormat`), not this f
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tts.errors import ConfigError, DataError, unknown
-from tts.jsonl import parse_line, raw_lines, user_path
+from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
+from tts.problems._files import is_parquet, read_row, read_rows, row_files
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
@@ -25,28 +26,30 @@ class RowFormat:
     """What a row means. Both functions take a row and where it is, for their messages, and raise DataError.
 
     `problem` gives what a model may see, its digest left to `Rows`; `tests` gives all tests, the public ones first.
+    `unread` names columns that neither looks at and that are large: a Parquet file's are not read.
     """
 
     problem: Callable[[Row, str], Problem]
     tests: Callable[[Row, str], tuple[Test, ...]]
+    unread: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a row is: its line's number from 1 and its offset in bytes."""
+    """Where a row is, for people by its number from 1, and what identifies its content, hidden tests included."""
 
     path: Path
     number: int
-    offset: int
+    position: int
     digest: str
 
     def __str__(self) -> str:
-        return f"{self.path}, line {self.number}"
+        return f"{self.path}, {'row' if is_parquet(self.path) else 'line'} {self.number}"
 
 
 @dataclass(slots=True)
 class Rows:
-    """The problems of some JSONL files of rows, read once; their hidden tests stay in the files.
+    """The problems of some files of rows, read once; their hidden tests stay in the files.
 
     `ids`, if any, must all be there; `limit` is how many of the admitted problems are taken, from the first.
     """
@@ -76,8 +79,8 @@ class Rows:
 
     def _scan(self) -> Iterator[Problem]:
         for path in self.paths:
-            for number, offset, line in raw_lines(path):
-                place = _Place(path, number, offset, _digest(line))
+            for number, position, line in read_rows(path, self.format.unread):
+                place = _Place(path, number, position, _digest(line))
                 problem = self.format.problem(parse_line(line, path, number), str(place))
                 if _has_surrogates(problem.id):
                     raise DataError(f"{place}: the id {problem.id!r} is no Unicode text. Rename it.")
@@ -85,6 +88,12 @@ class Rows:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
                 self._places[problem.id] = place
                 yield replace(problem, digest=place.digest)
+
+    @property
+    def known(self) -> Collection[str]:
+        """The ids of all rows, wanted or not, in file order. Raises DataError as `problems` does."""
+        self.problems()
+        return self._places.keys()
 
     def _place(self, problem_id: str) -> _Place:
         if problem_id not in self._places:
@@ -96,12 +105,7 @@ class Rows:
         self.problems()
         place = self._place(problem_id)
         where = f"{place} ({problem_id})"
-        try:
-            with place.path.open("rb") as file:
-                file.seek(place.offset)
-                line = file.readline()
-        except OSError as error:
-            raise DataError(f"{where}: the tests cannot be read: {error.strerror}. Put the file back.") from error
+        line = read_row(place.path, place.position, self.format.unread)
         if _digest(line) != place.digest:
             raise DataError(f"{where}: the file has changed since its problems were read. Start again.")
         tests = self.format.tests(parse_line(line, place.path, place.number), where)
@@ -111,7 +115,6 @@ class Rows:
 
 
 def _digest(line: bytes) -> str:
-    """What identifies a row, hidden tests included."""
     return hashlib.sha256(line.strip()).hexdigest()[:32]
 
 
@@ -121,7 +124,8 @@ def _has_surrogates(text: str) -> bool:
 
 @dataclass(frozen=True)
 class RowBenchmark(ABC):
-    """A benchmark of rows: `path` is a JSONL file or a folder of them; `ids` and `limit` (the first so many) narrow.
+    """A benchmark of rows: `path` is a JSONL or Parquet file or a folder of them; `ids` and `limit`, the first so many,
+    narrow.
 
     A benchmark says what its rows mean in `row_format`; where it can, also in `files` where they are and in `admits`
     which are wanted.
@@ -140,11 +144,11 @@ class RowBenchmark(ABC):
         """What a row means."""
 
     def files(self) -> list[Path]:
-        """The JSONL files to read, in order. Raises DataError."""
+        """The files to read, in order. Raises DataError."""
         path = user_path(self.path)
-        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        found = row_files(path) if path.is_dir() else [path]
         if not found:
-            raise DataError(f"The folder {path} holds no .jsonl file. Put files of rows there, or give a file.")
+            raise DataError(f"The folder {path} holds no .jsonl or .parquet file. Put rows there, or give a file.")
         return found
 
     def admits(self, problem: Problem) -> bool:

@@ -11,8 +11,9 @@ from tts.problems._lcb import LcbRows
 
 @dataclass(frozen=True)
 class Jsonl(LcbRows):
-    """Options: `path` of the file, or of a folder of them; `start_date` and `end_date` are ISO days, both ends
-    included; `ids` and `limit` (the first so many) narrow further.
+    """Options: `path` of the file (Parquet with the same columns will do), or of a folder of them; `start_date` and
+    `end_date` are ISO days, both ends included; `difficulty`, `platform`, `ids` and `limit` (the first so many) narrow
+    further.
     """
 
 
