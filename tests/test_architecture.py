@@ -29,7 +29,7 @@ LAYERS = [
     {"grade", "store", "config"},
     {"difference"},
     set(FAMILIES),
-    {"vllm_engine", "ranking"},
+    {"vllm_engine", "ranking", "probes", "rm_bench"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory"},
     {"footprint"},
     {"protocols", "shapes"},
