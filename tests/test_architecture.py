@@ -22,10 +22,13 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
-    {"report"},
+    {"audit_report"},
+    {"report", "audit"},
+    {"audit_form", "audit_pool", "audit_probing"},
+    {"scoring"},
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"engine", "planning", "verdicts"},
+    {"engine", "planning", "verdicts", "ledger"},
     {"grade", "store", "config"},
     {"difference"},
     set(FAMILIES),

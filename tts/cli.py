@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from tts.analysis import RunReport
+    from tts.audit import Asked, Audit
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
@@ -230,13 +231,13 @@ def _writing(folder: Path) -> AbstractContextManager[None]:
 
 def _show(store: Any) -> None:
     """Print the table, write picture, page and YAML beside the store, and say where."""
-    from tts import analysis, report
+    from tts import analysis, audit_report, report
 
     found = analysis.analyse(store)
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html")
+        report.write_page([found], store.folder / "report.html", more=audit_report.saved_section(store.folder))
     Console().print(report.table(found))
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
 
@@ -261,6 +262,7 @@ def report(
 
     Example: tts report runs/demo --json
     """
+    from tts import audit_report
     from tts import report as reports
 
     found = _analysed(folders)
@@ -271,7 +273,7 @@ def report(
         Console().print(reports.table(one))
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html")
+            reports.write_page([one], one.folder / "report.html", more=audit_report.saved_section(one.folder))
         print(f"Report: {one.folder / 'report.html'}")
 
 
@@ -478,6 +480,65 @@ def _self_test(scorer: Any) -> None:
             "The scorer does not give its card's scores. Check that the checkpoint and its chat template are those of "
             "the card; with a low-precision dtype, try dtype=float32."
         )
+
+
+@app.command()
+def audit(
+    config: Annotated[Path, typer.Argument(help="A YAML file with `scorers:`; a run's config does as well")],
+    pool: Annotated[Path | None, typer.Option(help="A graded run: a folder that `tts run` made")] = None,
+    rm_bench: Annotated[Path | None, typer.Option(help="RM-Bench's total_dataset.json")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; default: the pool's, else audit-<config name>")
+    ] = None,
+    probes: Annotated[
+        int, typer.Option(min=0, max=1000, help="Right programs of each problem that are changed, executed and scored")
+    ] = 2,
+    dtype: Annotated[bool, typer.Option(help="Also score a sample in another dtype")] = True,
+) -> None:
+    """Find out whether scorers can be trusted: self-test and format, RM-Bench, the order of a graded run's programs,
+    and programs that were changed to deceive them. docs/audit.md says what each number is.
+
+    Writes audit.json and audit.html; `tts report` shows the audit of a run's folder as well. What was computed is kept
+    in audit.jsonl there, so the same command continues an interrupted audit.
+
+    Examples: tts audit configs/demo.yaml --pool runs/demo
+
+    tts audit scorers.yaml --rm-bench total_dataset.json --out runs/audit
+    """
+    from tts import audit as audits
+    from tts import config as configs
+
+    scorers = configs.load_scorers(config)
+    folder = out or pool or Path(f"audit-{config.stem}")
+    asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
+    _stop_in_order()
+    with _stoppable(f"What was found is kept in {folder / audits.FILE}; the same command goes on from there."):
+        found = _audited(asked, folder)
+    if found.undecided:
+        programs = counted(found.undecided, "program")
+        raise InfraError(f"{programs} could not be run because our own machinery failed. Run the command again.")
+
+
+def _audited(asked: "Asked", folder: Path) -> "Audit":
+    """Audit, print, and write what was found."""
+    from tts import audit as audits
+    from tts import audit_report, files
+    from tts.ledger import Ledger
+
+    for name in (audit_report.FILE, audit_report.PAGE):
+        files.check_writable(folder / name)
+    with Ledger(folder / audits.FILE) as ledger, _bars() as progress:
+        found = audits.audit(asked, ledger, progress, _warn_of_level)
+    saved = audit_report.as_json(found)
+    for name, text in (
+        (audit_report.FILE, json.dumps(saved, indent=1) + "\n"),
+        (audit_report.PAGE, audit_report.page(saved, folder.resolve().name)),
+    ):
+        with files.replacing(folder / name, " What was found is kept.") as beside:
+            beside.write_text(text, encoding="utf-8")
+    Console().print(audit_report.terminal(saved))
+    print(f"Audit: {folder / audit_report.PAGE}   Numbers: {folder / audit_report.FILE}")
+    return found
 
 
 @app.command()
