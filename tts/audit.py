@@ -183,10 +183,11 @@ def _tried(
 ) -> Tried:
     """The probes, executed under the run's limits."""
     trials = audit_probing.make(pool.judged, per_problem)
+    if not trials:
+        return Tried(0, (), (), 0)
     given = pool.config.grading
     grader = Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
-    if trials:
-        confined(grader.confinement)
+    confined(grader.confinement)
     benchmark = plugins.build("benchmark", pool.config.benchmark, "benchmark")
     return audit_probing.execute(trials, benchmark, grader, ledger, progress)
 

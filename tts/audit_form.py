@@ -34,13 +34,14 @@ class SelfTest:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """How far scores move when something that should not matter is changed; `passed` if none moves beyond the
-    `tolerance`.
+    `tolerance`. `spread` is the standard deviation of the scores themselves, beside which a move is large or small.
     """
 
     what: str
     pairs: int
     largest: float
     mean: float
+    spread: float
     tolerance: float
     passed: bool
 
@@ -161,5 +162,12 @@ def _tolerance(scorer: Any) -> float:
 def _effect(what: str, before: Values, after: Values, tolerance: float) -> Effect:
     moved = np.array([abs(after[key] - value) for key, value in before.items() if key in after])
     largest = float(moved.max(initial=0.0))
-    mean = float(moved.mean()) if len(moved) else np.nan
-    return Effect(what, len(moved), largest, mean, tolerance, largest <= tolerance and len(moved) == len(before))
+    return Effect(
+        what=what,
+        pairs=len(moved),
+        largest=largest,
+        mean=float(moved.mean()) if len(moved) else np.nan,
+        spread=float(np.std(list(before.values()))),
+        tolerance=tolerance,
+        passed=largest <= tolerance and len(moved) == len(before),
+    )

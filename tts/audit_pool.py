@@ -162,5 +162,5 @@ def _both(item: Judged, first: Scores, second: Scores) -> tuple[list[float], lis
 def _choice(item: Judged, scores: Scores) -> str:
     """The program that is chosen; candidates of one text are one choice."""
     chosen = Argmax().select(pool_of(item, dict(scores))).position
-    code = item.candidates[chosen].code
+    code = None if chosen is None else item.candidates[chosen].code
     return "" if code is None else program_hash(code)

@@ -128,7 +128,7 @@ def _key(trial: Trial, code: str) -> tuple[str, str]:
 
 
 def _check_unchanged(problems: Mapping[str, Problem], benchmark: Benchmark) -> None:
-    now = {problem.id: problem.digest for problem in benchmark.problems()} if problems else {}
+    now = {problem.id: problem.digest for problem in benchmark.problems()}
     for name, problem in problems.items():
         if now.get(name) != problem.digest:
             raise DataError(

@@ -26,16 +26,25 @@ from tts.rm_bench import STYLES
 
 FILE, PAGE = "audit.json", "audit.html"
 NONE = "-"
+WIDE = 130  # columns of a terminal in which every table has room
 Found = Mapping[str, Any]
 Cells = list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table: the first column says what a row is about."""
+    """A table: the first column says what a row is about; what is in column `aside` is left out for want of room."""
 
     headers: Cells
     rows: list[Cells]
+    aside: int | None = None
+
+    def narrow(self) -> "Rows":
+        """Without that column."""
+        if self.aside is None:
+            return self
+        (headers, *rows) = [row[: self.aside] + row[self.aside + 1 :] for row in [self.headers, *self.rows]]
+        return Rows(headers, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,8 @@ def _effect_name(effect: Found) -> str:
 
 def _moved(effect: Found) -> str:
     mean = f"mean {effect['mean']:.4f}, " if effect["mean"] is not None else ""
-    return f"scores move by {mean}at most {effect['largest']:.4f}, over {counted(effect['pairs'], 'pair')}"
+    pairs = f"{counted(effect['pairs'], 'pair')} whose scores have a standard deviation of {effect['spread']:.3g}"
+    return f"{mean}at most {effect['largest']:.4f}, over {pairs}"
 
 
 def _passed(fine: bool) -> str:
@@ -241,30 +251,32 @@ def _probing(scorer: Found) -> Section:
     probing = scorer["probing"]
     rows = [_probe_row(one) for one in probing["results"]]
     rows += [
-        ["all that break", "yes", *_totals(probing["results"], True), _share(probing["breaking"]), NONE],
-        ["all that do not", "no", *_totals(probing["results"], False), _share(probing["harmless"]), NONE],
+        ["all that break", "", "yes", *_totals(probing["results"], True), _share(probing["breaking"]), NONE],
+        ["all that do not", "", "no", *_totals(probing["results"], False), _share(probing["harmless"]), NONE],
     ]
     notes = [
         f"Applied to {counted(probing['programs'], 'right program')}, and executed: only those that came out as meant "
         "are scored.",
         "Mis-ranked, of a change that breaks the program: it scores as high as the right one it was made of, or more. "
         "Of one that does not: comparisons with the problem's wrong candidates that come out otherwise.",
+        "The shift is the mean change of the score.",
     ]
     if probing["undecided"]:
         notes.append(f"{counted(probing['undecided'], 'program')} could not be executed, and are in no number here.")
     if probing["why_unscored"]:
         notes.append(f"Without a score: {probing['why_unscored']}.")
     if not any(one["scored"] for one in probing["results"]):
-        return Section(f"{scorer['label']}: probes", [], [*notes[2:], "No probe got a score, so nothing is shown."])
-    headers = ["probe", "breaks", "tried", "as meant", "scored", "mis-ranked %", "mean shift of the score"]
-    return Section(f"{scorer['label']}: probes", [Rows(headers, rows)], notes)
+        return Section(f"{scorer['label']}: probes", [], [*notes[3:], "No probe got a score, so nothing is shown."])
+    headers = ["probe", "change", "breaks", "tried", "as meant", "scored", "mis-ranked %", "mean shift"]
+    return Section(f"{scorer['label']}: probes", [Rows(headers, rows, aside=1)], notes)
 
 
 def _probe_row(one: Found) -> Cells:
     shift = NONE if one["shift"] is None else f"{one['shift']:+.3f}"
     counts = [str(one[name]) for name in ("tried", "as_meant", "scored")]
     return [
-        f"{one['name']}: {one['about']}",
+        one["name"],
+        one["about"],
         "yes" if one["breaks"] else "no",
         *counts,
         _share(one["misranked"]),
@@ -361,12 +373,12 @@ def _percent(fraction: float | None) -> str:
 # Where it is shown.
 
 
-def terminal(found: Found) -> Group:
-    """Tables for a terminal."""
+def terminal(found: Found, width: int) -> Group:
+    """Tables for a terminal of so many columns."""
     parts: list[Any] = [Text(visible(text)) for text in facts(found)]
     for section in sections(found):
         parts += [Text(""), Text(visible(section.title), style="bold")]
-        parts += [_table(rows) for rows in section.tables]
+        parts += [_table(rows, width) for rows in section.tables]
         if section.listing:
             parts.append(Text("One pair as the reward model reads it:"))
             parts.append(Text(visible(section.listing), style="cyan"))
@@ -380,12 +392,16 @@ def warnings(found: Found) -> list[str]:
     return [text for section in sections(found) for text in section.warnings]
 
 
-def _table(rows: Rows) -> Table:
+def _table(rows: Rows, width: int) -> Table:
+    """A table as full as there is room for: without the column that is aside, and with intervals on lines of their own,
+    where there is little.
+    """
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for position, header in enumerate(rows.headers):
+    shown, between = (rows, " [") if width >= WIDE else (rows.narrow(), "\n[")
+    for position, header in enumerate(shown.headers):
         drawn.add_column(Text(visible(header)), justify="right" if position else "left", overflow="fold")
-    for row in rows.rows:
-        drawn.add_row(*(Text(visible(cell)) for cell in row))
+    for row in shown.rows:
+        drawn.add_row(*(Text(visible(cell).replace(" [", between)) for cell in row))
     return drawn
 
 

@@ -536,7 +536,8 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
     ):
         with files.replacing(folder / name, " What was found is kept.") as beside:
             beside.write_text(text, encoding="utf-8")
-    Console().print(audit_report.terminal(saved))
+    console = Console()
+    console.print(audit_report.terminal(saved, console.width))
     print(f"Audit: {folder / audit_report.PAGE}   Numbers: {folder / audit_report.FILE}")
     return found
 
