@@ -1,8 +1,8 @@
 """A scorer on a graded run: how it orders right and wrong candidates, and where two scorers agree.
 
 Joins a run's candidates and grades with scores; the statistics are `ranking.py`'s and `metrics.py`'s. AUC, tau and
-calibration are about candidates with a score; best-of-k and Hits@k rank as the report's `argmax` does, those without a
-score last.
+calibration are about candidates with a score; best-of-k and Hits@k rank as the report's `argmax` does, programs that
+parse first and those without a score last, but equal scores are averaged: what breaks a tie is not the scorer's merit.
 """
 
 from collections import Counter
@@ -106,12 +106,18 @@ def _is_mixed(item: Judged) -> bool:
 
 def _ranks_of(item: Judged, scores: Scores) -> Ints:
     pool = pool_of(item, dict(scores))
-    return metrics.dense_ranks(Argmax().rank_key(pool))
+    return metrics.dense_ranks([(valid, score) for valid, score, _ in Argmax().rank_key(pool)])
 
 
 def best_of(judged: Sequence[Judged], scores: Scores, ks: Sequence[int]) -> Floats:
     """(P, K): best-of-k of each problem, exactly."""
-    return metrics.exact_curve([(_ranks_of(item, scores), item.correct) for item in judged], ks).round(12)
+    return _curve([_ranks_of(item, scores) for item in judged], judged, ks)
+
+
+def _curve(ranks: Sequence[Ints], judged: Sequence[Judged], ks: Sequence[int]) -> Floats:
+    """Rounded, so that equal averages are equal, whatever order they were added in."""
+    pairs = [(places, item.correct) for places, item in zip(ranks, judged, strict=True)]
+    return metrics.exact_curve(pairs, ks).round(12)
 
 
 def _hits(judged: Sequence[Judged], scores: Scores, ks: Sequence[int], how: Bootstrap) -> tuple[HitsAt, ...]:
@@ -127,9 +133,9 @@ def _hits(judged: Sequence[Judged], scores: Scores, ks: Sequence[int], how: Boot
 
 
 def _beside_baselines(judged: Sequence[Judged], curve: Floats, ks: Sequence[int], how: Bootstrap) -> tuple[BestOf, ...]:
-    correct = [np.array(item.correct) for item in judged]
-    random = metrics.exact_curve([(np.zeros(len(right), dtype=int), right) for right in correct], ks)
-    oracle = metrics.exact_curve([((1 - right).astype(int), right) for right in correct], ks)
+    correct = [np.array(item.correct, dtype=np.int64) for item in judged]
+    random = _curve([np.zeros_like(right) for right in correct], judged, ks)
+    oracle = _curve([1 - right for right in correct], judged, ks)
     columns = zip(ks, curve.T, random.T, oracle.T, strict=True)
     return tuple(BestOf(k, *(ranking.mean(column, how) for column in three)) for k, *three in columns)
 
