@@ -203,37 +203,41 @@ def test_the_run_s_page_shows_the_audit_from_then_on(audited, tmp_path):
     assert page.index("AUC within problems") < page.index("Problems and candidates")
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"version": 0}', '{"version": 1}', '{"version": 1, "pool": null, "scorers": [1]}']
-)
-def test_a_damaged_audit_is_a_user_s_error_with_a_remedy(audited, tmp_path, text):
-    shutil.copytree(audited / "run", tmp_path / "run")
-    (tmp_path / "run" / "audit.json").write_text(text)
-    done = tts(tmp_path, "report", "run")
-    assert done.code == 2
-    assert "Traceback" not in done.err
-    assert "delete the file" in done.error
+DAMAGED = ["{", "[]", '{"version": 0}', '{"version": 1}', '{"version": 1, "pool": null, "scorers": [1]}']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_audit_is_a_user_s_error_with_a_remedy(tmp_path, text):
+    (tmp_path / "audit.json").write_text(text)
+    with pytest.raises(DataError, match="delete the file"):
+        audit_report.saved_section(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "said"),
     [
-        ("scorers: [lenght]", [], "Did you mean 'length'"),
-        ("scorers: []", [], "names no scorer"),
-        ("scorer: [length]", [], "One scorer is"),
-        ("[length]", [], "must be a mapping with scorers"),
-        ("scorers: [length, length]", [], "two scorers of one label"),
-        ("scorers: [{name: length, prefer: fat}]", [], "prefer"),
-        ("scorers: [length]\nselectors: [argmax]", [], "No 'selectors' in"),
-        ("scorers: [length]", ["--pool", "nowhere"], "no run folder"),
-        ("scorers: [length]", ["--rm-bench", "nowhere.json"], "cannot be read"),
+        ("scorers: [lenght]", "Did you mean 'length'"),
+        ("scorers: []", "names no scorer"),
+        ("scorer: [length]", "One scorer is"),
+        ("[length]", "must be a mapping with scorers"),
+        ("scorers: [length, length]", "two scorers of one label"),
+        ("scorers: [{name: length, prefer: fat}]", "prefer"),
+        ("scorers: [length]\nselectors: [argmax]", "No 'selectors' in"),
+        ("version: 7\nscorers: [length]", "version 7"),
     ],
 )
-def test_a_user_s_mistake_is_told_in_a_sentence(tmp_path, text, arguments, said):
+def test_a_config_that_is_no_use_is_told_in_a_sentence(tmp_path, text, said):
     (tmp_path / "s.yaml").write_text(text)
-    done = tts(tmp_path, "audit", "s.yaml", "--out", "out", *arguments)
+    with pytest.raises(ConfigError, match=said):
+        config.load_scorers(tmp_path / "s.yaml")
+
+
+def test_a_user_s_mistake_has_no_traceback_and_leaves_a_way_on(tmp_path):
+    (tmp_path / "s.yaml").write_text("scorers: [length]")
+    done = tts(tmp_path, "audit", "s.yaml", "--out", "out", "--pool", "nowhere")
     assert (done.code, "Traceback" in done.err) == (2, False)
-    assert said in done.error
+    assert "no run folder" in done.error
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_config_that_is_not_there_is_told(tmp_path):
@@ -415,8 +419,7 @@ def test_a_real_model_is_shown_as_it_reads_and_keeps_its_scores_in_any_batch_and
         yaml.safe_dump({"scorers": [{"name": "codescaler", "model": str(folder), "dtype": "float32"}]})
     )
     asked = audit.Asked(config.load_scorers(config_path))
-    with Ledger(tmp_path / "audit.jsonl") as ledger:
-        found = audit.audit(asked, ledger, Silent())
+    found = audit.audit(asked, tmp_path / "out", Silent())
     (one,) = found.scorers
     assert "<|im_start|>user\nWrite a Python function `largest(numbers)`" in one.form.template
     assert [effect.what for effect in one.form.effects][2:] == ["bfloat16 instead of float32"]
@@ -433,8 +436,7 @@ def test_pairs_that_are_too_long_are_counted_and_their_rows_left_out(tmp_path):
     spec = {"name": "codescaler", "model": str(folder), "max_length": 300}
     (tmp_path / "s.yaml").write_text(yaml.safe_dump({"scorers": [spec]}))
     asked = audit.Asked(config.load_scorers(tmp_path / "s.yaml"), rm_bench=tmp_path / "rm.json", dtype=False)
-    with Ledger(tmp_path / "audit.jsonl") as ledger:
-        (one,) = audit.audit(asked, ledger, Silent()).scorers
+    (one,) = audit.audit(asked, tmp_path / "out", Silent()).scorers
     assert (one.overlong.count, one.overlong.of) == (1, 12)
     assert (one.rm_bench.left_out, one.rm_bench.result.rows, one.rm_bench.why) == (1, 1, "overlong")
 
@@ -464,12 +466,14 @@ def test_a_terminal_of_any_width_has_every_probe_and_reference(audited, width):
     assert max(map(len, shown.splitlines())) <= width
 
 
-def test_numbers_that_are_none_are_null_and_shown_as_nothing(tmp_path, ledger):
+def test_numbers_that_are_none_are_null_and_shown_as_nothing(tmp_path):
     small = make_small(tmp_path)
     bring_up(small)
     (tmp_path / "s.yaml").write_text("scorers: [test_audit:Same]")
     asked = audit.Asked(config.load_scorers(tmp_path / "s.yaml"), pool=tmp_path / "run", probes=0)
-    saved = json.loads(json.dumps(audit_report.as_json(audit.audit(asked, ledger, Silent())), allow_nan=False))
+    saved = json.loads(
+        json.dumps(audit_report.as_json(audit.audit(asked, tmp_path / "out", Silent())), allow_nan=False)
+    )
     calibration = saved["scorers"][0]["ranks"]["calibration"]
     assert calibration["scale"]["value"] is None
     assert calibration["bins"][0]["accuracy"]["value"] == 0.5

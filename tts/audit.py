@@ -26,7 +26,7 @@ from tts.pipeline import Progress
 from tts.sandbox import Confinement
 from tts.scoring import Pair, Scores, Scoring
 from tts.store import Store, open_for_reading
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Problem, Score
 
 VERSION = 1  # of what is saved
 FILE = "audit.jsonl"
@@ -70,7 +70,7 @@ class OnRmBench:
 
 @dataclass(frozen=True, slots=True)
 class Overlong:
-    """How many pairs were too long for the scorer, and of how many."""
+    """How many pairs were too long for the scorer, and of how many that have code."""
 
     count: int
     of: int
@@ -128,15 +128,17 @@ class _Pool:
 
 
 def audit(
-    asked: Asked, ledger: Ledger, progress: Progress, confined: Callable[[Confinement], object] = lambda _: None
+    asked: Asked, folder: Path, progress: Progress, confined: Callable[[Confinement], object] = lambda _: None
 ) -> Audit:
-    """Do what of the audit is not in the ledger yet. `confined` is told how programs are confined, if any are run.
+    """Do what of the audit is not in the folder's ledger yet. `confined` is told how programs are confined, if any are
+    run.
 
     Raises UserError for what a user can mend; whatever was found stays in the ledger.
     """
     with ExitStack() as closing:
         pool = None if asked.pool is None else _opened(closing.enter_context(open_for_reading(asked.pool)))
         rows = None if asked.rm_bench is None else rm_bench.read(asked.rm_bench)
+        ledger = closing.enter_context(Ledger(folder / FILE))
         scorers = [_scoring(item, pool, ledger, progress) for item in asked.scorers]
         for one in scorers:
             closing.callback(getattr(one.scorer, "close", lambda: None))
@@ -196,32 +198,28 @@ def _one(
     scoring: Scoring, asked: Asked, pool: _Pool | None, rows: Sequence[rm_bench.Row] | None, tried: Tried | None
 ) -> tuple[ScorerAudit, Scores]:
     """One scorer's audit, and its scores of the pool. The model is given back before the next one's turn."""
-    held: Scores = {}
-    ranks = probing = on_rm_bench = None
-    answers = [] if rows is None else _answers(rows)
-    if pool is not None:
-        held = scoring.scores("score", pool.pairs, pool.store.scores(scoring.identity))
-        ranks = audit_pool.ranks(pool.judged, held, pool.ks, pool.how)
-    if pool is not None and tried is not None:
-        probing = audit_probing.score(tried, scoring, held, pool.how)
-    answered = scoring.scores("RM-Bench", answers) if rows is not None else {}
-    if rows is not None:
-        on_rm_bench = _on_rm_bench(rows, answered)
+    held = scoring.scores("score", pool.pairs, pool.store.scores(scoring.identity)) if pool else {}
+    probing = audit_probing.score(tried, scoring, held, pool.how) if pool and tried else None
+    answers = _answers(rows or ())
+    answered = scoring.scores("RM-Bench", answers) if rows else {}
     pairs = audit_form.sample(pool.pairs if pool else answers) or audit_form.own_pairs()
     form = audit_form.form(scoring.label, scoring.scorer, pairs, asked.dtype, scoring.progress)
     getattr(scoring.scorer, "close", lambda: None)()
-    long = [score.why.startswith("overlong") for score in [*held.values(), *answered.values()]]
     found = ScorerAudit(
         label=scoring.label,
         name=type(scoring.scorer).__name__,
         identity=scoring.identity,
         form=form,
-        overlong=Overlong(sum(long), len(long)),
-        rm_bench=on_rm_bench,
-        ranks=ranks,
+        overlong=_overlong([score for score in [*held.values(), *answered.values()] if score.why != "no code"]),
+        rm_bench=_on_rm_bench(rows, answered) if rows else None,
+        ranks=audit_pool.ranks(pool.judged, held, pool.ks, pool.how) if pool else None,
         probing=probing,
     )
     return found, held
+
+
+def _overlong(scores: Sequence[Score]) -> Overlong:
+    return Overlong(sum(score.why.startswith("overlong") for score in scores), len(scores))
 
 
 def _answers(rows: Sequence[rm_bench.Row]) -> list[Pair]:

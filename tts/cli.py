@@ -523,12 +523,9 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
     """Audit, print, and write what was found."""
     from tts import audit as audits
     from tts import audit_report, files
-    from tts.ledger import Ledger
 
-    for name in (audit_report.FILE, audit_report.PAGE):
-        files.check_writable(folder / name)
-    with Ledger(folder / audits.FILE) as ledger, _bars() as progress:
-        found = audits.audit(asked, ledger, progress, _warn_of_level)
+    with _bars() as progress:
+        found = audits.audit(asked, folder, progress, _warn_of_level)
     saved = audit_report.as_json(found)
     for name, text in (
         (audit_report.FILE, json.dumps(saved, indent=1) + "\n"),
