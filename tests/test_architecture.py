@@ -23,7 +23,7 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 LAYERS = [
     {"cli"},
     {"audit_report"},
-    {"report", "audit"},
+    {"report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
     {"scoring"},
     {"analysis", "best_of", "files", "selftest"},

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from support import bring_up, make_small, rows_of, tts
 
-from tts import audit, audit_form, audit_probing, audit_report, config, plugins
+from tts import audit, audit_form, audit_probing, audit_report, audit_tables, config, plugins
 from tts.analysis import Judged, judge, stored_config
 from tts.audit_probing import Tried
 from tts.errors import ConfigError, DataError
@@ -199,6 +199,9 @@ def test_the_run_s_page_shows_the_audit_from_then_on(audited, tmp_path):
     (tmp_path / "aside.json").rename(tmp_path / "run" / "audit.json")
     assert tts(tmp_path, "report", "run").code == 0
     page = (tmp_path / "run" / "report.html").read_text()
+    (tmp_path / "run" / "audit.json").write_text("{")
+    done = tts(tmp_path, "report", "run")
+    assert (done.code, "without its audit" in done.err) == (0, True)
     assert "AUC within problems" in page
     assert page.index("AUC within problems") < page.index("Problems and candidates")
 
@@ -426,7 +429,7 @@ def test_a_real_model_is_shown_as_it_reads_and_keeps_its_scores_in_any_batch_and
     assert all(effect.largest < 0.02 and effect.pairs == 2 for effect in one.form.effects)
     assert one.form.effects[2].largest > 0
     assert (one.ranks, one.probing, one.rm_bench, found.pool) == (None, None, None, None)
-    audit_report.sections(audit_report.as_json(found))
+    audit_tables.sections(audit_report.as_json(found))
 
 
 def test_pairs_that_are_too_long_are_counted_and_their_rows_left_out(tmp_path):
@@ -477,7 +480,7 @@ def test_numbers_that_are_none_are_null_and_shown_as_nothing(tmp_path):
     calibration = saved["scorers"][0]["ranks"]["calibration"]
     assert calibration["scale"]["value"] is None
     assert calibration["bins"][0]["accuracy"]["value"] == 0.5
-    tables = [table for part in audit_report.sections(saved) for table in part.tables]
+    tables = [table for part in audit_tables.sections(saved) for table in part.tables]
     cells = [cell for table in tables for row in table.rows for cell in row]
     assert cells
     assert not [cell for cell in cells if "None" in cell or "nan" in cell]

@@ -1,6 +1,7 @@
 """The probes do to programs what they say, and execution decides what that did to them."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def of(name: str, code: str = CODE, problem: Problem = CALLED) -> str | None:
 def test_names_are_different_and_there_are_a_dozen_of_each_issue_s_kinds():
     assert len(PROBE) == len(PROBES) >= 12
     assert {probe.breaks for probe in PROBES} == {True, False}
+
+
+def test_the_document_has_every_probe_and_what_it_is_meant_to_do():
+    text = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \| (yes|no) \|", text, re.MULTILINE)
+    assert told == [(probe.name, "yes" if probe.breaks else "no") for probe in PROBES]
 
 
 @every_probe

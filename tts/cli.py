@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, InfraError, StoreError, UserError, counted, explained
+from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -231,15 +232,26 @@ def _writing(folder: Path) -> AbstractContextManager[None]:
 
 def _show(store: Any) -> None:
     """Print the table, write picture, page and YAML beside the store, and say where."""
-    from tts import analysis, audit_report, report
+    from tts import analysis, report
 
     found = analysis.analyse(store)
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html", more=audit_report.saved_section(store.folder))
+        report.write_page([found], store.folder / "report.html", more=_audit_of(store.folder))
     Console().print(report.table(found))
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+
+
+def _audit_of(folder: Path) -> "Markup":
+    """The section of the audit that is in a run's folder, for its page; a warning for one that cannot be read."""
+    from tts import audit_report
+
+    try:
+        return audit_report.saved_section(folder)
+    except DataError as error:
+        _say(f"Warning: the page is without its audit. {error}")
+        return audit_report.NOTHING
 
 
 def _analysed(folders: list[Path]) -> "list[RunReport]":
@@ -262,7 +274,6 @@ def report(
 
     Example: tts report runs/demo --json
     """
-    from tts import audit_report
     from tts import report as reports
 
     found = _analysed(folders)
@@ -273,7 +284,7 @@ def report(
         Console().print(reports.table(one))
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html", more=audit_report.saved_section(one.folder))
+            reports.write_page([one], one.folder / "report.html", more=_audit_of(one.folder))
         print(f"Report: {one.folder / 'report.html'}")
 
 

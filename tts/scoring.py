@@ -32,10 +32,10 @@ class Scoring:
         missing = [pair for pair in pairs if found[pair[1].key] is None]
         stage = f"{what} {self.label}"
         self.progress.stage(stage, len(pairs), len(pairs) - len(missing))
-        problems = {candidate.key: pair for pair in missing for candidate in pair[1:]}
-        for score in expected("scorer", set(problems), self.scorer.score(missing)) if missing else ():
+        by_key = {pair[1].key: pair for pair in missing}
+        for score in expected("scorer", set(by_key), self.scorer.score(missing)) if missing else ():
             found[score.key] = kept = finite(score)
-            self.ledger.keep("score", self._key(*problems[score.key]), value=kept.value, why=kept.why)
+            self.ledger.keep("score", self._key(*by_key[score.key]), value=kept.value, why=kept.why)
             self.progress.advance(stage)
         return {key: score for key, score in found.items() if score is not None}
 
