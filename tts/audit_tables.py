@@ -187,14 +187,14 @@ def _over_optimisation(found: Found | None) -> str:
 def _rank_warnings(label: str, ranks: Found) -> list[str]:
     warnings = []
     if (ranks["over_optimisation"] or {}).get("alarm"):
-        warnings.append(f"{label}: over-optimised. {_over_optimisation(ranks['over_optimisation'])}")
+        warnings.append(f"{label}: {_over_optimisation(ranks['over_optimisation'])}")
     within = ranks["auc_within"]
     if within["low"] is None:
         warnings.append(f"{label}: no problem has right and wrong candidates with scores, so its order is not tested.")
     elif within["high"] < 0.5:
-        warnings.append(f"{label}: orders worse than chance within problems, AUC {_number(within)}.")
+        warnings.append(f"{label}: certain to order worse than chance within problems, AUC {_number(within)}.")
     elif within["low"] <= 0.5:
-        warnings.append(f"{label}: no better than chance within problems that is certain, AUC {_number(within)}.")
+        warnings.append(f"{label}: not certain to order better than chance within problems, AUC {_number(within)}.")
     return warnings
 
 

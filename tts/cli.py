@@ -512,9 +512,9 @@ def audit(
     Writes audit.json and audit.html; `tts report` shows the audit of a run's folder as well. What was computed is kept
     in audit.jsonl there, so the same command continues an interrupted audit.
 
-    Examples: tts audit configs/demo.yaml --pool runs/demo
+    Example: tts audit configs/demo.yaml --pool runs/demo
 
-    tts audit scorers.yaml --rm-bench total_dataset.json --out runs/audit
+    Example: tts audit scorers.yaml --rm-bench total_dataset.json --out runs/audit
     """
     from tts import audit as audits
     from tts import config as configs

@@ -26,7 +26,8 @@ from tts.metrics import (
 
 MOST_PAIRS = 4096  # of one problem, drawn with a seed where there are more: what a calibration can tell is told by then
 STEPS = 1000  # of Newton's method at most
-GRID = 2.0 ** np.linspace(-5, 5, 161)  # about a Bradley-Terry scale: steps of 4.4%, in between it is interpolated
+GRID = np.sinh(np.linspace(-7, 7, 321))  # standard errors about a scale: dense near it, and as far as 548 of them
+TINY = 1e-290  # so that a gradient that never crosses 0 does not vanish far out
 Problem = tuple[Floats, Floats]
 
 
@@ -76,8 +77,8 @@ def auc(scores: ArrayLike, correct: ArrayLike) -> float:
 
     The area under the ROC curve, as Mann and Whitney's statistic (1947) over its greatest value.
     """
-    values, right = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    return _weighted_auc(_Order.of(values), right, np.ones_like(right))
+    order = _Order.of(np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.float64))
+    return order.auc(np.ones(len(order.positions)))
 
 
 def auc_within(problems: Sequence[Problem], how: Bootstrap) -> Interval:
@@ -90,41 +91,43 @@ def auc_across(problems: Sequence[Problem], how: Bootstrap) -> Interval:
     if not problems:
         return NOTHING
     owner = np.repeat(np.arange(len(problems)), [len(scores) for scores, _ in problems])
-    order = _Order.of(np.concatenate([scores for scores, _ in problems]))
-    correct = np.concatenate([correct for _, correct in problems])
-    value = _weighted_auc(order, correct, np.ones_like(correct))
+    order = _Order.of(*(np.concatenate(part) for part in zip(*problems, strict=True)))
+    value = order.auc(np.ones(len(owner)))
     if math.isnan(value):
         return NOTHING
+    owner = owner[order.positions]
     chunks = resampled_counts(len(problems), how.resamples, how.seed)
-    drawn = [_weighted_auc(order, correct, row[owner]) for rows in chunks for row in rows]
+    drawn = [order.auc(row[owner]) for rows in chunks for row in rows]
     return Interval(value, *_ends(np.array(drawn), how), len(problems))
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Positions by ascending score, and where in it each group of equal scores begins."""
+    """Candidates by ascending score: their positions before, whether each is right, and where each group of equal
+    scores begins.
+    """
 
     positions: Ints
+    correct: Floats
     starts: Ints
 
     @classmethod
-    def of(cls, values: Floats) -> "_Order":
+    def of(cls, values: Floats, correct: Floats) -> "_Order":
         positions = np.argsort(values, kind="stable")
         ordered = values[positions]
         opens = np.ones(len(values), dtype=np.bool_)
         opens[1:] = ordered[1:] != ordered[:-1]
-        return cls(positions, np.flatnonzero(opens))
+        return cls(positions, correct[positions], np.flatnonzero(opens))
 
-
-def _weighted_auc(order: _Order, correct: Floats, weights: Floats) -> float:
-    """The AUC where a candidate stands for `weights` of its kind."""
-    if len(correct) == 0:
-        return math.nan
-    right = np.add.reduceat((correct * weights)[order.positions], order.starts)
-    wrong = np.add.reduceat(((1 - correct) * weights)[order.positions], order.starts)
-    pairs = right.sum() * wrong.sum()
-    below = np.cumsum(wrong) - wrong
-    return float(right @ (below + wrong / 2) / pairs) if pairs > 0 else math.nan
+    def auc(self, weights: Floats) -> float:
+        """The AUC where each candidate, in this order, stands for `weights` of its kind."""
+        if len(self.starts) == 0:
+            return math.nan
+        rights = self.correct * weights
+        right, wrong = (np.add.reduceat(part, self.starts) for part in (rights, weights - rights))
+        pairs = right.sum() * wrong.sum()
+        below = np.cumsum(wrong) - wrong
+        return float(right @ (below + wrong / 2) / pairs) if pairs > 0 else math.nan
 
 
 def kendall_tau_b(x: ArrayLike, y: ArrayLike) -> float:
@@ -242,18 +245,29 @@ def _scale(margins: Sequence[Floats], how: Bootstrap) -> Interval:
     """The scale and its interval: for each resample the root of the mean gradient, found on a grid."""
     weights = np.concatenate([np.full(len(found), 1 / len(found)) for found in margins])
     value = bradley_terry(np.concatenate(margins), weights)
-    if not math.isfinite(value) or value == 0:
+    if not math.isfinite(value):
         return Interval(value, math.nan, math.nan, len(margins))
-    grid = np.asarray(abs(value) * np.concatenate([-GRID[::-1], [0.0], GRID]))
+    spread = _standard_error(margins, value)
+    if spread <= 1e-9 * abs(value):  # the problems agree, one alone with itself
+        return Interval(value, value, value, len(margins))
+    grid = np.asarray(value + spread * GRID)
     gradients = np.vstack([_gradients(found, grid) for found in margins])
     roots = _roots(grid, resampled_means(gradients, how.resamples, how.seed))
     low, high = np.quantile(roots, how.tails, method="inverted_cdf")  # which takes infinite ones as well
     return Interval(value, float(low), float(high), len(margins))
 
 
+def _standard_error(margins: Sequence[Floats], scale: float) -> float:
+    """The scale's, where problems are independent and pairs within them are not: the sandwich estimator."""
+    gradients = np.array([_gradients(found, np.array([scale]))[0] for found in margins])
+    wrongs = [_sigmoid(-scale * found) for found in margins]
+    curvature = sum(float((found**2 * w * (1 - w)).mean()) for found, w in zip(margins, wrongs, strict=True))
+    return float(np.sqrt((gradients**2).sum())) / curvature
+
+
 def _gradients(margins: Floats, grid: Floats) -> Floats:
     """(M,): the gradient of one problem's mean log likelihood at each scale of a grid."""
-    wrong = _sigmoid(-np.multiply.outer(margins, grid))
+    wrong = np.maximum(_sigmoid(-np.multiply.outer(margins, grid)), TINY)
     return np.asarray((margins[:, None] * wrong).mean(axis=0))
 
 
