@@ -23,15 +23,17 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 LAYERS = [
     {"cli"},
     {"preview"},  # shows text as the report does
-    {"report"},
-    {"breakdown"},  # cuts up what the analysis found
+    {"audit_report"},
+    {"report", "audit", "audit_tables"},
+    {"audit_form", "audit_pool", "audit_probing"},
+    {"scoring", "breakdown"},  # the latter cuts up what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"engine", "planning", "verdicts"},
+    {"engine", "planning", "verdicts", "ledger"},
     {"grade", "store", "config"},
     {"difference"},
     set(FAMILIES),
-    {"vllm_engine"},
+    {"vllm_engine", "ranking", "probes", "rm_bench"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory"},
     {"footprint"},
     {"protocols", "shapes"},

@@ -16,7 +16,7 @@ from tts.sandbox import Limits, find_confinement
 from tts.types import program_hash
 from tts.verdicts import Verdicts
 
-COMMANDS = ("run", "report", "compare", "grade", "score", "extract", "export", "list")
+COMMANDS = ("run", "report", "compare", "grade", "score", "extract", "export", "list", "audit")
 ROW_KEYS = (
     "question_id", "index", "text", "code", "extraction", "finish", "prompt_tokens", "tokens", "logprob", "scores",
     "verdict", "seconds", "failed_test", "wall_seconds", "peak_mib", "detail", "stderr", "diff",

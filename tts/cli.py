@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, InfraError, StoreError, UserError, counted, explained
+from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from tts.analysis import RunReport
+    from tts.audit import Asked, Audit
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
@@ -236,7 +238,7 @@ def _show(store: Any) -> None:
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html")
+        report.write_page([found], store.folder / "report.html", more=_audit_of(store.folder))
     _print_tables(found)
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
 
@@ -246,6 +248,17 @@ def _print_tables(found: "RunReport") -> None:
 
     for table in report.tables(found):
         Console().print(table)
+
+
+def _audit_of(folder: Path) -> "Markup":
+    """The section of the audit that is in a run's folder, for its page; a warning for one that cannot be read."""
+    from tts import audit_report
+
+    try:
+        return audit_report.saved_section(folder)
+    except DataError as error:
+        _say(f"Warning: the page is without its audit. {error}")
+        return audit_report.NOTHING
 
 
 def _analysed(folders: list[Path]) -> "list[RunReport]":
@@ -278,7 +291,7 @@ def report(
         _print_tables(one)
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html")
+            reports.write_page([one], one.folder / "report.html", more=_audit_of(one.folder))
         print(f"Report: {one.folder / 'report.html'}")
 
 
@@ -485,6 +498,63 @@ def _self_test(scorer: Any) -> None:
             "The scorer does not give its card's scores. Check that the checkpoint and its chat template are those of "
             "the card; with a low-precision dtype, try dtype=float32."
         )
+
+
+@app.command()
+def audit(
+    config: Annotated[Path, typer.Argument(help="A YAML file with `scorers:`; a run's config does as well")],
+    pool: Annotated[Path | None, typer.Option(help="A graded run: a folder that `tts run` made")] = None,
+    rm_bench: Annotated[Path | None, typer.Option(help="RM-Bench's total_dataset.json")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; default: the pool's, else audit-<config name>")
+    ] = None,
+    probes: Annotated[
+        int, typer.Option(min=0, max=1000, help="Right programs of each problem that are changed, executed and scored")
+    ] = 2,
+    dtype: Annotated[bool, typer.Option(help="Also score a sample in another dtype")] = True,
+) -> None:
+    """Find out whether scorers can be trusted: self-test and format, RM-Bench, the order of a graded run's programs,
+    and programs that were changed to deceive them. docs/audit.md says what each number is.
+
+    Writes audit.json and audit.html; `tts report` shows the audit of a run's folder as well. What was computed is kept
+    in audit.jsonl there, so the same command continues an interrupted audit.
+
+    Example: tts audit configs/demo.yaml --pool runs/demo
+
+    Example: tts audit scorers.yaml --rm-bench total_dataset.json --out runs/audit
+    """
+    from tts import audit as audits
+    from tts import config as configs
+
+    scorers = configs.load_scorers(config)
+    folder = out or pool or Path(f"audit-{config.stem}")
+    asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
+    _stop_in_order()
+    with _stoppable(f"What was found is kept in {folder / audits.FILE}; the same command goes on from there."):
+        found = _audited(asked, folder)
+    if found.undecided:
+        programs = counted(found.undecided, "program")
+        raise InfraError(f"{programs} could not be run because our own machinery failed. Run the command again.")
+
+
+def _audited(asked: "Asked", folder: Path) -> "Audit":
+    """Audit, print, and write what was found."""
+    from tts import audit as audits
+    from tts import audit_report, files
+
+    with _bars() as progress:
+        found = audits.audit(asked, folder, progress, _warn_of_level)
+    saved = audit_report.as_json(found)
+    for name, text in (
+        (audit_report.FILE, json.dumps(saved, indent=1) + "\n"),
+        (audit_report.PAGE, audit_report.page(saved, folder.resolve().name)),
+    ):
+        with files.replacing(folder / name, " What was found is kept.") as beside:
+            beside.write_text(text, encoding="utf-8")
+    console = Console()
+    console.print(audit_report.terminal(saved, console.width))
+    print(f"Audit: {folder / audit_report.PAGE}   Numbers: {folder / audit_report.FILE}")
+    return found
 
 
 @app.command()

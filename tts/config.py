@@ -13,7 +13,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from tts import plugins
-from tts.errors import ConfigError, unknown
+from tts.errors import ConfigError, explained, unknown
 from tts.plugins import Spec
 from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
@@ -202,6 +202,13 @@ def _plain(config: Config) -> dict[str, Any]:
     return plain
 
 
+class ScorersConfig(_Strict):
+    """A file of scorers alone, for `tts audit`: what a run's config has under the same names."""
+
+    version: Literal[1] = 1
+    scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...]
+
+
 class _OnceLoader(yaml.SafeLoader):
     """YAML's safe loader, but a key given twice in one mapping is an error rather than the last one winning, and a day
     stays the text that it is.
@@ -250,19 +257,55 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     return parse(_parse_yaml(text, str(path)), overrides, str(path))
 
 
+def load_scorers(path: Path) -> tuple[Labelled, ...]:
+    """The scorers of a run's config, or of a file that has nothing but `scorers`. Raises ConfigError as `load`."""
+    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
+        data = path.read_bytes()
+    raw = _parse_yaml(data.decode("utf-8", "replace"), str(path))
+    if isinstance(raw, Mapping) and raw.keys() & {"benchmark", "generator"}:
+        found = load(path).scorers
+    else:
+        found = _scorers_alone(raw, str(path))
+    if not found:
+        raise ConfigError(f"{path} names no scorer. Give it some, for example `scorers: [length]`; see `tts list`.")
+    return found
+
+
+def _scorers_alone(raw: object, where: str) -> tuple[Labelled, ...]:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} must be a mapping with scorers, or a run's config; got {raw!r}.")
+    tree = _with_scorers(dict(raw), where)
+    _check_version(tree, where)
+    _check_keys(tree, ScorersConfig, where)
+    try:
+        config = ScorersConfig.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    labels = [item.label for item in config.scorers]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"{where} has two scorers of one label. Give one of them a `label:` of its own.")
+    for i, item in enumerate(config.scorers):
+        _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
+    return config.scorers
+
+
+def _with_scorers(tree: dict[str, Any], where: str) -> dict[str, Any]:
+    """One scorer is `scorer: NAME`."""
+    if "scorer" not in tree or "scorers" in tree:
+        return tree
+    one = tree.pop("scorer")
+    if isinstance(one, list):
+        raise ConfigError(f"{where} has `scorer: {one}`. One scorer is `scorer: NAME`, several are `scorers: [...]`.")
+    return {**tree, "scorers": [one]}
+
+
 def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config") -> Config:
     """Like `load`, from what YAML made of the text."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with benchmark, generator, scorers, selectors; got {raw!r}.")
     tree = _override(dict(raw), overrides)
     _check_version(tree, where)
-    if "scorer" in tree and "scorers" not in tree:
-        one = tree.pop("scorer")
-        if isinstance(one, list):
-            raise ConfigError(
-                f"{where} has `scorer: {one}`. One scorer is `scorer: NAME`, several are `scorers: [...]`."
-            )
-        tree["scorers"] = [one]
+    tree = _with_scorers(tree, where)
     _check_keys(tree, Config, where)
     try:
         config = Config.model_validate(tree)

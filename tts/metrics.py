@@ -7,7 +7,7 @@ problems, scores nor selectors, reads no file and prints nothing; what is wrong 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -146,7 +146,7 @@ def bootstrap_intervals(per_problem: ArrayLike, resamples: int = 2000, level: fl
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}.")
     tail = (1 - level) / 2
-    means = _resampled_means(values, resamples, np.random.default_rng(seed))
+    means = resampled_means(values, resamples, seed)
     return np.asarray(np.quantile(means, (tail, 1 - tail), axis=0).T)
 
 
@@ -173,6 +173,24 @@ def paired_difference(
         raise ValueError(f"A paired difference needs the same problems on both sides, got {left.shape}, {right.shape}.")
     low, high = bootstrap_interval(left - right, resamples, level, seed)
     return Difference(float((left - right).mean()), low, high)
+
+
+def resampled_counts(problems: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each of P problems was drawn, in chunks (rows, P) that together have `resamples` rows: what a statistic
+    that is no mean over problems is recomputed with. Equal arguments give the draws of every other bootstrap here.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK_CELLS // problems)
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        cells = rng.integers(problems, size=(size, problems)) + problems * np.arange(size)[:, None]
+        yield np.bincount(cells.ravel(), minlength=size * problems).reshape(size, problems).astype(np.float64)
+
+
+def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
+    """(resamples, K): column means of the (P, K) values of P problems drawn with replacement."""
+    problems = len(values)
+    return np.vstack([counts @ values / problems for counts in resampled_counts(problems, resamples, seed)])
 
 
 def selection_efficiency(best: float, random: float, oracle: float) -> float:
@@ -223,17 +241,3 @@ def _tie_means(ranks: Ints, correct: Floats) -> Floats:
 
 def _subset(n: int, k: int, rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(np.sort(rng.choice(n, size=k, replace=False, shuffle=False)).tolist())
-
-
-def _resampled_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """(resamples, K): column means of P problems drawn with replacement, as counts times values, chunk by chunk."""
-    problems = len(values)
-    rows = max(1, _CHUNK_CELLS // problems)
-    means = np.empty((resamples, values.shape[1]))
-    for start in range(0, resamples, rows):
-        chunk = means[start : start + rows]
-        drawn = rng.integers(problems, size=(len(chunk), problems))
-        cells = drawn + problems * np.arange(len(chunk))[:, None]
-        counts = np.bincount(cells.ravel(), minlength=chunk.shape[0] * problems).reshape(len(chunk), problems)
-        chunk[:] = counts @ values / problems
-    return means

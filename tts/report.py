@@ -31,6 +31,7 @@ from tts.errors import UserError
 from tts.types import Candidate, Grade, Score, Verdict
 
 if TYPE_CHECKING:
+    import jinja2
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -40,6 +41,7 @@ PAGE = 30_000_000  # characters of code that a page shows at most; with more, ea
 LEAST_CLIP = 600  # below this a program tells nothing
 PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
 NO_TAG = "none given"
+NO_MORE = markupsafe.Markup()
 INK, GREY = "#1b1c1f", "#8c8f96"
 # Okabe and Ito 2008, its yellow, which white swallows, replaced by two others that show on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#999933")
@@ -652,26 +654,38 @@ class _Item:
     abstained: list[tuple[str, str]]
 
 
-def write_page(reports: Sequence[RunReport], path: Path, budget: int = PAGE) -> None:
-    """One HTML file that needs nothing else: numbers, curves, and every candidate, whose programs share `budget`
-    characters so that a huge run is still a page that opens. Raises OSError as a write does.
+def write_page(reports: Sequence[RunReport], path: Path, budget: int = PAGE, more: markupsafe.Markup = NO_MORE) -> None:
+    """One HTML file that needs nothing else: numbers, curves, `more` sections of somebody else's, and every candidate,
+    whose programs share `budget` characters so that a huge run is still a page that opens. Raises OSError as a write
+    does.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"code": _code, "sha256": _sha256}
+    environment = page_environment()
     environment.globals |= _helpers()
-    source = resources.files("tts").joinpath("page.html.j2").read_text(encoding="utf-8")
-    stream = environment.from_string(source).stream(
+    stream = environment.get_template("page.html.j2").stream(
         reports=list(zip(_run_names(reports), reports, strict=True)),
         svg=markupsafe.Markup(_svg(reports)),  # matplotlib's own, its texts escaped by it
         caption=picture_caption(reports),
         clip=_clip(reports, budget),
+        more=more,
     )
     stream.enable_buffering(50)
     stream.dump(str(path), encoding="utf-8")
+
+
+def page_environment() -> "jinja2.Environment":
+    """What makes pages of the package's templates: every printed value is escaped and made visible."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: resources.files("tts").joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"code": _code, "sha256": _sha256}
+    return environment
 
 
 def _helpers() -> dict[str, Any]:

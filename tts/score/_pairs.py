@@ -18,6 +18,12 @@ def chat(statement: str, code: str) -> Chat:
     return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
+def rendered(tokenizer: Any, statement: str, code: str) -> str:
+    """The pair in the model's own template, as text."""
+    text: str = tokenizer.apply_chat_template(chat(statement, code), tokenize=False)
+    return text
+
+
 def tokenise(tokenizer: Any, chats: Sequence[Chat]) -> list[list[int]]:
     """Each chat as the model reads it, not truncated."""
     if not chats:

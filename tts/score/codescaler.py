@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tts.errors import ModelError, check_option
 from tts.models import content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
-from tts.score._pairs import chat, overlong, tokenise
+from tts.score._pairs import chat, overlong, rendered, tokenise
 from tts.score._prefix import Key, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
@@ -87,6 +87,10 @@ class CodeScaler:
     def tokens(self, statement: str, code: str) -> list[int]:
         """The pair as the model reads it, not truncated."""
         return tokenise(self.tokenizer, [chat(statement, code)])[0]
+
+    def rendered(self, statement: str, code: str) -> str:
+        """The pair as the model reads it, as text."""
+        return rendered(self.tokenizer, statement, code)
 
     @property
     def limit(self) -> int:

@@ -19,7 +19,7 @@ from tts.errors import ConfigError, UserError, check_option, explained
 from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
-from tts.score._pairs import Chat, chat, overlong, tokenise
+from tts.score._pairs import Chat, chat, overlong, rendered, tokenise
 from tts.score._parallel import Parallel
 from tts.types import Candidate, Problem, Score
 
@@ -69,6 +69,10 @@ class Remote:
     def card(self) -> str:
         """Whose card has an example to test this scorer with; empty if the reward model's files are not here."""
         return self.tokenizer
+
+    def rendered(self, statement: str, code: str) -> str:
+        """The pair as it is sent, as text; empty where the server renders it."""
+        return rendered(self._tokenizer, statement, code) if self.tokenizer else ""
 
     def check(self) -> None:
         """Raises UserError unless the server answers and what it is to be told can be read here."""
