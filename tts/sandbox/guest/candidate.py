@@ -6,6 +6,7 @@ says is a claim. What it does about state that one test leaves for the next (`un
 
 import atexit
 import builtins
+import contextlib
 import ctypes
 import errno
 import gc
@@ -96,6 +97,14 @@ class Program:
         """What a test asks of the program's function."""
         self.call = os.pread(job, os.fstat(job).st_size, self.call_starts)
 
+    def try_compile(self) -> None:
+        """Compile it ahead of its tests; if that fails, they fail as they try."""
+        with contextlib.suppress(SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            self.compiled = self._compile()
+
+    def _compile(self) -> CodeType:
+        return compile(self.source, "<candidate>", "exec", dont_inherit=True)
+
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
         entry_point, arguments = wire.build(wire.parse(self.call, None)) if self.is_call else ("", [])
@@ -108,7 +117,7 @@ class Program:
     def _execute(self, entry_point: str, arguments: list[Any]) -> None:
         """Runs the text; for a call, then writes what the function returns to descriptor 3."""
         if self.compiled is None:
-            self.compiled = compile(self.source, "<candidate>", "exec", dont_inherit=True)
+            self.compiled = self._compile()
         exec(self.compiled, vars(self.module))
         if not self.is_call:
             return
@@ -122,10 +131,23 @@ def give(value: Any) -> None:
         document = document[os.write(RESULT, document) :]
 
 
-def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
-    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+def take(fds: tuple[int, ...]) -> None:
+    """Have the descriptors that the host gave where a program expects them, its job after the rest."""
     for target, given in enumerate((*fds[1:], fds[0])):
         os.dup2(given, target)
+
+
+def run_forked(program: Program, fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """In a fork of its template's: run the program on one test."""
+    take(fds)
+    program.read_call(len(fds) - 1)
+    os.closerange(SESSION, 4096)
+    run_once(program, began)
+
+
+def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+    take(fds)
     program = Program(request, len(fds) - 1)
     keeps = request.mode in wire.KEPT
     os.closerange(SESSION + keeps, 4096)
