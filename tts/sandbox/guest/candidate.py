@@ -57,7 +57,8 @@ def prepare(libc: ctypes.CDLL) -> None:
     for fd in (0, 1):  # of the kind that a candidate's are, and standard error is: what streams ask of them they keep
         os.dup2(blank, fd)
     os.close(blank)
-    open_streams()
+    for fd in range(len(STREAMS)):
+        open_stream(fd)
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
@@ -170,7 +171,8 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
     host knows this process by.
     """
-    names, keep = shared_names(), keeping.keepable(program.source)
+    program.try_compile()
+    names, keep = shared_names(), program.compiled is not None and keeping.keepable(program.compiled)
     session = socket.socket(fileno=SESSION)
     gc.enable()
     begin(began)
@@ -186,7 +188,7 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
         next_test(program, session)
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.collect(0)
-        open_streams()
+        open_stream(0)
 
 
 def run_check(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
@@ -269,21 +271,22 @@ class Truncated(io.FileIO):
             return memoryview(data).nbytes
 
 
-def open_streams() -> None:
-    """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
-    error takes any amount. Those of a process's first test are made in the zygote, before the files are put there.
+def open_stream(fd: int) -> None:
+    """A fresh standard stream over its descriptor, as the interpreter itself would make it, save that standard error
+    takes any amount. Those of a process's first test are made in the zygote, before the files are put there; later
+    ones need a new one to read from, while the others, once flushed, are as new.
     """
-    for fd, name in enumerate(STREAMS):
-        binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
-        if fd == 2:
-            binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
-        binary.raw.name = f"<{name}>"
-        errors = "backslashreplace" if fd == 2 else "surrogateescape"
-        stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
-        stream.mode = "w" if fd else "r"
-        for alias in (name, f"__{name}__"):
-            setattr(sys, alias, stream)
-        setattr(builtins, name, stream)  # a name of the prelude's
+    name = STREAMS[fd]
+    binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+    if fd == 2:
+        binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
+    binary.raw.name = f"<{name}>"
+    errors = "backslashreplace" if fd == 2 else "surrogateescape"
+    stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
+    stream.mode = "w" if fd else "r"
+    for alias in (name, f"__{name}__"):
+        setattr(sys, alias, stream)
+    setattr(builtins, name, stream)  # a name of the prelude's
 
 
 def find_function(names: dict[str, Any], entry_point: str) -> Any:
@@ -333,12 +336,13 @@ def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
     handlers and lets go of its names, so that files it left open are flushed.
     """
     if not abrupt:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if threading.active_count() > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
+            threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         code = flush_streams() or code
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
         forget(names)
-        gc.collect()
+        gc.collect(2 if any(gc.get_count()[1:]) else 0)  # all is young if none was collected before
         flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
         os._exit(code)
     os._exit(flush_streams() or code)
