@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.errors import InfraError
-from tts.sandbox.confinement import Confinement
+from tts.sandbox.confinement import ENVIRONMENT, Confinement
 from tts.sandbox.files import Files, program, sealed, tail
 from tts.sandbox.forking import Template
 from tts.sandbox.guest import seccomp, wire
@@ -88,7 +88,7 @@ class Cell:
         with theirs:
             self._process = subprocess.Popen(
                 self.confinement.command(theirs.fileno(), folder),
-                env={},
+                env=ENVIRONMENT,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

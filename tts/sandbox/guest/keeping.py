@@ -70,23 +70,43 @@ RISKY_ATTRIBUTES = frozenset({"modules", "environ", "register", "detach", "close
 
 SUSPECT = FAR | RISKY_ATTRIBUTES | frozenset(dir(sys)) - SYS
 HARMLESS = frozenset({"__name__", "__module__", "__qualname__"})  # which every class statement looks up or sets
-OPCODES = frozenset(dis.opmap[name] for name in ("IMPORT_NAME", "STORE_ATTR", "DELETE_ATTR"))
+IMPORT_NAME, IMPORT_FROM, STORE_NAME = (dis.opmap[name] for name in ("IMPORT_NAME", "IMPORT_FROM", "STORE_NAME"))
+SETTING = frozenset(dis.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def keepable(code: CodeType, imported: dict[str, str] | None = None) -> bool:
     """Whether nothing in a program may change what its next test finds; `imported` is the modules of names so far."""
     imported = {"sys": "sys"} if imported is None else imported
-    if code.co_flags & ASYNCHRONOUS or not (_is_plain(code) or _is_harmless(code, imported)):
+    if code.co_flags & ASYNCHRONOUS or not (_is_plain(code, imported) or _is_harmless(code, imported)):
         return False
     return all(keepable(constant, imported) for constant in code.co_consts if isinstance(constant, CodeType))
 
 
-def _is_plain(code: CodeType) -> bool:
-    """Whether there is no need to look closer, since what could do harm is not so much as named."""
-    if not SUSPECT.isdisjoint(code.co_names) or not OPCODES.isdisjoint(code.co_code[::2]):
+def _is_plain(code: CodeType, imported: dict[str, str]) -> bool:
+    """Whether there is no need to look closer, which would cost a process that has just been forked half a millisecond:
+    what could do harm is not so much as named, and what is imported is so in the usual form.
+    """
+    operations, arguments, names = code.co_code[::2], code.co_code[1::2], code.co_names
+    if not SUSPECT.isdisjoint(names) or not SETTING.isdisjoint(operations):
         return False
-    return all(name[:2] != "__" or name in HARMLESS for name in code.co_names)
+    if any(name[:2] == "__" and name not in HARMLESS for name in names):
+        return False
+    at = operations.find(IMPORT_NAME)
+    while at != -1:
+        module, at = names[arguments[at]], at + 1
+        if module not in PURE or operations[at - 2] == dis.EXTENDED_ARG:
+            return False
+        if operations[at] == STORE_NAME:
+            if module == "sys" != names[arguments[at]]:
+                return False
+            imported[names[arguments[at]]] = module
+        elif operations[at] != IMPORT_FROM or module == "sys":
+            return False
+        while operations[at] == IMPORT_FROM:
+            imported[names[arguments[at + 1]]], at = "", at + 2
+        at = operations.find(IMPORT_NAME, at)
+    return True
 
 
 def _is_harmless(code: CodeType, imported: dict[str, str]) -> bool:

@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,14 +35,7 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 LOST = wire.Report(wire.End.LOST, 0, 0.0, 0.0, 0)
 
 Prepare = Callable[["wire.Request"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A forked child's first test: the host's request and its descriptors, as `wire.FILES` says."""
-
-    request: "wire.Request"
-    fds: tuple[int, ...]
+Task = tuple["wire.Request", tuple[int, ...]]  # a forked child's: what the host asks, with these descriptors
 
 
 class Zygote:
@@ -74,7 +66,7 @@ class Zygote:
                     self.drop()
                     self.prepare(request)
                     if self.fork() == 0:
-                        return Task(request, tuple(fds))
+                        return request, tuple(fds)
                     for fd in fds:
                         os.close(fd)
                 self.act(request)
@@ -215,12 +207,13 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # the host would, unless it was killed
         return
-    if task.request.mode is wire.Mode.NATIVE:
-        native.run(task.fds, confinement, zygote.began)
-    if task.request.mode is wire.Mode.TEMPLATE:
-        template.run(task.request, task.fds, confinement, zygote.began)
+    request, fds = task
+    if request.mode is wire.Mode.NATIVE:
+        native.run(fds, confinement, zygote.began)
+    if request.mode is wire.Mode.TEMPLATE:
+        template.run(request, fds, confinement, zygote.began)
     confinement.apply(confinement.filter)
-    candidate.run(task.request, task.fds, zygote.began)
+    candidate.run(request, fds, zygote.began)
 
 
 if __name__ == "__main__":
