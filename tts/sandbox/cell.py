@@ -63,6 +63,7 @@ class Cell:
         self._process: subprocess.Popen[bytes]
         self._errors: int
         self._room: int  # a descriptor of the candidates' folder
+        self._empty_bytes: int  # its size
         self._uid = -1
 
     def __enter__(self) -> Self:
@@ -100,6 +101,7 @@ class Cell:
         self._control.settimeout(START_SECONDS)
         self._uid, self._room = self._hello()
         stack.callback(os.close, self._room)
+        self._empty_bytes = os.fstat(self._room).st_size
 
     @property
     def pid(self) -> int:
@@ -250,8 +252,11 @@ class Cell:
 
     def _is_tidy(self) -> bool:
         """Whether the candidates' folder is as a new process would find it."""
-        if stat.S_IMODE(os.fstat(self._room).st_mode) != wire.ROOM_MODE:
+        now = os.fstat(self._room)
+        if stat.S_IMODE(now.st_mode) != wire.ROOM_MODE:
             return False
+        if self.confinement.has_own_files:
+            return now.st_size == self._empty_bytes  # a tmpfs, where each name in a folder adds to it
         with os.scandir(self._room) as entries:
             return next(entries, None) is None
 

@@ -39,6 +39,8 @@ THREAD_STACK = 8 << 20
 RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a process that may be kept
 OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
+CHECK = wire.Mode.CHECK  # bound once: to look it up touches many pages, each of which a new process must copy
+SEEDED = b""  # what `random_state` is where a program begins
 
 
 def prepare(libc: ctypes.CDLL) -> None:
@@ -59,12 +61,29 @@ def prepare(libc: ctypes.CDLL) -> None:
     os.close(blank)
     for fd in range(len(STREAMS)):
         open_stream(fd)
+    random.seed(0)
+    global SEEDED
+    SEEDED = random_state()
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
     gc.disable()
     gc.collect()
     gc.freeze()
+
+
+def random_state() -> bytes:
+    """What the shared generator would draw next, told without making objects of it; its own dict, which holds half of
+    a pair of normal numbers, changes with that.
+    """
+    generator = random.seed.__self__  # type: ignore[attr-defined]
+    header = object.__basicsize__
+    return ctypes.string_at(id(generator) + header, generator.__class__.__base__.__basicsize__ - header)
+
+
+def random_is_seeded() -> bool:
+    """Whether nothing was drawn since the zygote seeded it: one verdict per program, which should not hang on luck."""
+    return random_state() == SEEDED
 
 
 def install_prelude() -> None:
@@ -112,7 +131,8 @@ class Program:
         self.module = ModuleType("candidate" if self.is_call else "__main__")
         vars(self.module)["__builtins__"] = builtins
         sys.modules[self.module.__name__] = sys.modules["__main__"] = self.module
-        random.seed(0)  # one verdict per program: it should not hang on luck
+        if not random_is_seeded():
+            random.seed(0)
         return attempt(lambda: self._execute(entry_point, arguments))
 
     def _execute(self, entry_point: str, arguments: list[Any]) -> None:
@@ -152,7 +172,7 @@ def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoRe
     program = Program(request, len(fds) - 1)
     keeps = request.mode in wire.KEPT
     os.closerange(SESSION + keeps, 4096)
-    if request.mode is wire.Mode.CHECK:
+    if request.mode is CHECK:
         run_check(program, request.word, began)
     if keeps:
         run_many(program, request.word, began)

@@ -32,6 +32,7 @@ else:
     os.register_at_fork = register_at_fork
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+NATIVE, TEMPLATE = wire.Mode.NATIVE, wire.Mode.TEMPLATE  # bound once, as in `candidate.py`
 LOST = wire.Report(wire.End.LOST, 0, 0.0, 0.0, 0)
 
 Prepare = Callable[["wire.Request"], None]
@@ -208,9 +209,9 @@ def main() -> None:
                 os.rmdir(folder)  # the host would, unless it was killed
         return
     request, fds = task
-    if request.mode is wire.Mode.NATIVE:
+    if request.mode is NATIVE:
         native.run(fds, confinement, zygote.began)
-    if request.mode is wire.Mode.TEMPLATE:
+    if request.mode is TEMPLATE:
         template.run(request, fds, confinement, zygote.began)
     confinement.apply(confinement.filter)
     candidate.run(request, fds, zygote.began)
