@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.errors import InfraError
-from tts.sandbox.confinement import Confinement
-from tts.sandbox.files import Files, tail
-from tts.sandbox.guest import wire
+from tts.sandbox.confinement import ENVIRONMENT, Confinement
+from tts.sandbox.files import Files, program, sealed, tail
+from tts.sandbox.forking import Template
+from tts.sandbox.guest import seccomp, wire
 from tts.sandbox.guest.wire import End, Mode, Report, Request
 from tts.sandbox.kept import Kept
 from tts.sandbox.outcome import Limits, Outcome, Status
@@ -35,6 +36,10 @@ CLOSE_SECONDS = 15.0
 
 class CellDied(InfraError):
     """The cell ended under a test. The test has no outcome; a new cell may try it again."""
+
+
+class Lost(Exception):
+    """A template does not begin a test: its program is for processes of its own."""
 
 
 class Killed(CellDied):
@@ -52,10 +57,13 @@ class Cell:
         self.confinement = confinement
         self._cleanup = ExitStack()
         self._kept: Kept | None = None  # a program's process that waits for another test
+        self._template: Template | None = None  # the process that is forked for each test of a program
+        self._unforkable = ""  # a program whose template was lost
         self._control: socket.socket
         self._process: subprocess.Popen[bytes]
         self._errors: int
         self._room: int  # a descriptor of the candidates' folder
+        self._empty_bytes: int  # its size
         self._uid = -1
 
     def __enter__(self) -> Self:
@@ -81,7 +89,7 @@ class Cell:
         with theirs:
             self._process = subprocess.Popen(
                 self.confinement.command(theirs.fileno(), folder),
-                env={},
+                env=ENVIRONMENT,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -93,6 +101,7 @@ class Cell:
         self._control.settimeout(START_SECONDS)
         self._uid, self._room = self._hello()
         stack.callback(os.close, self._room)
+        self._empty_bytes = os.fstat(self._room).st_size
 
     @property
     def pid(self) -> int:
@@ -117,6 +126,58 @@ class Cell:
         with Files(code, test) as files:
             self._send(_request(Mode.FRESH, test, limits), files.fds, files.errors)
             return _outcome(self._report(files.errors), test, limits, files, (files.output, files.result))
+
+    def run_forked(self, code: str, test: Run, limits: Limits) -> Outcome:
+        """As `run`, always in a new process: a fork of one that has compiled the program. Worth it from a program's
+        second test on.
+        """
+        if code == self._unforkable or not seccomp.supported():  # nor, in the latter case, is the call that forks known
+            return self.run(code, test, limits)
+        with Files(code, test) as files:
+            started = time.monotonic()
+            try:
+                report = self._forked(code, test, limits, files)
+            except Lost:
+                self._unforkable = code
+                return self.run(code, test, limits)
+            report = report._replace(wall=time.monotonic() - started)
+            return _outcome(report, test, limits, files, (files.output, files.result))
+
+    def _forked(self, code: str, test: Run, limits: Limits, files: Files) -> Report:
+        """The zygote is asked to watch only if the test takes longer than a tick. Raises Lost."""
+        template = self._template
+        if template is None or not template.runs(code, test):
+            template = self._new_template(code, test, limits)
+        try:
+            template.go(files)
+            ended = self._ends_soon(template)
+        except OSError:  # it has gone
+            ended = False
+        if not ended:
+            self._send(_request(Mode.FORKED, test, limits)._replace(number=template.given))
+        report = self._report(files.errors)
+        if report.end is End.LOST:
+            raise Lost
+        return report
+
+    def _new_template(self, code: str, test: Run, limits: Limits) -> Template:
+        self._forget()
+        template = self._template = Template(code, test)
+        job = sealed(program(code))
+        try:
+            self._send(_request(Mode.TEMPLATE, test, limits), [job, template.theirs.fileno()])
+        finally:
+            os.close(job)
+            template.theirs.close()
+        return template
+
+    def _ends_soon(self, template: Template) -> bool:
+        """Whether there is a report within a tick."""
+        poller = select.poll()
+        for side in (self._control, template.socket):
+            poller.register(side, select.POLLIN)
+        found = [fd for fd, _ in poller.poll(wire.TICK_SECONDS * 1000)]
+        return self._control.fileno() in found
 
     def execute(self, program: int, test: Run, limits: Limits) -> Outcome:
         """As `run`, for a compiled program, given as an executable memory file, and always in a new process."""
@@ -178,20 +239,24 @@ class Cell:
         return kept.done() if list(events) == [kept.socket.fileno()] else None
 
     def drop(self) -> None:
-        """End the process that is kept for another test, if one is. Raises CellDied."""
-        if self._kept is not None:
+        """End the process that is kept for another test or forked for each, if one is. Raises CellDied."""
+        if self._kept is not None or self._template is not None:
             self._forget()
             self._send(Request(Mode.DROP))
 
     def _forget(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        for held in (self._kept, self._template):
+            if held is not None:
+                held.close()
+        self._kept = self._template = None
 
     def _is_tidy(self) -> bool:
         """Whether the candidates' folder is as a new process would find it."""
-        if stat.S_IMODE(os.fstat(self._room).st_mode) != wire.ROOM_MODE:
+        now = os.fstat(self._room)
+        if stat.S_IMODE(now.st_mode) != wire.ROOM_MODE:
             return False
+        if self.confinement.has_own_files:
+            return now.st_size == self._empty_bytes  # a tmpfs, where each name in a folder adds to it
         with os.scandir(self._room) as entries:
             return next(entries, None) is None
 

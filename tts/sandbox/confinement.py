@@ -4,6 +4,7 @@ Which level holds on this machine is found out by `levels.py`; this file only kn
 """
 
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,8 @@ COMPILER_BYTES = 256 << 20
 
 # A process's memory is laid out for the stack limit it starts with, so the limit must be raised before the last exec; a
 # `preexec_fn` would do that too, and can deadlock in a process with threads.
-LAUNCH = f"""
-import os, resource, sys
-hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-size = {STACK_BYTES} if hard == resource.RLIM_INFINITY else min({STACK_BYTES}, hard)
-resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
-os.execve(sys.argv[1], sys.argv[1:], {{"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}})
-"""
+LAUNCH = 'ulimit -S -s "$0" && exec "$@"'
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}  # of a zygote, which empties it for its candidates
 
 
 class Level(StrEnum):
@@ -67,7 +63,9 @@ class Confinement:
         guest, room = ("/tts", _room()) if self.has_own_files else (str(GUEST), folder)
         zygote = [sys.executable, "-s", "-B", "-X", "utf8", f"{guest}/zygote.py", str(control), room]
         inside = [*self._namespaces(), *zygote, *GUARDS[self.level]]
-        return [sys.executable, "-I", "-S", "-c", LAUNCH, *inside]
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        stack = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
+        return ["/bin/sh", "-c", LAUNCH, str(stack >> 10), *inside]
 
     def compiler_command(self, inside: Sequence[str]) -> list[str]:
         """What runs a command in namespaces that hold the system's files and an empty folder, at level A: no /proc and

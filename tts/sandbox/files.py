@@ -20,8 +20,7 @@ class Files:
 
     def __init__(self, code: str, test: Run) -> None:
         """Raises InfraError for arguments that cannot be sent."""
-        text = code.encode("utf-8", "surrogatepass")
-        self._program = wire.JOB.pack(len(text)) + text
+        self._program = program(code)
         job, given = self._program + _call(test), _input(test)
         self.fds: list[int] = []
         try:
@@ -83,6 +82,12 @@ class Files:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def program(code: str) -> bytes:
+    """A job without a call."""
+    text = code.encode("utf-8", "surrogatepass")
+    return wire.JOB.pack(len(text)) + text
 
 
 def _input(test: Run) -> bytes:

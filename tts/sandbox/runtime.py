@@ -65,15 +65,19 @@ class Runtime(Protocol):
         """Raises CompileFailed if the program is at fault, InfraError if `stopped` says so meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Text:
     """A program that is run as it is."""
 
     code: str
+    begun: bool = False
 
     def run(self, cell: Cell, test: Run, limits: Limits, keep: bool) -> Outcome:
-        """As `Cell.run`."""
-        return cell.run(self.code, test, limits, keep)
+        """As `Cell.run`; from the second test on, where each has a new process, as `Cell.run_forked`."""
+        forked = self.begun and not keep
+        outcome = cell.run_forked(self.code, test, limits) if forked else cell.run(self.code, test, limits, keep)
+        self.begun = True
+        return outcome
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,6 +6,7 @@ says is a claim. What it does about state that one test leaves for the next (`un
 
 import atexit
 import builtins
+import contextlib
 import ctypes
 import errno
 import gc
@@ -38,6 +39,8 @@ THREAD_STACK = 8 << 20
 RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a process that may be kept
 OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
+CHECK = wire.Mode.CHECK  # bound once: to look it up touches many pages, each of which a new process must copy
+SEEDED = b""  # what `random_state` is where a program begins
 
 
 def prepare(libc: ctypes.CDLL) -> None:
@@ -56,13 +59,31 @@ def prepare(libc: ctypes.CDLL) -> None:
     for fd in (0, 1):  # of the kind that a candidate's are, and standard error is: what streams ask of them they keep
         os.dup2(blank, fd)
     os.close(blank)
-    open_streams()
+    for fd in range(len(STREAMS)):
+        open_stream(fd)
+    random.seed(0)
+    global SEEDED
+    SEEDED = random_state()
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
     gc.disable()
     gc.collect()
     gc.freeze()
+
+
+def random_state() -> bytes:
+    """What the shared generator would draw next, told without making objects of it; its own dict, which holds half of
+    a pair of normal numbers, changes with that.
+    """
+    generator = random.seed.__self__  # type: ignore[attr-defined]
+    header = object.__basicsize__
+    return ctypes.string_at(id(generator) + header, generator.__class__.__base__.__basicsize__ - header)
+
+
+def random_is_seeded() -> bool:
+    """Whether nothing was drawn since the zygote seeded it: one verdict per program, which should not hang on luck."""
+    return random_state() == SEEDED
 
 
 def install_prelude() -> None:
@@ -96,19 +117,28 @@ class Program:
         """What a test asks of the program's function."""
         self.call = os.pread(job, os.fstat(job).st_size, self.call_starts)
 
+    def try_compile(self) -> None:
+        """Compile it ahead of its tests; if that fails, they fail as they try."""
+        with contextlib.suppress(SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            self.compiled = self._compile()
+
+    def _compile(self) -> CodeType:
+        return compile(self.source, "<candidate>", "exec", dont_inherit=True)
+
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
         entry_point, arguments = wire.build(wire.parse(self.call, None)) if self.is_call else ("", [])
         self.module = ModuleType("candidate" if self.is_call else "__main__")
         vars(self.module)["__builtins__"] = builtins
         sys.modules[self.module.__name__] = sys.modules["__main__"] = self.module
-        random.seed(0)  # one verdict per program: it should not hang on luck
+        if not random_is_seeded():
+            random.seed(0)
         return attempt(lambda: self._execute(entry_point, arguments))
 
     def _execute(self, entry_point: str, arguments: list[Any]) -> None:
         """Runs the text; for a call, then writes what the function returns to descriptor 3."""
         if self.compiled is None:
-            self.compiled = compile(self.source, "<candidate>", "exec", dont_inherit=True)
+            self.compiled = self._compile()
         exec(self.compiled, vars(self.module))
         if not self.is_call:
             return
@@ -122,14 +152,27 @@ def give(value: Any) -> None:
         document = document[os.write(RESULT, document) :]
 
 
-def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
-    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+def take(fds: tuple[int, ...]) -> None:
+    """Have the descriptors that the host gave where a program expects them, its job after the rest."""
     for target, given in enumerate((*fds[1:], fds[0])):
         os.dup2(given, target)
+
+
+def run_forked(program: Program, fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """In a fork of its template's: run the program on one test."""
+    take(fds)
+    program.read_call(len(fds) - 1)
+    os.closerange(SESSION, 4096)
+    run_once(program, began)
+
+
+def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoReturn:
+    """Run the program on its only test or on one after another, with the descriptors that the host gave."""
+    take(fds)
     program = Program(request, len(fds) - 1)
     keeps = request.mode in wire.KEPT
     os.closerange(SESSION + keeps, 4096)
-    if request.mode is wire.Mode.CHECK:
+    if request.mode is CHECK:
         run_check(program, request.word, began)
     if keeps:
         run_many(program, request.word, began)
@@ -148,7 +191,8 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
     host knows this process by.
     """
-    names, keep = shared_names(), keeping.keepable(program.source)
+    program.try_compile()
+    names, keep = shared_names(), program.compiled is not None and keeping.keepable(program.compiled)
     session = socket.socket(fileno=SESSION)
     gc.enable()
     begin(began)
@@ -164,7 +208,7 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
         next_test(program, session)
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.collect(0)
-        open_streams()
+        open_stream(0)
 
 
 def run_check(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
@@ -247,21 +291,22 @@ class Truncated(io.FileIO):
             return memoryview(data).nbytes
 
 
-def open_streams() -> None:
-    """Fresh standard streams over descriptors 0 to 2, as the interpreter itself would make them, save that standard
-    error takes any amount. Those of a process's first test are made in the zygote, before the files are put there.
+def open_stream(fd: int) -> None:
+    """A fresh standard stream over its descriptor, as the interpreter itself would make it, save that standard error
+    takes any amount. Those of a process's first test are made in the zygote, before the files are put there; later
+    ones need a new one to read from, while the others, once flushed, are as new.
     """
-    for fd, name in enumerate(STREAMS):
-        binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
-        if fd == 2:
-            binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
-        binary.raw.name = f"<{name}>"
-        errors = "backslashreplace" if fd == 2 else "surrogateescape"
-        stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
-        stream.mode = "w" if fd else "r"
-        for alias in (name, f"__{name}__"):
-            setattr(sys, alias, stream)
-        setattr(builtins, name, stream)  # a name of the prelude's
+    name = STREAMS[fd]
+    binary: Any = open(fd, "wb" if fd else "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+    if fd == 2:
+        binary = io.BufferedWriter(Truncated(fd, "wb", closefd=False))
+    binary.raw.name = f"<{name}>"
+    errors = "backslashreplace" if fd == 2 else "surrogateescape"
+    stream: Any = io.TextIOWrapper(binary, "utf-8", errors, "\n", line_buffering=fd == 2)
+    stream.mode = "w" if fd else "r"
+    for alias in (name, f"__{name}__"):
+        setattr(sys, alias, stream)
+    setattr(builtins, name, stream)  # a name of the prelude's
 
 
 def find_function(names: dict[str, Any], entry_point: str) -> Any:
@@ -311,12 +356,13 @@ def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
     handlers and lets go of its names, so that files it left open are flushed.
     """
     if not abrupt:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if threading.active_count() > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
+            threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         code = flush_streams() or code
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
         forget(names)
-        gc.collect()
+        gc.collect(2 if any(gc.get_count()[1:]) else 0)  # all is young if none was collected before
         flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
         os._exit(code)
     os._exit(flush_streams() or code)

@@ -57,7 +57,9 @@ class Confinement:
     def __init__(self, folder: str, account: Account, guards: set[str], libc: ctypes.CDLL) -> None:
         os.chdir(folder)
         self.account, self.libc = account, libc
-        self.filter = seccomp.Filter("own_files" in guards, libc) if "seccomp" in guards else None
+        own_files = "own_files" in guards
+        self.filter = seccomp.Filter(own_files, libc) if "seccomp" in guards else None
+        self.template_filter = seccomp.Filter(own_files, libc, forks=True) if "seccomp" in guards else None
         self.binding = list(self._binding(folder, "landlock" in guards))
         self.hard = {kind: resource.getrlimit(kind)[1] for kind in KINDS}
         self.steps: list[Callable[[], object]] = []
@@ -94,6 +96,13 @@ class Confinement:
         if calls is not None:
             calls.install(os.getpid())
 
+    def apply_to_fork(self) -> None:
+        """Bind a fork of a process that has been bound as a template, by what it has not of that."""
+        os.setpgid(0, 0)
+        self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if self.filter is not None:
+            self.filter.install(os.getpid())
+
     def _limit(self, kind: int, limit: int) -> Callable[[], object]:
         hard = self.hard[kind]
         limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -101,6 +110,7 @@ class Confinement:
 
     def _binding(self, folder: str, landlocked: bool) -> Iterator[Callable[[], object]]:
         """What is the same for all candidates, up to the filter of system calls."""
+        yield partial(signal.pthread_sigmask, signal.SIG_SETMASK, ())  # the zygote's, and not what a program expects
         libc, account = self.libc, self.account
         if account.uid is not None:
             yield partial(libc.prctl, PR_SET_KEEPCAPS, int(account.read_all), 0, 0, 0)

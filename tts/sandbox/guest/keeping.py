@@ -1,11 +1,14 @@
-"""May a program's process run its next test? Read off the program's text, before any of it runs.
+"""May a program's process run its next test? Read off the program's bytecode, before any of it runs.
 
 A process is worth keeping only if each test finds it as a fresh one would be. What most programs do (arithmetic,
 containers, reading and printing) leaves nothing behind that `candidate.py` does not put back; what could is refused
 here by name, and such a program has a fresh process for each test.
 """
 
-import ast
+import dis
+import inspect
+import sys
+from types import CodeType
 
 # Modules whose functions change nothing that outlives a test, or only what is put back between tests.
 PURE = frozenset(
@@ -62,37 +65,78 @@ FAR = frozenset(
         "vars",
     ]
 )
-RISKY_ATTRIBUTES = frozenset({"modules", "environ", "register", "detach", "close"})
+RISKY_ATTRIBUTES = frozenset({"modules", "environ", "register", "detach", "close", "reconfigure"})
 
 
-def keepable(source: str) -> bool:
-    """Whether nothing in a program may change what its next test finds."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+SUSPECT = FAR | RISKY_ATTRIBUTES | frozenset(dir(sys)) - SYS
+HARMLESS = frozenset({"__name__", "__module__", "__qualname__"})  # which every class statement looks up or sets
+IMPORT_NAME, IMPORT_FROM, STORE_NAME = (dis.opmap[name] for name in ("IMPORT_NAME", "IMPORT_FROM", "STORE_NAME"))
+SETTING = frozenset(dis.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
+ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def keepable(code: CodeType, imported: dict[str, str] | None = None) -> bool:
+    """Whether nothing in a program may change what its next test finds; `imported` is the modules of names so far."""
+    imported = {"sys": "sys"} if imported is None else imported
+    if code.co_flags & ASYNCHRONOUS or not (_is_plain(code, imported) or _is_harmless(code, imported)):
         return False
-    imported: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            if any(alias.name.split(".")[0] not in PURE for alias in node.names):
-                return False
-            imported |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or (node.module or "").split(".")[0] not in PURE or node.module == "sys":
-                return False
-            imported |= {alias.asname or alias.name for alias in node.names}
-        elif (isinstance(node, ast.Name) and node.id in FAR) or isinstance(node, ast.AsyncFunctionDef):
-            return False
-    return all(_harmless(node, imported) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return all(keepable(constant, imported) for constant in code.co_consts if isinstance(constant, CodeType))
 
 
-def _harmless(node: ast.Attribute, imported: set[str]) -> bool:
-    """Whether an attribute is only looked up, or is set on an object of the program's own."""
-    if node.attr.startswith("__") or node.attr in RISKY_ATTRIBUTES:
+def _is_plain(code: CodeType, imported: dict[str, str]) -> bool:
+    """Whether there is no need to look closer, which would cost a process that has just been forked half a millisecond:
+    what could do harm is not so much as named, and what is imported is so in the usual form.
+    """
+    operations, arguments, names = code.co_code[::2], code.co_code[1::2], code.co_names
+    if not SUSPECT.isdisjoint(names) or not SETTING.isdisjoint(operations):
         return False
-    if isinstance(node.value, ast.Name):
-        if node.value.id == "sys" and node.attr not in SYS:
+    if any(name[:2] == "__" and name not in HARMLESS for name in names):
+        return False
+    at = operations.find(IMPORT_NAME)
+    while at != -1:
+        module, at = names[arguments[at]], at + 1
+        if module not in PURE or operations[at - 2] == dis.EXTENDED_ARG:
             return False
-        if not isinstance(node.ctx, ast.Load) and (node.value.id in imported or node.value.id == "sys"):
+        if operations[at] == STORE_NAME:
+            if module == "sys" != names[arguments[at]]:
+                return False
+            imported[names[arguments[at]]] = module
+        elif operations[at] != IMPORT_FROM or module == "sys":
             return False
+        while operations[at] == IMPORT_FROM:
+            imported[names[arguments[at + 1]]], at = "", at + 2
+        at = operations.find(IMPORT_NAME, at)
     return True
+
+
+def _is_harmless(code: CodeType, imported: dict[str, str]) -> bool:
+    """Whether what is named is only put to uses that do no harm."""
+    module, kind, before = "", "", None  # of the last import; of the instruction before, and what it is about
+    for instruction in dis.get_instructions(code):
+        name, previous, kind = instruction.argval, kind, instruction.opname
+        if kind == "IMPORT_NAME":
+            module = name.partition(".")[0]
+            harmless = module in PURE and not (module == "sys" and before == ("*",))
+        elif kind == "IMPORT_FROM":
+            harmless = module != "sys" or name in SYS
+        elif kind.endswith(("_ATTR", "_METHOD")):
+            harmless = _is_own(kind, name, imported.get(before) if isinstance(before, str) else None)
+        elif kind.startswith("STORE"):
+            harmless = True
+            if previous.startswith("IMPORT"):
+                imported[name] = module if previous == "IMPORT_NAME" else ""
+        else:
+            harmless = instruction.opcode not in dis.hasname or name not in FAR
+        if not harmless:
+            return False
+        before = name
+    return True
+
+
+def _is_own(kind: str, attribute: str, module: str | None) -> bool:
+    """Whether an attribute is only looked up, or is set on an object of the program's own; `module` is what it is an
+    attribute of, if that was imported.
+    """
+    if attribute in RISKY_ATTRIBUTES or (attribute[:2] == "__" and attribute not in HARMLESS):
+        return False
+    return not (module == "sys" and attribute not in SYS) and (module is None or kind.startswith("LOAD"))

@@ -12,6 +12,7 @@ architecture and the low halves of its arguments. Loads nothing but the standard
 import ctypes
 import errno
 import platform
+import signal
 import struct
 from collections.abc import Iterator
 from functools import partial
@@ -85,7 +86,11 @@ OWN = {"kill": (62, 129), "tgkill": (234, 131)}
 OWN_OR_ZERO = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122)}
 SELF = 0x7E5E1F00  # stands for that number until the filter is installed; no process has it
 CLONE = (56, 220)
-CLONE_THREAD = 0x00010000
+CLONE_PARENT, CLONE_THREAD = 0x00008000, 0x00010000
+FORK = CLONE_PARENT | signal.SIGCHLD  # a process that is a child of the caller's own parent
+# What a template needs beside, which runs nothing of a candidate's: to fork, and what its forks do before theirs.
+FORKING = {"kill": (62, 129), "tgkill": (234, 131), "setpgid": (109, 154), "prlimit64": (302, 261),
+           "sched_setaffinity": (203, 122), "prctl": (157, 167)}  # fmt: skip
 EXECVEAT = (322, 281)  # for compiled programs alone: from one descriptor, and nothing else of its family
 AT_EMPTY_PATH = 0x1000
 MISSING = (435, 435)  # clone3, whose arguments no filter can see: "no such call" makes glibc use clone
@@ -102,6 +107,13 @@ INSTRUCTION, CONSTANT = struct.Struct("<HBBI"), struct.Struct("<I")  # struct so
 
 Code = list[tuple[int, int, int, int]]  # operation, jump if true, jump if false, constant
 
+THREAD: Code = [  # clone, for threads alone
+    (LOAD, 0, 0, ARGUMENTS),
+    (JUMP_ANY_BIT, 0, 1, CLONE_THREAD),
+    (RETURN, 0, 0, ALLOW),
+    (RETURN, 0, 0, DENIED),
+]
+
 
 def supported() -> bool:
     """Whether there is a table for this processor."""
@@ -110,12 +122,16 @@ def supported() -> bool:
 
 class Filter:
     """Made once, in the kernel's form, with a place for the number of the process that installs it. `own_files`: all
-    files that can be written are the candidate's. `executable`: a descriptor that may be executed.
+    files that can be written are the candidate's. `executable`: a descriptor that may be executed. `forks`: it is for
+    a template, whose forks add a candidate's own.
     """
 
-    def __init__(self, own_files: bool, libc: ctypes.CDLL, executable: int | None = None) -> None:
+    def __init__(self, own_files: bool, libc: ctypes.CDLL, executable: int | None = None, forks: bool = False) -> None:
         place, architecture = PROCESSORS[platform.machine()]
         verdicts = _verdicts(place, own_files)
+        if forks:
+            verdicts |= {numbers[place]: [(RETURN, 0, 0, ALLOW)] for numbers in FORKING.values()}
+            verdicts[CLONE[place]] = [*THREAD[:1], (JUMP_EQUAL, 1, 0, FORK), *THREAD[1:]]
         if executable is not None:
             verdicts[EXECVEAT[place]] = _execution(executable)
         code = [
@@ -155,12 +171,7 @@ def _verdicts(place: int, own_files: bool) -> dict[int, Code]:
         found[own[place]] = list(_one_of(0, (SELF,)))
     for own in OWN_OR_ZERO.values():
         found[own[place]] = list(_one_of(0, (0, SELF)))
-    found[CLONE[place]] = [
-        (LOAD, 0, 0, ARGUMENTS),
-        (JUMP_ANY_BIT, 0, 1, CLONE_THREAD),
-        (RETURN, 0, 0, ALLOW),
-        (RETURN, 0, 0, DENIED),
-    ]
+    found[CLONE[place]] = THREAD
     found[MISSING[place]] = [(RETURN, 0, 0, FAIL | errno.ENOSYS)]
     return found
 

@@ -4,6 +4,7 @@ Reads /proc and nothing of a candidate's. Loaded in the zygote; decides no verdi
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 import select
@@ -20,6 +21,7 @@ else:
 
 TICK_MS = int(wire.TICK_SECONDS * 1000)
 BURIAL_SECONDS = 10.0
+FORK_SECONDS = 1.0  # for a template, which compiles its program first, to begin a test
 MOST_THREADS = 512  # of one candidate at once; the kernel does not count them for root
 MOST_FILES = 4096  # of one candidate at once, where its folder is a file system of its own
 
@@ -29,13 +31,20 @@ class HostGone(Exception):
 
 
 class Child:
-    """A candidate's process as the zygote sees it."""
+    """A candidate's process as the zygote sees it; `template` is the number of the process that forked it, which has
+    no part in it.
+    """
 
-    def __init__(self, pid: int, folder: str | None) -> None:
-        self.pid, self.folder = pid, folder
+    def __init__(self, pid: int, folder: str | None, template: int | None = None) -> None:
+        self.pid, self.folder, self.template = pid, folder, template
         self.pidfd = os.pidfd_open(pid)
-        self.meter = Meter()
+        self.meter = Meter(template)
         self.before = children_cpu()
+
+    def let_go(self) -> int:
+        """Its number; it is watched no more."""
+        os.close(self.pidfd)
+        return self.pid
 
     def watch(self, request: "wire.Request", control: socket.socket) -> "wire.End":
         """How its test ends: DONE if the host says so, EXITED, or the limit that it is over."""
@@ -91,7 +100,7 @@ class Child:
                 kill(self.pid, signal.SIGKILL)
         _, status, used = os.wait4(self.pid, 0)
         deadline = time.monotonic() + BURIAL_SECONDS
-        while not _bury_rest():
+        while not _bury_rest(self.template):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"descendants of a candidate still live {BURIAL_SECONDS:.0f} s after being killed")
         os.close(self.pidfd)
@@ -105,7 +114,8 @@ class Meter:
     thread had waited when it was last seen stays counted after its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, template: int | None = None) -> None:
+        self.template = template
         self.queued = 0.0
         self.threads = 0
         self.seen: dict[str, int] = {}  # what each thread had waited, in nanoseconds
@@ -113,7 +123,7 @@ class Meter:
     def read(self) -> tuple[float, int]:
         """CPU seconds and resident bytes of all living descendants together; adds to `queued`."""
         cpu_ticks = pages = self.threads = 0
-        todo = children(os.getpid())
+        todo = own_children(self.template)
         while todo:
             pid = todo.pop()
             try:
@@ -153,6 +163,52 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def own_children(template: int | None) -> list[int]:
+    """The zygote's, but for a template."""
+    return [pid for pid in children(os.getpid()) if pid != template]
+
+
+def ended() -> int | None:
+    """A child of the zygote's that has ended and is not buried."""
+    found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return None if found is None else found.si_pid
+
+
+def appeared(template: int, control: socket.socket) -> int | None:
+    """The process that a template has forked for a test, once there is one; None if it takes too long."""
+    deadline = time.monotonic() + FORK_SECONDS
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    while time.monotonic() < deadline:
+        if pids := own_children(template):
+            return pids[0]
+        if poller.poll(TICK_MS):
+            raise HostGone  # all that can happen meanwhile
+    return None
+
+
+class Endings:
+    """Waits for the host's next request and for the ends of children at once."""
+
+    def __init__(self, control: socket.socket) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))  # children undo that (`confine.py`)
+        mask = ctypes.c_uint64(1 << signal.SIGCHLD - 1)
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.signals = libc.signalfd(-1, ctypes.byref(mask), os.O_CLOEXEC | os.O_NONBLOCK)
+        if self.signals == -1:
+            raise OSError(ctypes.get_errno(), "signalfd")
+        self.poller = select.poll()
+        self.poller.register(control, select.POLLIN)
+        self.poller.register(self.signals, select.POLLIN)
+
+    def asked(self) -> bool:
+        """Whether it is the host's request that came; if not, a child may have ended."""
+        found = [fd for fd, _ in self.poller.poll()]
+        if self.signals in found:
+            os.read(self.signals, 128)
+        return self.signals not in found
+
+
 def children_cpu() -> float:
     """CPU seconds of all descendants buried so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -165,17 +221,21 @@ def files_in(folder: str) -> int:
     return found.f_files - found.f_ffree
 
 
-def _bury_rest() -> bool:
+def _bury_rest(template: int | None) -> bool:
     """One round against orphans, which all become the zygote's children. Returns whether none is left."""
-    try:
-        if os.waitpid(-1, os.WNOHANG)[0] != 0:
-            return False
-    except ChildProcessError:
-        return True
-    for child in children(os.getpid()):
+    if template is None:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] != 0:
+                return False
+        except ChildProcessError:
+            return True
+    rest = own_children(template)
+    for child in rest:
         os.kill(child, signal.SIGKILL)
-    time.sleep(0.0005)
-    return False
+        os.waitpid(child, os.WNOHANG)
+    if rest:
+        time.sleep(0.0005)
+    return template is not None and not rest
 
 
 def empty(folder: str) -> None:

@@ -53,10 +53,13 @@ class End(IntEnum):
     FILES = 5
     THREADS = 6
     DONE = 7  # the host has its word that it is done, and it waits for the program's next test
+    LOST = 8  # no process of the template's has been seen; the template is no more
 
 
 class Mode(IntEnum):
-    """What the zygote is asked for. It answers all but PAUSE and DROP, once each."""
+    """What the zygote is asked for. It answers all but TEMPLATE, PAUSE and DROP, once each; and each of a template's
+    tests, asked or not.
+    """
 
     FRESH = 0  # a new process, for this test alone
     FIRST = 1  # a new one, which may be kept for the program's next
@@ -64,16 +67,19 @@ class Mode(IntEnum):
     PAUSE = 3  # no longer to watch: it is done with its test
     DROP = 4  # to bury the kept one
     NATIVE = 5  # a new process that becomes a compiled program, for this test alone; its job is the executable
-    CHECK = 6  # a new one that checks another's program: it is kept, and its next "tests" are answers to its calls
+    TEMPLATE = 6  # a new one that reads a program and is forked for each of its tests; this is not answered itself
+    FORKED = 7  # to watch the test that the template has had from the host and is not done yet, and is `number`
+    CHECK = 8  # a new one that checks another's program: it is kept, and its next "tests" are answers to its calls
 
 
-NEW = (Mode.FRESH, Mode.FIRST, Mode.NATIVE, Mode.CHECK)
+NEW = (Mode.FRESH, Mode.FIRST, Mode.NATIVE, Mode.TEMPLATE, Mode.CHECK)
 KEPT = (Mode.FIRST, Mode.CHECK)
 
 
 class Request(NamedTuple):
     """What the zygote is told of a test; everything else goes past it, in descriptors. Sizes are in bytes; `spent` is
-    the CPU seconds of the process's earlier tests, and `word` what it says that it is done with.
+    the CPU seconds of the process's earlier tests, `word` what it says that it is done with, and `number` how many
+    tests a template has been given.
     """
 
     mode: Mode
@@ -84,6 +90,7 @@ class Request(NamedTuple):
     output: int = 0
     spent: float = 0.0
     word: bytes = b""
+    number: int = 0
 
     def pack(self) -> bytes:
         """The message."""
@@ -96,7 +103,7 @@ class Request(NamedTuple):
         return cls(Mode(mode), *rest)
 
 
-_REQUEST = struct.Struct(f"<B?ddQQd{WORD_BYTES}s")
+_REQUEST = struct.Struct(f"<B?ddQQd{WORD_BYTES}sQ")
 REQUEST_BYTES = _REQUEST.size
 
 

@@ -14,11 +14,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import candidate, confine, native, watch, wire
+    from tts.sandbox.guest import candidate, confine, native, template, watch, wire
 else:
     # `random` and `threading` would have each child draw a seed and take stock of its threads, which costs a third of a
     # fork: `candidate.py` seeds, and there is one thread.
@@ -26,22 +25,18 @@ else:
     import candidate
     import confine
     import native
+    import template
     import watch
     import wire
 
     os.register_at_fork = register_at_fork
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+NATIVE, TEMPLATE = wire.Mode.NATIVE, wire.Mode.TEMPLATE  # bound once, as in `candidate.py`
+LOST = wire.Report(wire.End.LOST, 0, 0.0, 0.0, 0)
 
 Prepare = Callable[["wire.Request"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A forked child's first test: the host's request and its descriptors, as `wire.FILES` says."""
-
-    request: "wire.Request"
-    fds: tuple[int, ...]
+Task = tuple["wire.Request", tuple[int, ...]]  # a forked child's: what the host asks, with these descriptors
 
 
 class Zygote:
@@ -54,11 +49,16 @@ class Zygote:
         self.counted = folder if own_files else None
         self.began = mmap.mmap(-1, 4096)  # shared: a child sets the first byte when the candidate's own code begins
         self.child: watch.Child | None = None
+        self.template: int | None = None  # the number of the process that forks itself for its program's tests
+        self.reported = 0  # how many of these tests have been
+        self.endings = watch.Endings(control)
 
     def serve(self) -> Task | None:
         """Serves until the host hangs up. Returns None then, or, in a forked child, the task that it must run."""
         try:
             while True:
+                while self.template is not None and not self.endings.asked():
+                    self.report_ended()
                 message, fds, _, _ = socket.recv_fds(self.control, wire.REQUEST_BYTES, wire.FILES + 1)
                 if not message:
                     break
@@ -67,17 +67,54 @@ class Zygote:
                     self.drop()
                     self.prepare(request)
                     if self.fork() == 0:
-                        return Task(request, tuple(fds))
+                        return request, tuple(fds)
                     for fd in fds:
                         os.close(fd)
-                if request.mode is wire.Mode.DROP:
-                    self.drop()
-                elif request.mode is not wire.Mode.PAUSE:  # which is too late here: what it is about has been answered
-                    self.control.send(self.follow(request).pack())
+                self.act(request)
         except (watch.HostGone, ConnectionError):
             pass
         self.drop()
         return None
+
+    def act(self, request: "wire.Request") -> None:
+        """What is asked for, once there is the child that it is about."""
+        mode = request.mode
+        if mode is wire.Mode.DROP:
+            self.drop()
+        elif mode is wire.Mode.TEMPLATE:
+            assert self.child is not None
+            self.template, self.child, self.reported = self.child.let_go(), None, 0
+        elif mode is wire.Mode.FORKED:
+            self.follow_forked(request)
+        elif mode is not wire.Mode.PAUSE:  # which is too late here: what it is about has been answered
+            self.control.send(self.follow(request).pack())
+
+    def follow_forked(self, request: "wire.Request") -> None:
+        """Watches a test that the template has forked, unless it has been answered, even if the template has gone."""
+        if request.number <= self.reported:
+            return
+        pid = None if self.template is None else watch.appeared(self.template, self.control)
+        if pid is None:
+            self.drop()
+            self.answer(LOST)
+        else:
+            self.child = watch.Child(pid, self.counted, self.template)
+            self.answer(self.follow(request))
+
+    def report_ended(self) -> None:
+        """Answers a test of the template's that has ended."""
+        pid = watch.ended()
+        if pid == self.template:
+            self.drop()  # the host hears of it by its own session
+        elif pid is not None:
+            self.child = watch.Child(pid, self.counted, self.template)
+            self.answer(self.report(wire.End.EXITED))
+
+    def answer(self, report: "wire.Report") -> None:
+        """Says what became of a test of the template's."""
+        self.began[0] = 0
+        self.reported += 1
+        self.control.send(report.pack())
 
     def fork(self) -> int:
         """A child in an empty folder: 0 in the child, its number here."""
@@ -96,14 +133,18 @@ class Zygote:
             cpu, peak = self.child.used()
             watch.empty(self.folder)
             return wire.Report(end, 0, cpu - request.spent, time.monotonic() - started, peak)
+        return self.report(end, request.spent, started)
+
+    def report(self, end: "wire.End", spent: float = 0.0, started: float | None = None) -> "wire.Report":
+        """Buries the child, and says what happened; without its start, what the wall time was is the host's to say."""
         status, cpu, peak = self.bury()
-        elapsed = time.monotonic() - started
+        elapsed = 0.0 if started is None else time.monotonic() - started
         if not self.began[0] and end is wire.End.EXITED:
             raise RuntimeError(f"a child ended with wait status {status} before its candidate began")
         code = os.waitstatus_to_exitcode(status)
         if end is wire.End.EXITED and code < 0:
             end, code = wire.End.SIGNALLED, -code
-        return wire.Report(end, code, cpu - request.spent, elapsed, peak)
+        return wire.Report(end, code, cpu - spent, elapsed, peak)
 
     def bury(self) -> tuple[int, float, int]:
         """The child's wait status, CPU seconds and peak bytes; nothing of it is left."""
@@ -114,7 +155,9 @@ class Zygote:
         return found
 
     def drop(self) -> None:
-        """End a child that is kept."""
+        """End a child that is kept, and a template."""
+        if self.template is not None:
+            self.child, self.template = watch.Child(self.template, None), None
         if self.child is not None:
             self.bury()
 
@@ -138,7 +181,8 @@ def main() -> None:
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
     for name in (
-        "wire", "watch", "confine", "candidate", "keeping", "landlock", "native", "seccomp", "unchanged", "usage",
+        "wire", "watch", "confine", "candidate", "keeping", "landlock", "native", "seccomp", "template", "unchanged",
+        "usage",
     ):  # fmt: skip
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
@@ -164,10 +208,13 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # the host would, unless it was killed
         return
-    if task.request.mode is wire.Mode.NATIVE:
-        native.run(task.fds, confinement, zygote.began)
+    request, fds = task
+    if request.mode is NATIVE:
+        native.run(fds, confinement, zygote.began)
+    if request.mode is TEMPLATE:
+        template.run(request, fds, confinement, zygote.began)
     confinement.apply(confinement.filter)
-    candidate.run(task.request, task.fds, zygote.began)
+    candidate.run(request, fds, zygote.began)
 
 
 if __name__ == "__main__":
