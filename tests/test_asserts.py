@@ -70,7 +70,6 @@ def test_the_value_of_a_literal_is_the_literals(found):
         "not 3",
         "~5",
         "{1: {2: (3,)}, 'a': {5}}",
-        "frozenset([1])",
     ],
 )
 def test_constant_arithmetic_is_pythons(text):
@@ -108,6 +107,7 @@ def test_names_are_what_they_were_bound_to():
         "...",
         "float('x')",
         "set(key=1)",
+        "frozenset([1])",
         "f'{1}'",
         "2.0 ** 9999",
         "True if 1 else 2",
@@ -340,6 +340,12 @@ def test_a_check_has_helpers_and_the_functions_own_name(grader):
     (check,) = from_check(source, "f", helpers)
 
     assert graded(grader, (check,), "def f(s): return s[::-1]", "def f(s): return s") == [True, False]
+
+
+def test_a_name_of_the_test_codes_own_is_not_looked_up_in_the_program(grader):
+    source = "def helper(n): return [n]\ndef check(candidate):\n    assert candidate(helper(2)) == 2\n"
+
+    assert graded(grader, from_check(source, "f"), "def f(x): return x[0]", "def f(x): return x") == [True, False]
 
 
 def test_a_check_draws_the_same_inputs_each_time(grader):

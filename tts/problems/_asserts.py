@@ -19,6 +19,7 @@ a call leaves behind in the program is gone at the next.
 """
 
 import ast
+import builtins
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +47,13 @@ class NotData(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The function that a test is about: its name in the program, and the names that test code calls it by."""
+    """The function that a test is about: its name in the program, the names that test code calls it by, and whether the
+    code may use all of the program's names, as what runs in its process may.
+    """
 
     entry_point: str
     aliases: Collection[str] = ()
+    shares_names: bool = False
 
     def is_called(self, node: ast.AST) -> bool:
         """Whether this is a call of the function."""
@@ -58,6 +62,10 @@ class Subject:
     def is_named(self, node: ast.AST) -> bool:
         """Whether this is the function's name."""
         return isinstance(node, ast.Name) and (node.id == self.entry_point or node.id in self.aliases)
+
+    def finds(self, node: ast.Name) -> bool:
+        """Whether the program has what is named, if it needs to have it."""
+        return self.shares_names or self.is_named(node) or hasattr(builtins, node.id)
 
     def arguments(self, node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, ...]:
         """The arguments of a call of the function with constants, by position. Raises NotData."""
@@ -82,7 +90,7 @@ def from_asserts(
 
     Raises ValueError for what is no assert, or can be decided neither here nor apart from the program.
     """
-    subject = Subject(entry_point)
+    subject = Subject(entry_point, shares_names=True)
     return tuple(test for text in asserts for test in _from_text(text, subject, setup, own_names))
 
 
@@ -205,8 +213,8 @@ def _claim(node: ast.expr, subject: Subject, names: Mapping[str, Any], setup: st
     if not subject.is_called(_read(node)) or not all(isinstance(part, _ARGUMENTS) for part in parts):
         raise NotData("an expression that the program must not evaluate itself")
     for part in parts:
-        if isinstance(part, ast.Name) and part.id in names:
-            raise NotData(f"{part.id} is bound in the test")
+        if isinstance(part, ast.Name) and (part.id in names or not subject.finds(part)):
+            raise NotData(f"{part.id} is not the program's")
     text = ast.unparse(_Renaming(subject).visit(node))
     return f"(exec({setup!r}) or (lambda: {text}))" if setup else f"(lambda: {text})"
 

@@ -14,7 +14,7 @@ MAX_BITS = 20_000  # of an integer that arithmetic gives
 MAX_ITEMS = 1_000_000  # of a string, list or tuple that is repeated
 
 CALLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"set": set, "frozenset": frozenset, "tuple": tuple, "list": list, "float": float, "complex": complex}
+    {"set": set, "tuple": tuple, "list": list, "float": float, "complex": complex}
 )
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = MappingProxyType(
     {

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ConfigError, DataError, unknown
-from tts.jsonl import parse_line, raw_lines, user_path
+from tts.jsonl import open_lines, parse_line, raw_lines, user_path
 from tts.plugins import FREE
+from tts.problems._files import hub_file
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
@@ -97,7 +98,7 @@ class Rows:
         place = self._place(problem_id)
         where = f"{place} ({problem_id})"
         try:
-            with place.path.open("rb") as file:
+            with open_lines(place.path) as file:
                 file.seek(place.offset)
                 line = file.readline()
         except OSError as error:
@@ -121,7 +122,8 @@ def _has_surrogates(text: str) -> bool:
 
 @dataclass(frozen=True)
 class RowBenchmark(ABC):
-    """A benchmark of rows: `path` is a JSONL file or a folder of them; `ids` and `limit` (the first so many) narrow.
+    """A benchmark of rows: `path` is a JSONL file, gzipped or not, a folder of them, or a file of a data set on the hub
+    (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow.
 
     A benchmark says what its rows mean in `row_format`; where it can, also in `files` where they are and in `admits`
     which are wanted.
@@ -141,8 +143,9 @@ class RowBenchmark(ABC):
 
     def files(self) -> list[Path]:
         """The JSONL files to read, in order. Raises DataError."""
-        path = user_path(self.path)
-        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        fetched = hub_file(self.path)
+        path = user_path(self.path) if fetched is None else fetched
+        found = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")]) if path.is_dir() else [path]
         if not found:
             raise DataError(f"The folder {path} holds no .jsonl file. Put files of rows there, or give a file.")
         return found

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from tts.errors import DataError
-from tts.hub import NotFetched, fetch
 from tts.jsonl import user_path
 from tts.plugins import FREE
+from tts.problems._files import download
 from tts.problems._lcb import LcbRows
 
 HUB = "livecodebench/code_generation_lite"
@@ -43,18 +43,8 @@ class LiveCodeBench(LcbRows):
         if path.exists():
             return super().files()
         if self.path.count("/") == 1 and not self.path.startswith((".", "~", "/")) and not path.suffix:
-            return [_download(self.path, name) for name in wanted]
+            return [download(self.path, name) for name in wanted]
         raise DataError(f"No file, folder or hub data set {self.path!r}. Set benchmark.path to a JSONL file of rows.")
-
-
-def _download(repository: str, name: str) -> Path:
-    try:
-        return fetch(repository, name, "dataset")
-    except NotFetched as reason:
-        raise DataError(
-            f"{name} of {repository!r} cannot be fetched from the hub: {reason}. "
-            "Download it elsewhere and set benchmark.path to its folder."
-        ) from reason
 
 
 plugin = LiveCodeBench

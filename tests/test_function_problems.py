@@ -1,0 +1,321 @@
+"""Benchmarks of functions, on rows of our own making in their formats: what a row becomes, and how it is refused."""
+
+import gzip
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tts import plugins
+from tts.errors import DataError
+from tts.grade import Grade, GradeJob, Grader
+from tts.problems.humaneval import HumanEval
+from tts.problems.mbpp import SPLITS, Mbpp
+from tts.prompts import extract
+from tts.sandbox import Limits
+from tts.types import Call, Check, Message, Verdict
+
+LIMITS = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
+
+
+def write(path: Path, *rows: dict) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """A benchmark of this class or name, of rows in a real file."""
+
+    def made(kind, *rows, file="rows.jsonl", **options):
+        path = str(write(tmp_path / file, *rows))
+        return plugins.build("benchmark", {"name": kind, "path": path, **options})
+
+    return made
+
+
+def read_all(benchmark) -> None:
+    for problem in benchmark.problems():
+        benchmark.tests(problem.id)
+
+
+def refused(benchmark) -> str:
+    with pytest.raises(DataError) as caught:
+        read_all(benchmark)
+    return str(caught.value)
+
+
+def passes(benchmark, *programs: str) -> list[bool]:
+    """Whether each program passes the benchmark's only problem."""
+    (problem,) = benchmark.problems()
+    tests, public = benchmark.tests(problem.id), len(problem.public_tests)
+    assert tests[:public] == problem.public_tests
+    grades = Grader(LIMITS, workers=1).grade(GradeJob(str(i), code, tests, public) for i, code in enumerate(programs))
+    found = {grade.problem_id: grade for grade in grades}
+    assert all(isinstance(grade, Grade) for grade in found.values()), found
+    return [found[str(i)].verdict is Verdict.PASSED for i in range(len(programs))]
+
+
+# HumanEval.
+
+PROMPT = '''from typing import List
+
+
+def shout(text: str) -> str:
+    """ Upper case. """
+    return text.upper()
+
+
+def total(numbers: List[int], start: int = 0) -> int:
+    """ The sum.
+    >>> total([1, 2])
+    3
+    >>> total([])
+    0
+    >>> total([1], 2) # with a start
+    3
+    >>> print(total([7]))
+    7
+    >>> total(sorted([1, 2]))
+    3
+    """
+'''
+SOLUTION = "    return sum(numbers, start)\n"
+TEST = """
+
+METADATA = {'author': 'us'}
+
+
+def check(candidate):
+    assert candidate([1, 2]) == 3
+    assert candidate([10], 5) == 15, "with a start"
+    assert True
+"""
+
+
+def human(**changes) -> dict:
+    """A row as in the original file."""
+    names = {"task_id": "HumanEval/7", "prompt": PROMPT, "entry_point": "total"}
+    return names | {"canonical_solution": SOLUTION, "test": TEST} | changes
+
+
+PUBLIC = (
+    Call("total", ([1, 2],), 3),
+    Call("total", ([],), 0),
+    Call("total", ([1], 2), 3),
+    Call("(lambda: total(sorted([1, 2])))", (), 3),
+)
+
+
+def test_a_row_of_humaneval(bench):
+    benchmark = bench("humaneval", human())
+    (problem,) = benchmark.problems()
+
+    assert isinstance(benchmark, HumanEval)
+    assert (problem.id, problem.starter_code, problem.tags) == ("HumanEval/7", PROMPT, {"entry_point": "total"})
+    assert problem.public_tests == PUBLIC
+    assert benchmark.tests("HumanEval/7") == (*PUBLIC, Call("total", ([10], 5), 15))
+
+
+def test_the_prompt_is_evalpluss_to_the_letter(bench):
+    (problem,) = bench("humaneval", human(prompt='\n\ndef total(n):\n    """Sum."""\n')).problems()
+
+    assert problem.messages == (
+        Message(
+            "user",
+            "Please provide a self-contained Python script that solves the following problem in a markdown code "
+            'block:\n```python\ndef total(n):\n    """Sum."""\n```',
+        ),
+    )
+
+
+def test_hidden_tests_of_humaneval_are_nowhere_in_a_problem(bench):
+    (problem,) = bench("humaneval", human(test=TEST.replace("10", "424242"))).problems()
+
+    assert "424242" not in str(asdict(problem))
+
+
+@pytest.mark.parametrize("file", ["rows.jsonl", "HumanEval.jsonl.gz"])
+def test_humaneval_is_read_packed_or_not_and_from_a_folder(bench, tmp_path, file):
+    rows = [human(task_id=f"HumanEval/{i}", test=TEST.replace("15", str(i))) for i in range(5)]
+    benchmark = bench("humaneval", *rows, file=file)
+
+    assert [benchmark.tests(f"HumanEval/{i}")[-1].returns for i in (4, 0, 3)] == [4, 0, 3]
+    assert len(HumanEval(path=str(tmp_path)).problems()) == 5
+
+
+def test_a_row_without_an_entry_point_is_about_the_prompts_last_function(bench):
+    """As DeepSeek-Coder's rows are, which also call `check` themselves and name its argument as the function."""
+    row = human(task_id="Python/7", test=TEST.replace("candidate", "total") + "\ncheck(total)", declaration="unused")
+    del row["entry_point"]
+
+    assert bench("humaneval", row).tests("Python/7") == (*PUBLIC, Call("total", ([10], 5), 15))
+
+
+def test_the_reference_solution_passes_and_others_do_not(bench):
+    loop = TEST.replace("assert True", "for i in range(3):\n        assert shout('a') == 'A' and candidate([i]) == i")
+    wrong = PROMPT + "    return 3\n"
+
+    for test in (TEST, loop):
+        benchmark = bench("humaneval", human(test=test))
+        assert passes(benchmark, PROMPT + SOLUTION, wrong, SOLUTION) == [True, False, False]
+    assert isinstance(benchmark.tests("HumanEval/7")[-1], Check)
+
+
+def test_an_example_known_to_be_wrong_is_no_test(bench):
+    shown = ">>> median([3])\n    3\n    >>> median([-10, 4, 6, 1000, 10, 20])\n    15.0\n"
+    prompt = f'def median(l):\n    """\n    {shown}    """\n'
+    test = "def check(f):\n    assert f([-10, 4, 6, 1000, 10, 20]) == 8.0"
+    benchmark = bench("humaneval", human(task_id="HumanEval/47", prompt=prompt, entry_point="median", test=test))
+
+    assert [found.returns for found in benchmark.tests("HumanEval/47")] == [3, 8.0]
+
+
+@pytest.mark.parametrize("doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3"])
+def test_a_docstring_without_examples_that_can_be_used_gives_no_public_tests(bench, doc):
+    prompt = f'def total(n):\n    """{doc}\n    """\n'
+
+    assert bench("humaneval", human(prompt=prompt)).problems()[0].public_tests == ()
+
+
+def test_an_answer_is_a_whole_program_and_a_body_alone_fails(bench):
+    whole = extract(f"```python\n{PROMPT}{SOLUTION}```").code
+    body = extract(f"```python\n{SOLUTION}```").code
+
+    assert passes(bench("humaneval", human()), whole, body) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task_id": None}, "task_id must be str, got nothing"),
+        ({"prompt": 3}, "prompt must be str, got 3"),
+        ({"prompt": "def f(:"}, "prompt is not Python"),
+        ({"prompt": "x = 1"}, "prompt defines no function 'total'"),
+        ({"prompt": "x = 1", "entry_point": None}, "prompt defines no function None"),
+        ({"entry_point": "tolat"}, "prompt defines no function 'tolat'"),
+        ({"test": ""}, "test cannot be used: the test code defines no check"),
+        ({"test": None}, "test must be str, got nothing"),
+        ({"test": "def check(candidate):\n    assert"}, "test cannot be used: not Python"),
+        ({"test": "def check(candidate): pass"}, "asserts nothing"),
+    ],
+)
+def test_a_broken_row_of_humaneval_is_named_by_its_line(bench, changes, reason):
+    message = refused(bench("humaneval", human(), human(task_id="b") | changes))
+
+    assert "rows.jsonl, line 2" in message
+    assert reason in message
+
+
+def test_a_packed_file_that_is_cut_or_none_is_refused(tmp_path):
+    path = write(tmp_path / "a.jsonl.gz", *(human(task_id=str(i)) for i in range(9)))
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "cannot be unpacked" in refused(HumanEval(path=str(path)))
+
+    path.write_bytes(b"{}\n")
+    assert "cannot be read" in refused(HumanEval(path=str(path)))
+
+
+# MBPP.
+
+CODE = (
+    "class Pair:\r\n  def __init__(self, a, b): self.a, self.b = a, b\r\ndef add(pair):\r\n  return pair.a + pair.b\r\n"
+)
+
+
+def basic(number: int = 11, **changes) -> dict:
+    """A row as in the original file."""
+    asserts = ["assert double(2) == 4", "assert (double([1])) == [1, 1] ", "assert int(double(1.5)) == 3"]
+    return {
+        "text": "Write a function to double a value.",
+        "code": "def double(x):\r\n\treturn 2 * x",
+        "task_id": number,
+        "test_setup_code": "",
+        "test_list": asserts,
+        "challenge_test_list": ["assert double(1000) == 0"],
+    } | changes
+
+
+def test_a_row_of_mbpp_and_its_prompt_to_the_letter(bench):
+    benchmark = bench("mbpp", basic())
+    (problem,) = benchmark.problems()
+
+    assert (problem.id, problem.tags) == ("11", {"entry_point": "double"})
+    assert problem.messages == (
+        Message(
+            "user",
+            "You are an expert Python programmer, and here is your task: Write a function to double a value. Your code "
+            "should pass these tests:\n\nassert double(2) == 4\nassert (double([1])) == [1, 1] \n"
+            "assert int(double(1.5)) == 3\n",
+        ),
+    )
+    expected = (
+        Call("double", (2,), 4),
+        Call("double", ([1],), [1, 1]),
+        Call("(lambda: int(double(1.5)))", (), 3),
+    )
+    assert problem.public_tests == benchmark.tests("11") == expected
+
+
+def test_splits_of_mbpp(bench):
+    rows = [basic(number) for number in (1, 10, 11, 510, 511, 600, 601, 974)]
+    kept = {split: [p.id for p in bench("mbpp", *rows, split=split).problems()] for split in SPLITS}
+
+    assert kept.pop("all") == [str(row["task_id"]) for row in rows]
+    assert kept == {
+        "prompt": ["1", "10"],
+        "test": ["11", "510"],
+        "validation": ["511", "600"],
+        "train": ["601", "974"],
+    }
+    assert Mbpp(path="x").split == "test"
+
+
+def test_programs_of_mbpp_bring_their_own_classes(bench):
+    row = basic(code=CODE, test_list=["assert add(Pair(1, 2)) == 3"])
+    wrong = CODE.replace("+", "-")
+    assert passes(bench("mbpp", row), CODE, wrong, "def add(pair): return 3") == [True, False, False]
+
+    row |= {"test_setup_code": "root = Pair(1, 2) \r\nroot.a = 4", "test_list": ["assert (add(root)) == 6"]}
+    assert passes(bench("mbpp", row), CODE, wrong, "def add(pair): return 6") == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"text": None}, "text must be str, got nothing"),
+        ({"task_id": "x"}, "task_id must be int, got 'x'"),
+        ({"test_list": []}, "test_list must be a list of asserts"),
+        ({"test_list": "assert f(1) == 2"}, "test_list must be list"),
+        ({"test_list": [3]}, "test_list must be a list of asserts"),
+        ({"test_list": ["assert double(1 == 2"]}, "not Python"),
+        ({"test_list": ["double(1) == 2"]}, "not one assert"),
+        ({"test_list": ["assert treble(1) == 3"]}, "no assert calls a function that code defines"),
+        ({"code": "def double(x"}, "not Python"),
+        ({"code": None}, "code must be str, got nothing"),
+        ({"test_setup_code": 1}, "test_setup_code must be str, got 1"),
+        ({"code": CODE, "test_list": ["assert add(Pair(1, 2)) > 2"]}, "the program's own objects"),
+    ],
+)
+def test_a_broken_row_of_mbpp_is_named_by_its_line(bench, changes, reason):
+    message = refused(bench("mbpp", basic(), basic(12) | changes))
+
+    assert "rows.jsonl, line 2" in message
+    assert reason in message
+
+
+# All of them.
+
+
+@pytest.mark.parametrize("name", ["humaneval", "mbpp"])
+def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path, name):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n[]\n")
+    assert "line 2: a row must be a JSON object" in refused(
+        plugins.build("benchmark", {"name": name, "path": str(path)})
+    )
+
+    absent = plugins.build("benchmark", {"name": name, "path": str(tmp_path / "none.jsonl")})
+    assert "cannot be read: No such file" in refused(absent)
