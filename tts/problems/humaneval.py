@@ -25,17 +25,24 @@ WRONG = {"47": "median([-10, 4, 6, 1000, 10, 20])"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A row's columns that are needed."""
+class Head:
+    """What a row's prompt is about: the function's name and its docstring."""
 
     id: str
     prompt: str
-    test: str
     entry_point: str
     docstring: str
 
+    @property
+    def public_tests(self) -> tuple[Call, ...]:
+        """The docstring's examples, save for what is wrong."""
+        wrong = WRONG.get(self.id.rpartition("/")[2])
+        found = examples(self.docstring, self.entry_point)
+        return tuple(test for test in found if f"{test.entry_point}({', '.join(map(repr, test.args))})" != wrong)
 
-def _read(row: Row, where: str) -> _Row:
+
+def read_head(row: Row, where: str) -> Head:
+    """A row's prompt. Raises DataError."""
     prompt = expect(row, "prompt", str, where)
     try:
         functions = [node for node in ast.parse(prompt).body if isinstance(node, ast.FunctionDef)]
@@ -45,36 +52,30 @@ def _read(row: Row, where: str) -> _Row:
     entry_point = expect(row, "entry_point", str, where, needed=False) or next(reversed(names), None)
     if entry_point not in names:
         raise DataError(f"{where}: prompt defines no function {entry_point!r}. Mend the row or its entry_point.")
-    found = expect(row, "task_id", str, where), prompt, expect(row, "test", str, where)
-    return _Row(*found, entry_point, names[entry_point])
+    return Head(expect(row, "task_id", str, where), prompt, entry_point, names[entry_point])
 
 
-def _public(row: _Row) -> tuple[Call, ...]:
-    wrong = WRONG.get(row.id.rpartition("/")[2])
-    found = examples(row.docstring, row.entry_point)
-    return tuple(test for test in found if f"{test.entry_point}({', '.join(map(repr, test.args))})" != wrong)
-
-
-def _problem(row: Row, where: str) -> Problem:
-    read = _read(row, where)
+def problem(row: Row, where: str) -> Problem:
+    """A row as what a model may see. Raises DataError."""
+    head = read_head(row, where)
     return Problem(
-        id=read.id,
-        statement=read.prompt.strip(),
-        messages=messages(read.prompt),
-        public_tests=_public(read),
-        starter_code=read.prompt,
-        tags={"entry_point": read.entry_point},
+        id=head.id,
+        statement=head.prompt.strip(),
+        messages=messages(head.prompt),
+        public_tests=head.public_tests,
+        starter_code=head.prompt,
+        tags={"entry_point": head.entry_point},
     )
 
 
 def _tests(row: Row, where: str) -> tuple[Test, ...]:
     """A test that is both an example and hidden stays once."""
-    read = _read(row, where)
+    head = read_head(row, where)
     try:
-        hidden = from_check(read.test, read.entry_point, read.prompt)
+        hidden = from_check(expect(row, "test", str, where), head.entry_point, head.prompt)
     except ValueError as error:
         raise DataError(f"{where}: test cannot be used: {error}. Mend or delete the row.") from error
-    return tuple({repr(test): test for test in (*_public(read), *hidden)}.values())
+    return tuple({repr(test): test for test in (*head.public_tests, *hidden)}.values())
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class HumanEval(RowBenchmark):
 
     def row_format(self) -> RowFormat:
         """HumanEval's."""
-        return RowFormat(_problem, _tests)
+        return RowFormat(problem, _tests)
 
 
 plugin = HumanEval
