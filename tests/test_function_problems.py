@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from tts.problems.humaneval import HumanEval
 from tts.problems.mbpp import SPLITS, Mbpp
 from tts.prompts import extract
 from tts.sandbox import Limits
-from tts.types import Call, Check, Message, Verdict
+from tts.types import Call, Check, Message, Tolerance, Verdict
 
 LIMITS = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
 
@@ -306,10 +306,229 @@ def test_a_broken_row_of_mbpp_is_named_by_its_line(bench, changes, reason):
     assert reason in message
 
 
+# HumanEval+ and MBPP+: rows of inputs, whose expected values are the reference solution's.
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of its own, by the variable that users have for it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tts" / "expected"
+
+
+def plus(task: str = "HumanEval/7", **changes) -> dict:
+    """A row as in HumanEval+."""
+    inputs = {"base_input": [[[1, 2]], [[10], 5]], "plus_input": [[[0.5, 1], 1]], "atol": 0, "contract": ""}
+    return human(task_id=task) | inputs | changes
+
+
+def small(task: str, code: str, *inputs, shown: str = "", **changes) -> dict:
+    """A row as in MBPP+."""
+    name = code.split("def ")[1].split("(")[0]
+    prompt = f'"""\nWrite a function.\n{shown}\n"""\n'
+    found = {"task_id": f"Mbpp/{task}", "prompt": prompt, "entry_point": name, "canonical_solution": f"\n{code}\n"}
+    return found | {"base_input": list(inputs), "plus_input": {}, "atol": 0, "contract": ""} | changes
+
+
+def test_a_row_of_humaneval_plus(bench, cache):
+    benchmark = bench("humaneval+", plus())
+    (problem,) = benchmark.problems()
+    near = Call("total", ([0.5, 1], 1), 2.5, Tolerance(1e-6, 1e-7))
+
+    (plain,) = bench("humaneval", human(), file="plain.jsonl").problems()
+    assert replace(problem, digest="") == replace(plain, digest="")
+    assert benchmark.tests("HumanEval/7") == (*PUBLIC, Call("total", ([1, 2],), 3), Call("total", ([10], 5), 15), near)
+
+
+def test_expected_values_are_computed_once_and_kept_for_each_row(bench, cache, caplog):
+    caplog.set_level("INFO", "tts")
+    rows = [plus("a"), plus("b", canonical_solution="    return sum(numbers) - start\n")]
+    for _ in range(2):
+        benchmark = bench("humaneval+", *rows)
+        found = [benchmark.tests(name)[-1].returns for name in "ab"]
+        assert found == [2.5, 0.5]
+
+    assert len(list(cache.iterdir())) == 2
+    assert [record.message[:27] for record in caplog.records] == ["Running reference solutions"]
+
+
+def test_a_damaged_cache_is_computed_again(bench, cache):
+    expected = bench("humaneval+", plus()).tests("HumanEval/7")
+    (kept,) = cache.iterdir()
+    for damage in (b"", b"[1", b"[]", b"{}", kept.read_bytes()[:-3]):
+        kept.write_bytes(damage)
+        assert bench("humaneval+", plus()).tests("HumanEval/7") == expected
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_said(bench, cache, caplog):
+    cache.parent.mkdir(parents=True)
+    cache.write_text("")
+
+    assert bench("humaneval+", plus()).tests("HumanEval/7")[-1].returns == 2.5
+    assert "Expected values cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("atol", "value", "tolerance"),
+    [
+        (0, "3", None),
+        (0, "0.5", Tolerance(1e-6, 1e-7)),
+        (0, "[0.5, 1.5]", Tolerance(1e-6, 1e-7)),
+        (0, "(0.5,)", Tolerance(1e-6, 1e-7)),
+        (0, "[0.5, 1]", None),
+        (0, "[]", None),
+        (0, "{'a': 0.5}", None),
+        (1e-4, "0.5", Tolerance(1e-4, 1e-7)),
+        (1e-4, "'text'", Tolerance(1e-4, 1e-7)),
+    ],
+)
+def test_tolerances_are_evalpluss(bench, cache, atol, value, tolerance):
+    (test,) = bench("mbpp+", small("9", f"def f(x): return {value}", [1], atol=atol)).tests("Mbpp/9")
+
+    assert test == Call("f", (1,), eval(value), tolerance)
+
+
+def test_an_integer_in_the_place_of_a_float_must_be_exact(bench, cache):
+    benchmark = bench("mbpp+", small("9", "def f(x): return [2.0, 0.5]", [1]))
+
+    programs = [f"def f(x): return [{value}, 0.5]" for value in ("2", "2.0000001", "2.00001", "3", "True")]
+    assert passes(benchmark, *programs) == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "arguments"),
+    [
+        ("2", [[1, 2], [3]], ((1, 2), (3,))),
+        ("63", [[[1, 2], [3, 4]]], ([(1, 2), (3, 4)],)),
+        ("75", [[[1, 2], [3, 4]], 5], ([(1, 2), (3, 4)], 5)),
+        ("106", [[1, 2], [3, 4]], ([1, 2], (3, 4))),
+        ("115", [[[1, 2], [], {"a": 1}]], ([{1, 2}, {}, {}],)),
+        ("124", ["0.5", "1j"], (0.5, 1j)),
+        ("250", [[1, [2]], 3], ((1, [2]), 3)),
+        ("252", ["(1+2j)"], (1 + 2j,)),
+        ("259", [[[1, 2], [3, 4]], [[5]]], (((1, 2), (3, 4)), ((5,),))),
+        ("278", [[1, [2, [3]], 4]], ((1, (2, [3]), 4),)),
+        ("307", [[1, [2]], 3, [4]], ((1, [2]), 3, [4])),
+        ("580", [[1, [2, [3]]]], ((1, (2, (3,))),)),
+        ("722", [{"a": [1, 2]}, 3], ({"a": (1, 2)}, 3)),
+        ("3", [[1, [2]], {"a": [3]}], ([1, [2]], {"a": [3]})),
+    ],
+)
+def test_arguments_have_the_types_that_json_has_not(bench, cache, task, given, arguments):
+    benchmark = bench("mbpp+", small(task, "def f(*a): return repr(a)", given))
+    (test,) = benchmark.tests(f"Mbpp/{task}")
+
+    assert repr(test.args) == repr(arguments)
+    assert passes(benchmark, "def f(*a): return repr(a)") == [True]
+
+
+def test_the_shown_assert_is_public_unless_the_reference_fails_it(bench, cache):
+    rows = [small(task, "def f(x): return x", [1], shown="assert f(4) == 4") for task in ("9", "83")]
+    benchmark = bench("mbpp+", *rows)
+
+    assert [problem.public_tests for problem in benchmark.problems()] == [(Call("f", (4,), 4),), ()]
+    assert benchmark.tests("Mbpp/9") == (Call("f", (4,), 4), Call("f", (1,), 1))
+    assert benchmark.problems()[0].messages[0].content.endswith('\nassert f(4) == 4\n"""\n```')
+
+
+LIAR = "class L(int):\n    def __eq__(self, o): return True\n    __hash__ = int.__hash__\n    __sub__ = __eq__\n"
+ORACLES = {
+    "similar_elements": (
+        "return tuple(set(a) & set(b))",
+        [(1, 2), (2, 3, 1)],
+        ["[2, 1, 1]", "{1, 2}"],
+        ["[1]", "None", "L(3)"],
+    ),
+    "check_str": ("return re.match('a', a)", ["ab"], ["True", "'yes'", "re.match('', '')"], ["False", "None"]),
+    "text_match_three": ("return re.match('a', a)", ["b"], ["False", "None"], ["True", "0", "L(3)"]),
+    "are_equivalent": ("return False", [1, 2], ["True", "None", "[]"], ["1 / 0"]),
+    "sum_div": ("return 15.0", [8], ["15", "0", "False"], ["7", "None", "L(3)"]),
+    "surface_Area": ("return 33", [3, 4], ["33", "35.0"], ["34", "L(3)"]),
+    "digit_distance_nums": ("return 40", [12, 3], ["40", "2"], ["3", "'2'", "L(3)"]),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_tasks_with_a_rule_of_their_own(bench, cache, name):
+    body, inputs, right, wrong = ORACLES[name]
+    head = f"{LIAR}import re\ndef {name}(a, b=0): return "
+    benchmark = bench("mbpp+", small("9", f"import re\ndef {name}(a, b=0): {body}", inputs))
+
+    assert passes(benchmark, *(head + text for text in right)) == [True] * len(right)
+    assert passes(benchmark, *(head + text for text in wrong)) == [False] * len(wrong)
+
+
+def test_any_zero_of_the_polynomial_is_right(bench, cache):
+    prompt = 'def find_zero(xs: list):\n    """ A zero. """\n'
+    row = plus(prompt=prompt, entry_point="find_zero", canonical_solution="    return 2.0\n", atol=1e-4)
+    benchmark = bench("humaneval+", row | {"base_input": [[[-4, 0, 1]]], "plus_input": []})
+
+    right = [f"def find_zero(xs): return {value}" for value in ("2.0", "-2", "2.00001")]
+    wrong = [f"{LIAR}def find_zero(xs): return {value}" for value in ("1.9", "None", "L(3)", "float('nan')")]
+    assert passes(benchmark, *right, *wrong) == [True] * 3 + [False] * 4
+
+
+def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench, cache, caplog):
+    code = "def f(n): return 'x' * n"
+    tests = bench("mbpp+", small("9", code, [3], [2**25], [4])).tests("Mbpp/9")
+
+    assert [test.args for test in tests] == [(3,), (4,)]
+    assert (
+        "line 1 (Mbpp/9): the reference solution takes too much on f(33554432): wrote more than 16 MiB" in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task_id": "Mbpp/x"}, "task_id must end in the task's number"),
+        ({"task_id": 3}, "task_id must be str, got 3"),
+        ({"prompt": "def f(:"}, "prompt cannot be used: not Python"),
+        ({"prompt": '"""\nassert f(1) ==\n"""'}, "prompt cannot be used: not Python"),
+        ({"entry_point": None}, "entry_point must be str, got nothing"),
+        ({"canonical_solution": None}, "canonical_solution must be str"),
+        ({"canonical_solution": "def f(x): return 1 / x"}, "the reference solution fails on f(0)"),
+        ({"canonical_solution": "def f(x): return range(x)"}, "not made of base types"),
+        ({"canonical_solution": "def f(x): return [{1: {object()}}]"}, "not made of base types"),
+        ({"canonical_solution": "def f(x"}, "the reference solution fails on f(0)"),
+        ({"base_input": None}, "base_input must be list or dict, got nothing"),
+        ({"base_input": {"a": 1}}, "base_input must be a list of lists of arguments"),
+        ({"plus_input": [1]}, "plus_input must be a list of lists of arguments"),
+        ({"atol": "0"}, "atol must be int or float, got '0'"),
+        ({"task_id": "Mbpp/252", "base_input": [["x"]]}, "an input is not what its task takes"),
+        ({"task_id": "Mbpp/2", "base_input": [[3]]}, "an input is not what its task takes"),
+        ({"task_id": "Mbpp/106", "base_input": [[3]]}, "an input is not what its task takes"),
+        ({"base_input": []}, "no tests"),
+    ],
+)
+def test_a_broken_row_of_mbpp_plus_is_named_by_its_line(bench, cache, changes, reason):
+    good = small("9", "def f(x): return x", [0])
+    message = refused(bench("mbpp+", good, good | {"task_id": "Mbpp/10"} | changes))
+
+    assert "rows.jsonl, line 2" in message
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"prompt": "x = 1"}, "prompt defines no function"),
+        ({"plus_input": None}, "plus_input must be list or dict"),
+        ({"canonical_solution": "    return missing\n"}, "the reference solution fails on total([1, 2])"),
+    ],
+)
+def test_a_broken_row_of_humaneval_plus_is_named_by_its_line(bench, cache, changes, reason):
+    message = refused(bench("humaneval+", plus(), plus("b") | changes))
+
+    assert "rows.jsonl, line 2" in message
+    assert reason in message
+
+
 # All of them.
 
 
-@pytest.mark.parametrize("name", ["humaneval", "mbpp"])
+@pytest.mark.parametrize("name", ["humaneval", "humaneval+", "mbpp", "mbpp+"])
 def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path, name):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n[]\n")

@@ -1,8 +1,8 @@
 """Expected values of rows that hold inputs only: the reference solution is run on them once, in the sandbox.
 
-What it returns is kept in the user's cache, under a name made of all that decides it, so that a problem costs this once
-on a machine. An input for which the reference itself needs more than a test may use is left out, since every program
-would fail there, and is named. It compares nothing and makes no tests (`_plus.py`).
+What it returns is kept in the user's cache, under the row's digest, Python's version and our own, so that a problem
+costs this once on a machine. An input for which the reference itself needs more than a test may use is left out, since
+every program would fail there, and is named. It compares nothing and makes no tests (`_plus.py`).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from tts.sandbox.guest import wire
 from tts.types import Call, Test
 
 LOG = logging.getLogger("tts")
-VERSION = 1  # of what is kept: raise it when the same call may give another value here
+VERSION = 1  # of what is kept: raise it when a row may give other calls or values
 LIMITS = Limits()  # of one call: what a test may use by default
 TOO_MUCH = (Status.TIMEOUT, Status.MEMORY, Status.OUTPUT_LIMIT)
 
@@ -35,12 +35,12 @@ class Expected:
         self.level = level
         self._said = False
 
-    def cases(self, code: str, calls: Sequence[Call], where: str) -> list[tuple[Inputs, Any]]:
-        """The arguments of each call and what it returns, save for those that take too much.
+    def cases(self, code: str, calls: Sequence[Call], digest: str, where: str) -> list[tuple[Inputs, Any]]:
+        """The arguments of each call and what it returns, save for those that take too much; `digest` is the row's.
 
         Raises DataError if a call fails, or returns what cannot be compared.
         """
-        path = _place(code, calls)
+        path = _place(digest)
         found = None if path is None else _kept(path, len(calls))
         if found is None:
             self._say(path)
@@ -64,9 +64,7 @@ class Expected:
             why = outcome.detail.partition("\n")[0]
             shown = f"{call.entry_point}({', '.join(map(repr, call.args))})"[:200]
             if outcome.status in TOO_MUCH:
-                LOG.warning(
-                    "%s: the reference solution takes too much on %s: %s. Left out.", where, shown, outcome.detail
-                )
+                LOG.warning("%s: the reference solution takes too much on %s: %s. Left out.", where, shown, why)
             elif outcome.status is not Status.OK or not _is_plain(outcome.output):
                 why = outcome.detail[-500:] or "what it returns is not made of base types"
                 raise DataError(f"{where}: the reference solution fails on {shown}: {why}. Mend or delete the row.")
@@ -91,12 +89,11 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _place(code: str, calls: Sequence[Call]) -> Path | None:
+def _place(digest: str) -> Path | None:
     """Where values are kept; None where there is no home folder."""
-    digest = hashlib.sha256(f"{VERSION} {platform.python_version()} {LIMITS}\n".encode())
-    digest.update(wire.dumps([code, *([call.entry_point, call.args] for call in calls)]))
+    key = hashlib.sha256(f"{VERSION} {platform.python_version()} {LIMITS} {digest}".encode()).hexdigest()
     try:
-        return cache_folder().parent / "expected" / f"{digest.hexdigest()[:32]}.json"
+        return cache_folder().parent / "expected" / f"{key[:32]}.json"
     except RuntimeError:
         return None
 

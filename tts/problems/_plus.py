@@ -10,6 +10,8 @@ EvalPlus gives each input 4 times the reference solution's wall time and a secon
 limits.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,12 +32,15 @@ _NOT_NONE = "(lambda *a: {}(*a) is not None)"
 
 @dataclass(frozen=True, slots=True)
 class PlusRow:
-    """A row's columns that tests are made of; `inputs` are EvalPlus's base and plus inputs, in their order."""
+    """A row's columns that tests are made of: `inputs` are EvalPlus's base and plus inputs, in their order; `digest` is
+    of the whole row.
+    """
 
     entry_point: str
     solution: str
     inputs: Sequence[tuple[Any, ...]]
     atol: float
+    digest: str
 
 
 def read_plus(row: Row, where: str, convert: Callable[[Inputs], Inputs] = lambda inputs: inputs) -> PlusRow:
@@ -45,9 +50,12 @@ def read_plus(row: Row, where: str, convert: Callable[[Inputs], Inputs] = lambda
         inputs = [tuple(convert(inputs)) for column in columns for inputs in column]
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{where}: an input is not what its task takes: {error}. Mend or delete the row.") from error
-    code = expect(row, "prompt", str, where) + expect(row, "canonical_solution", str, where)
     return PlusRow(
-        expect(row, "entry_point", str, where), code, inputs, float(expect(row, "atol", (int, float), where))
+        entry_point=expect(row, "entry_point", str, where),
+        solution=expect(row, "prompt", str, where) + expect(row, "canonical_solution", str, where),
+        inputs=inputs,
+        atol=float(expect(row, "atol", (int, float), where)),
+        digest=hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest(),
     )
 
 
@@ -62,7 +70,7 @@ def plus_tests(row: PlusRow, rules: Mapping[str, str], expected: Expected, where
     """A call for each input, or one check of all for a task with a rule of its own. Raises DataError."""
     name = row.entry_point
     asked = _NOT_NONE.format(name) if name in _oracles.NOT_NONE_TASKS else name
-    cases = expected.cases(row.solution, [Call(asked, inputs, None) for inputs in row.inputs], where)
+    cases = expected.cases(row.solution, [Call(asked, inputs, None) for inputs in row.inputs], row.digest, where)
     if name in rules:
         return (_oracles.check(rules[name], name, cases, row.atol),)
     return tuple(Call(name, inputs, value, _tolerance(value, row.atol)) for inputs, value in cases)
