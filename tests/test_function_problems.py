@@ -525,10 +525,101 @@ def test_a_broken_row_of_humaneval_plus_is_named_by_its_line(bench, cache, chang
     assert reason in message
 
 
+# LeetCode.
+
+STATEMENT = """Given numbers and a flag, add them up.
+
+Example 1:
+
+Input: nums = [1,2], twice = false
+Output: 3
+Explanation: 1 + 2 = 3
+
+Example 2:
+
+Input: nums = [5], twice = true
+Output: 10
+"""
+STARTER = "class Solution:\n    def addUp(self, nums: List[int], twice: bool) -> int:\n        "
+LEET_TEST = """
+my_solution = Solution()
+
+test_input = { "nums": [1,2], "twice": False }
+assert my_solution.addUp(**test_input) == 3
+
+test_input = { "nums": [7], "twice": False }
+assert my_solution.addUp(**test_input) == 7
+
+test_input = { "twice": True, "nums": [5] }
+assert my_solution.addUp(**test_input) == 10
+"""
+ADD_UP = STARTER + "return sum(nums) * (2 if twice else 1)"
+
+
+def leet(**changes) -> dict:
+    """A row as in DeepSeek-Coder's file."""
+    return {
+        "task_id": "weekly-contest-1-add-up",
+        "meta": {"title": "Add Up", "difficulty": "Easy"},
+        "prompt": f'"""\n{STATEMENT}"""\n{STARTER}',
+        "prompt_sft": f"{STATEMENT}\nPlease complete the code",
+        "test": LEET_TEST,
+        "start_time": 1705804200,
+    } | changes
+
+
+def test_a_row_of_leetcode(bench):
+    benchmark = bench("leetcode", leet())
+    (problem,) = benchmark.problems()
+
+    assert (problem.statement, problem.starter_code) == (STATEMENT.strip(), STARTER)
+    assert problem.messages == (Message("user", f"{STATEMENT}\nPlease complete the code"),)
+    assert problem.tags == {"title": "Add Up", "difficulty": "easy", "contest_date": "2024-01-21T02:30:00+00:00"}
+    public = (Call("addUp", ([1, 2], False), 3), Call("addUp", ([5], True), 10))
+    assert problem.public_tests == public
+    assert benchmark.tests(problem.id) == (*public, Call("addUp", ([7], False), 7))
+
+
+def test_programs_of_leetcode_are_graded_also_where_the_test_does_more(bench):
+    loop = "for n in range(3):\n    assert my_solution.addUp(nums=[n], twice=True) == 2 * n\n"
+    for test in (LEET_TEST, LEET_TEST + loop):
+        programs = [ADD_UP, ADD_UP.replace("2 if", "3 if"), f"{LIAR}{STARTER}return L(5)"]
+        assert passes(bench("leetcode", leet(test=test)), *programs) == [True, False, False]
+
+
+def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
+    for shown in ("Input: [1,2], false", "Input: nums = [1,2", "Input: nums = [1,2]", "Input: nums = x, twice = false"):
+        text = STATEMENT.replace("Input: nums = [1,2], twice = false", shown)
+        (problem,) = bench("leetcode", leet(prompt=f'"""\n{text}"""\n{STARTER}')).problems()
+        assert [test.returns for test in problem.public_tests] == [10]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"question_content": "x"}, "Read it with benchmark.name: jsonl"),
+        ({"task_id": None}, "task_id must be str"),
+        ({"prompt": "class Solution:\n    x = 1\n"}, "prompt ends in no class Solution"),
+        ({"prompt": "class Solution:\n"}, "prompt is not Python"),
+        ({"prompt_sft": None}, "prompt_sft must be str"),
+        ({"test": "my_solution ="}, "test cannot be used: not Python"),
+        ({"test": "my_solution = Solution()"}, "test asserts nothing"),
+        ({"test": LEET_TEST.replace('"twice"', '"thrice"')}, "addUp takes ('nums', 'twice')"),
+        ({"start_time": "x"}, "start_time must be int"),
+        ({"meta": []}, "meta must be dict"),
+    ],
+)
+def test_a_broken_row_of_leetcode_is_named_by_its_line(bench, changes, reason):
+    message = refused(bench("leetcode", leet(), leet(task_id="b") | changes))
+
+    assert "rows.jsonl, line 2" in message
+    assert reason in message
+
+
 # All of them.
 
 
-@pytest.mark.parametrize("name", ["humaneval", "humaneval+", "mbpp", "mbpp+"])
+@pytest.mark.parametrize("name", ["humaneval", "humaneval+", "mbpp", "mbpp+", "leetcode"])
 def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path, name):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n[]\n")
