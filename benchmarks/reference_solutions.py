@@ -2,8 +2,8 @@
 
     python benchmarks/reference_solutions.py humaneval=HumanEval.jsonl.gz mbpp=mbpp.jsonl mbpp+=MbppPlus.jsonl
 
-Each argument is a benchmark's name and the path of its file. Reference solutions are `prompt` + `canonical_solution`, or
-MBPP's `code`. Every test runs, in a process for each program and in one for each test.
+Each argument is a benchmark's name and the path of its file. Reference solutions are `prompt` and `canonical_solution`
+together, or MBPP's `code`. Every test runs, in a process for each program and in one for each test.
 """
 
 import argparse

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -629,3 +631,25 @@ def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path
 
     absent = plugins.build("benchmark", {"name": name, "path": str(tmp_path / "none.jsonl")})
     assert "cannot be read: No such file" in refused(absent)
+
+
+def test_a_file_on_the_hub_is_named_with_its_data_set_and_without_a_network_the_remedy_is_said(tmp_path):
+    script = (
+        "from tts.errors import DataError\nfrom tts.problems.humaneval import HumanEval\n"
+        "try:\n    HumanEval(path='owner/name/folder/rows.jsonl').problems()\n"
+        "except DataError as error:\n    print(error)\n"
+    )
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert "folder/rows.jsonl of 'owner/name' cannot be fetched" in done.stdout
+    assert "set benchmark.path" in done.stdout
+
+
+def test_a_file_on_this_machine_comes_before_one_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    write(tmp_path / "owner" / "name" / "rows.jsonl", human())
+
+    assert len(HumanEval(path="owner/name/rows.jsonl").problems()) == 1
+    assert "cannot be read: No such file" in refused(HumanEval(path="./owner/name/other.jsonl"))
