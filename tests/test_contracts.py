@@ -109,7 +109,8 @@ def chosen_index(spec, pool: Pool) -> int | None:
     [("benchmark", Benchmark), ("generator", Generator), ("scorer", Scorer), ("selector", Selector)],
 )
 def test_every_plugin_satisfies_its_protocol(family, protocol):
-    needed = {"jsonl": {"path": "x"}, "replay": {"path": "x"}, "remote": {"model": "x"}}
+    files = ("jsonl", "replay", "humaneval", "humaneval+", "mbpp", "mbpp+", "leetcode")
+    needed = {"remote": {"model": "x"}, **{name: {"path": "x"} for name in files}}
 
     for name in plugins.names(family):
         assert isinstance(plugins.build(family, {"name": name, **needed.get(name, {})}), protocol)

@@ -35,7 +35,7 @@ def test_every_command_is_in_the_readme_and_the_reverse() -> None:
 def test_every_plug_in_is_in_the_tree_of_readme_and_architecture(family: str) -> None:
     for text in (README, ARCHITECTURE):
         line = next(line for line in text.splitlines() if line.strip().startswith(f"{plugins.FAMILIES[family]}/"))
-        assert set(plugins.names(family)) <= set(re.findall(r"[a-z_]+", line.split("/", 1)[1]))
+        assert set(plugins.names(family)) <= set(re.findall(r"[a-z_]+\+?", line.split("/", 1)[1]))
 
 
 def test_every_make_target_and_config_that_is_named_exists() -> None:

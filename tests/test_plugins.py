@@ -73,7 +73,7 @@ def refusal(call, *arguments, **keywords) -> str:
 @pytest.mark.parametrize(
     ("family", "expected"),
     [
-        ("benchmark", {"mini", "livecodebench", "jsonl"}),
+        ("benchmark", {"mini", "livecodebench", "jsonl", "humaneval", "mbpp"}),
         ("generator", {"transformers", "replay"}),
         ("scorer", {"codescaler", "likelihood", "length", "public_tests"}),
         ("selector", {"random", "argmax", "majority", "weighted_vote", "threshold"}),
@@ -89,6 +89,11 @@ def test_the_folder_is_the_registry(family, expected):
 
 def test_a_name_is_found():
     assert plugins.find("scorer", "length") is Length
+
+
+def test_a_plus_in_a_name_is_plus_in_the_files():
+    assert not [name for family in plugins.FAMILIES for name in plugins.names(family) if "plus" in name]
+    assert "No 'humaneval_plus'" in refusal(plugins.find, "benchmark", "humaneval_plus")
 
 
 def test_an_unknown_name_gets_the_nearest_and_all():

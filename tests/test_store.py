@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import environment
 
 from tts.errors import ModelError, StoreError
-from tts.store import FILE, encode, open_for_reading, open_for_writing
+from tts.store import FILE, MARKS, encode, open_for_reading, open_for_writing
 from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Verdict
 
 ODD = st.text(st.characters(exclude_categories=()))  # surrogates, NULs and all
@@ -38,7 +38,13 @@ CANDIDATES = st.builds(
     logprob=st.none() | FINITE,
     finish=ODD,
 )
-TESTS = st.builds(Stdin, ODD, ODD) | st.builds(Call, ODD, st.lists(JSON, max_size=3).map(tuple), JSON)
+KEYS = st.recursive(st.integers() | ODD | st.just(1j), lambda inner: st.tuples(inner, inner), max_leaves=3)
+VALUES = st.recursive(
+    JSON | KEYS | st.sets(KEYS, max_size=3) | st.sampled_from([{name: [1]} for name in MARKS]),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=5,
+)
+TESTS = st.builds(Stdin, ODD, ODD) | st.builds(Call, ODD, st.lists(VALUES, max_size=3).map(tuple), VALUES)
 PROBLEMS = st.builds(
     Problem,
     id=NAMES,

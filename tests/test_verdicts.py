@@ -69,6 +69,11 @@ def test_the_hash_is_of_everything_that_decides():
         ([Stdin("1", "2"), Call("f", ([1],), "2")], 1),
         ([Stdin("1", "2"), Call("f", ([10**5000],), 2)], 1),
         ([Stdin("1\ud800", "2"), Call("f", ([1],), 2)], 1),
+        ([Stdin("1", "2"), Call("f", ((1,),), 2)], 1),
+        ([Stdin("1", "2"), Call("f", ({1},), 2)], 1),
+        ([Stdin("1", "2"), Call("f", ({1: 2},), 2)], 1),
+        ([Stdin("1", "2"), Call("f", ({"1": 2},), 2)], 1),
+        ([Stdin("1", "2"), Call("f", (1j,), 2)], 1),
         ([Stdin("12", ""), Call("f", ([1],), 2)], 1),
     ]
     found = {hash_of_tests(*other) for other in [(tests, 1), *others]}

@@ -1,9 +1,11 @@
 """Reading JSONL that users wrote: every complaint names the file, the line, what was got and what is allowed."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from tts.errors import DataError, explained
 
@@ -25,14 +27,22 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, parse_line(line, path, number)
 
 
+def open_lines(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked if its name ends in .gz, as are offsets in it."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
 def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(line number from 1, byte offset, bytes) of each non-empty line. Raises DataError if the file cannot be read."""
-    with explained(DataError, f"{path} cannot be read", "Give the path of a JSONL file."), path.open("rb") as file:
+    with explained(DataError, f"{path} cannot be read", "Give the path of a JSONL file."), open_lines(path) as file:
         offset = 0
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, offset, line
-            offset += len(line)
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, offset, line
+                offset += len(line)
+        except (EOFError, zlib.error) as error:
+            raise DataError(f"{path} cannot be unpacked: {error}. Fetch it again.") from error
 
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A name -> an object. The folder is the registry, the file's name is the plug-in's name, its dataclass fields are the
-options; so validation, `tts list` and the error messages come free, and adding a plug-in touches one file.
+options; so validation, `tts list` and the error messages come free, and adding a plug-in touches one file. A name that
+ends in + is of a file that ends in _plus.
 
 Outside code is named `your.module:Class`. Does not decide which plug-ins a run uses: that is the config's.
 """
@@ -9,6 +10,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ METHODS = {
     "scorer": ("score",),
     "selector": ("select",),
 }
+
+_PLUS = re.compile("_plus$")
 
 # Marks an option that does not change what is sampled (a filter, a batch size): a run may be continued with another.
 FREE: Mapping[str, bool] = {"fingerprint": False}
@@ -67,7 +71,8 @@ class Option:
 def names(family: str) -> list[str]:
     """Every shipped plug-in of a family, found by listing its folder; nothing is imported."""
     package = importlib.import_module(f"tts.{FAMILIES[family]}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    files = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(_PLUS.sub("+", name) for name in files if not name.startswith("_"))
 
 
 def find(family: str, name: str) -> type[Any]:
@@ -76,7 +81,7 @@ def find(family: str, name: str) -> type[Any]:
         return _outside(family, name)
     if name not in names(family):
         raise ConfigError(unknown(name, f"tts/{FAMILIES[family]}", names(family)))
-    plugin: type[Any] = importlib.import_module(f"tts.{FAMILIES[family]}.{name}").plugin
+    plugin: type[Any] = importlib.import_module(f"tts.{FAMILIES[family]}.{name.replace('+', '_plus')}").plugin
     return plugin
 
 

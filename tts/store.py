@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, TypeVar
 
 from tts.errors import StoreError, explained
@@ -60,7 +61,9 @@ TABLES = (
 )
 SCHEMAS = {version: (*TABLES, grades) for version, grades in GRADES.items()}
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
+# How values that JSON has not, or would change, are kept: an object of one of these names.
 LONG_INTEGER = "integer in hexadecimal"
+TUPLE, SET, PAIRS, COMPLEX = "tuple of items", "set of items", "dict of pairs", "complex number of parts"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -72,21 +75,48 @@ def encode(text: str) -> str:
 
 
 def dump_test(test: Test) -> Any:
-    """A test as plain JSON."""
-    return _packed({"kind": type(test).__name__, **asdict(test)})
+    """A test as plain JSON, the same for equal tests."""
+    fields = asdict(test)
+    if isinstance(test, Call):
+        fields["args"] = list(fields["args"])
+    return _packed({"kind": type(test).__name__, **fields})
 
 
 def _packed(value: Any) -> Any:
     """Integers of more digits than Python prints by default are kept in hexadecimal."""
     if isinstance(value, dict):
-        return {key: _packed(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+        return _packed_dict(value)
+    if isinstance(value, list):
         return [_packed(item) for item in value]
+    if isinstance(value, tuple):
+        return {TUPLE: [_packed(item) for item in value]}
+    if isinstance(value, set | frozenset):
+        return {SET: sorted((_packed(item) for item in value), key=json.dumps)}
+    if isinstance(value, complex):
+        return {COMPLEX: [value.real, value.imag]}
     return {LONG_INTEGER: hex(value)} if isinstance(value, int) and value.bit_length() > 14_000 else value
 
 
+def _packed_dict(value: dict[Any, Any]) -> Any:
+    if all(type(key) is str for key in value) and not (len(value) == 1 and value.keys() <= MARKS.keys()):
+        return {key: _packed(item) for key, item in value.items()}
+    return {PAIRS: [[_packed(key), _packed(item)] for key, item in value.items()]}
+
+
+MARKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        LONG_INTEGER: lambda text: int(text, 16),
+        TUPLE: tuple,
+        SET: set,
+        PAIRS: dict,
+        COMPLEX: lambda parts: complex(*parts),
+    }
+)
+
+
 def _unpacked(data: dict[str, Any]) -> Any:
-    return int(data[LONG_INTEGER], 16) if data.keys() == {LONG_INTEGER} else data
+    names = list(data)
+    return MARKS[names[0]](data[names[0]]) if len(names) == 1 and names[0] in MARKS else data
 
 
 def _load_test(data: dict[str, Any]) -> Test:

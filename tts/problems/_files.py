@@ -1,4 +1,5 @@
-"""Rows in files: all of them in order, and one again by its place. JSON lines or Parquet, as the file's name ends.
+"""Rows in files: all of them in order, and one again by its place. JSON lines, gzipped or not, or Parquet, as the
+file's name ends.
 
 Every row comes as the bytes of a JSON object, whatever the file, so that nobody else needs to know of Parquet.
 """
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts.errors import ConfigError, DataError, explained
-from tts.jsonl import raw_lines
+from tts.jsonl import open_lines, raw_lines
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
-ENDINGS = (".jsonl", ".parquet")
+ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 BATCH = 16  # rows of a Parquet file in memory at once; one can be megabytes
 
 
@@ -49,7 +50,7 @@ def read_row(path: Path, place: int, unread: Collection[str] = ()) -> bytes:
     """The JSON of the row at a place that `read_rows` gave; empty where there is none any more. Raises DataError."""
     if is_parquet(path):
         return _parquet_row(path, place, unread)
-    with explained(DataError, f"{path} cannot be read", "Put the file back."), path.open("rb") as file:
+    with explained(DataError, f"{path} cannot be read", "Put the file back."), open_lines(path) as file:
         file.seek(place)
         return file.readline()
 

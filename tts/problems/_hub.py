@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from tts.errors import DataError
 from tts.hub import NotFetched, fetch, fetch_matching
+from tts.jsonl import user_path
+from tts.problems._files import ENDINGS
 
 Found = TypeVar("Found")
 
@@ -13,6 +15,17 @@ Found = TypeVar("Found")
 def is_hub_name(text: str) -> bool:
     """Whether a `path` that is not there reads as owner/name rather than as a file or a folder."""
     return text.count("/") == 1 and not text.startswith((".", "~", "/")) and not Path(text).suffix
+
+
+def hub_file(path: str) -> Path | None:
+    """The file that `owner/name/file.jsonl` means on the hub, unless it is there on this machine; else None.
+
+    Raises DataError if it cannot be fetched.
+    """
+    parts = path.split("/")
+    if path.startswith((".", "~", "/")) or len(parts) < 3 or not path.endswith(ENDINGS) or user_path(path).exists():
+        return None
+    return data_file("/".join(parts[:2]), "/".join(parts[2:]))
 
 
 def data_file(repository: str, name: str) -> Path:

