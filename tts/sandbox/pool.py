@@ -11,11 +11,12 @@ which costs a tenth; a failure in a process that had run another test is decided
 import os
 import resource
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any, Generic, TypeVar
 
 from tts.environment import host_memory, usable_cores
@@ -67,7 +68,7 @@ def run_programs(
     cells = _Cells(limits, find_confinement() if confinement is None else confinement)
     source = iter(jobs)
     running: dict[Future[list[R] | InfraError], K] = {}
-    with ThreadPoolExecutor(count, thread_name_prefix="tts-cell") as threads:
+    with ThreadPoolExecutor(count, "tts-cell", _settle, (cycle(_places(count)),)) as threads:
         try:
             while True:
                 for job in islice(source, 2 * count - len(running)):
@@ -86,6 +87,28 @@ def default_workers(limits: Limits) -> int:
     """One per core that this process may use, or fewer if their memory limits would exceed 80% of what is available."""
     affordable = int(host_memory()[1] * MEMORY_SHARE) // (limits.memory_mib << 20)
     return max(1, min(usable_cores(), affordable))
+
+
+def _places(workers: int) -> list[int]:
+    """The processors to put workers on, none where there are more than workers: which of them is free may change.
+
+    A worker and its cell take turns, so that on one processor neither waits for another one to wake up.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed if workers >= len(allowed) else []
+
+
+def _settle(places: Iterator[int]) -> None:
+    """In a worker's thread: stay on the next of the places, if there are any."""
+    place = next(places, None)
+    if place is not None:
+        _stay_on({place})
+
+
+def _stay_on(processors: Collection[int]) -> None:
+    """This thread, and what it starts. Where that is forbidden all is only slower."""
+    with suppress(OSError):
+        os.sched_setaffinity(0, processors)
 
 
 def _with_files(workers: int) -> int:
@@ -219,17 +242,18 @@ class _Cells:
         self.turns = _Turns()
         self.confinement = confinement
         self._lock = threading.Lock()
-        self._idle: list[Cell] = []
+        self._idle: dict[frozenset[int], list[Cell]] = defaultdict(list)  # by the processors that they run on
         self._live: set[Cell] = set()
         self._starter = ThreadPoolExecutor(4, thread_name_prefix="tts-start")
 
     def take(self) -> Cell:
-        """A cell that nobody else uses."""
+        """A cell that nobody else uses, on the processors of the thread that asks."""
+        processors = frozenset(os.sched_getaffinity(0))
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            if self._idle[processors]:
+                return self._idle[processors].pop()
         cell = Cell(self.confinement)
-        self._starter.submit(cell.__enter__).result()
+        self._starter.submit(_start, cell, processors).result()
         with self._lock:
             self._live.add(cell)
             if self.stopped:  # while it was starting, so nobody has hung up on it
@@ -237,9 +261,9 @@ class _Cells:
         return cell
 
     def give_back(self, cell: Cell) -> None:
-        """For another program."""
+        """For another program of the thread that has it."""
         with self._lock:
-            self._idle.append(cell)
+            self._idle[frozenset(os.sched_getaffinity(0))].append(cell)
 
     def discard(self, cell: Cell) -> None:
         """End a cell that failed."""
@@ -259,3 +283,9 @@ class _Cells:
         for cell in self._live:
             cell.__exit__(None, None, None)
         self._starter.shutdown()
+
+
+def _start(cell: Cell, processors: Collection[int]) -> None:
+    """In a thread that starts cells."""
+    _stay_on(processors)
+    cell.__enter__()
