@@ -9,7 +9,8 @@ Words between at signs stand for what the test has placed on the host: FOLDER (w
 listens), SHARED (a file of the program's own in a folder of its own, both writable for all), FILE (readable, with the
 secret), SHM (a name in /dev/shm with the secret), PORT (TCP and UDP on 127.0.0.1), ABSTRACT and DATAGRAM (abstract UNIX
 sockets), VICTIM and HOST (processes), KEY (of System V IPC), REPOSITORY, SECRET (in the parent's and the victim's
-environment too), MARK (in the name of all that is left behind), NICE and CPUS (the host's) and NAME (the program's).
+environment too), MARK (in the name of all that is left behind), NICE (the host's), CPUS (how many a program
+may use) and NAME (the program's).
 """
 
 from collections.abc import Mapping, Sequence
@@ -1393,8 +1394,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
     "priority": "here = os.nice(0) >= min(19, @NICE@ + 5)\nos.nice(5)",
     "affinity": """
 everything = os.sched_getaffinity(0)
-here = len(everything) == 1 < @CPUS@
-os.sched_setaffinity(0, {min(everything)})
+here = len(everything) != @CPUS@
+os.sched_setaffinity(0, {min(everything)} if len(everything) > 1 else range(os.cpu_count()))
 """,
     "path": "here = 'poison' in sys.path\nsys.path.append('poison')",
     "arguments": "here = 'poison' in sys.argv\nsys.argv.append('poison')",

@@ -32,6 +32,7 @@ from tts.types import Call, Stdin, Test, Verdict
 
 REPOSITORY = Path(__file__).parents[2]
 WORLD_WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/run/lock", "/var/crash", "/")
+WORKERS = 2
 IPC_RMID = 0
 VICTIM = """
 import signal, sys, time
@@ -120,7 +121,7 @@ def _set_up(stack: ExitStack) -> Host:
         "SECRET": secret,
         "MARK": mark,
         "NICE": str(os.nice(0)),
-        "CPUS": str(len(os.sched_getaffinity(0))),
+        "CPUS": "1" if len(os.sched_getaffinity(0)) <= WORKERS else str(len(os.sched_getaffinity(0))),
     }
     return Host(mark, folder, victim, words, listeners, {str(p): _state(p) for p in folder.glob("shared/*/shared")})
 
@@ -215,7 +216,7 @@ def options(request: pytest.FixtureRequest) -> dict[str, Any]:
 def grade(host: Host, options: dict[str, Any]) -> GradeAll:
     """Grades programs, those of equal limits together, by name."""
 
-    def grade_all(programs: Iterable[Program], workers: int = 2) -> dict[str, Grade | Undecided]:
+    def grade_all(programs: Iterable[Program], workers: int = WORKERS) -> dict[str, Grade | Undecided]:
         by_limits: dict[Limits, list[GradeJob]] = {}
         for program in programs:
             job = GradeJob(program.name, host.fill(program.code, program.name), host.tests(program))
