@@ -1,10 +1,12 @@
 """Tests that take code of the benchmark's own run apart from the program, at each level that protects."""
 
+import time
+
 import pytest
 from sandbox.conftest import SMALL
 
 from tts.errors import InfraError
-from tts.sandbox import Cell, Status, matches
+from tts.sandbox import Cell, Limits, Status, matches
 from tts.sandbox.checking import run_check
 from tts.types import Call, Check
 
@@ -95,3 +97,24 @@ def test_an_expression_is_evaluated_among_the_programs_names(call, cell):
         test = Call(expression, (4,) if "n" in expression[:9] else (), want)
         assert matches(test, cell.run(code, test, SMALL))
     assert cell.run(code, Call("(lambda: missing)", (), 1), SMALL).status is Status.RUNTIME_ERROR
+
+
+def test_what_a_check_cannot_get_over_is_the_programs_failure(check):
+    long = check("def f(n): return 'x' * 500_000", "def check(f):\n    r = f(1)\n    assert r == 'a', f'got {r!r}'")
+    assert (long.output, long.detail[:26]) == (False, "AssertionError: got 'xxxxx")
+    assert len(long.detail) <= 2_000
+
+    text = "def check(f):\n    r = f(1)\n    while r: pass"
+    assert check("def f(n): return 0", text).output is True
+    endless = check("def f(n): return n", text)
+    assert (endless.status, endless.output) == (Status.TIMEOUT, None)
+    assert endless.detail.startswith("The check of what it returned: used 10")
+
+
+def test_a_program_cannot_wait_for_ever_by_waiting_often(check):
+    waits = "import time\ndef f(n): time.sleep(0.5)"
+    limits = Limits(cpu_seconds=0.05, memory_mib=256, output_mib=1)
+    began = time.monotonic()
+    assert limits.wall_seconds < 6
+    outcome = check(waits, "def check(f):\n    for i in range(1000): f(i)", limits)
+    assert outcome.status is Status.TIMEOUT and time.monotonic() - began < 90

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tts.errors import InfraError
-from tts.sandbox.confinement import ENVIRONMENT, Confinement
+from tts.sandbox.confinement import ENVIRONMENT, GUARDS, Confinement
 from tts.sandbox.files import Files, program, sealed, tail
 from tts.sandbox.forking import Template
 from tts.sandbox.guest import seccomp, wire
@@ -58,6 +58,8 @@ class Cell:
         self._cleanup = ExitStack()
         self._kept: Kept | None = None  # a program's process that waits for another test
         self._template: Template | None = None  # the process that is forked for each test of a program
+        # Without the filter, a program's own children end beside its tests; and without a table there is no filter.
+        self._forks = seccomp.supported() and "seccomp" in GUARDS[confinement.level]
         self._unforkable = ""  # a program whose template was lost
         self._control: socket.socket
         self._process: subprocess.Popen[bytes]
@@ -118,7 +120,7 @@ class Cell:
         program's next, and `first` is how such a process begins. Raises CellDied if the cell, rather than the program,
         failed, and InfraError for arguments that cannot be sent to any cell.
         """
-        if keep and self._kept is not None and self._kept.runs(code, test):
+        if keep and self._kept is not None and self.holds(code, test):
             return replace(self._run_next(self._kept, test, limits), reused=True)
         self._forget()  # which the zygote buries before it starts another
         if keep:
@@ -131,7 +133,7 @@ class Cell:
         """As `run`, always in a new process: a fork of one that has compiled the program. Worth it from a program's
         second test on.
         """
-        if code == self._unforkable or not seccomp.supported():  # nor, in the latter case, is the call that forks known
+        if code == self._unforkable or not self._forks:
             return self.run(code, test, limits)
         with Files(code, test) as files:
             started = time.monotonic()
@@ -179,6 +181,10 @@ class Cell:
         found = [fd for fd, _ in poller.poll(wire.TICK_SECONDS * 1000)]
         return self._control.fileno() in found
 
+    def holds(self, code: str, test: Run) -> bool:
+        """Whether there is a process that was kept for it."""
+        return self._kept is not None and self._kept.runs(code, test)
+
     def execute(self, program: int, test: Run, limits: Limits) -> Outcome:
         """As `run`, for a compiled program, given as an executable memory file, and always in a new process."""
         self._forget()
@@ -189,7 +195,7 @@ class Cell:
             return _outcome(self._report(files.errors), test, limits, files, bounded=(files.output, files.errors))
 
     def _run_first(self, code: str, test: Run, limits: Limits, mode: Mode) -> Outcome:
-        kept = self._kept = Kept(code, test)
+        kept = self._kept = Kept(code, test, checks=mode is Mode.CHECK)
         with kept.theirs as session:
             request = _request(mode, test, limits)._replace(word=kept.word)
             self._send(request, [*kept.files.fds, session.fileno()], kept.files.errors)
@@ -214,7 +220,7 @@ class Cell:
         finally:
             if report.end is not End.DONE:
                 self._forget()
-            elif (kept.spent + limits.cpu_seconds) * 2 > wire.KEPT_TESTS * limits.cpu_seconds:
+            elif not kept.checks and (kept.spent + limits.cpu_seconds) * 2 > wire.KEPT_TESTS * limits.cpu_seconds:
                 self.drop()
 
     def _watched(self, kept: Kept, code: int | None) -> Report:

@@ -15,33 +15,46 @@ from tts.sandbox.guest.wire import Mode
 from tts.sandbox.outcome import Limits, Outcome, Status
 from tts.types import Call, Check
 
-CHECK_LIMITS = Limits(cpu_seconds=60.0)  # of the check's own work between two calls
+CHECK_LIMITS = Limits(cpu_seconds=10.0)  # of the check's own work between two calls
+STARVED = 10  # times its wall time, for a program that waits in each of its calls; most of it may be others' doing
 
 
 def run_check(program: Cell, checker: Cell, code: str, check: Check, limits: Limits, keep: bool) -> Outcome:
     """Whether the program passes, as the outcome's output; `limits` are for all of the program's calls together, and
     `keep` has them share a process. Raises as `Cell.run` does, and InfraError if the check itself fails to run.
     """
-    begun = _Sum(limits)
+    used = _Sum(limits)
     try:
-        asked = _step(checker, check, Call("", (), None))
-        while isinstance(asked, tuple):
-            outcome = begun.add(program.run(code, Call(check.entry_point, asked, None), limits, keep))
+        said = _begin(checker, check)
+        while isinstance(said.output, tuple):
+            outcome = used.add(program.run(code, Call(check.entry_point, said.output, None), limits, keep))
             if outcome.status is not Status.OK:
                 return outcome
-            asked = _step(checker, check, Call("", (outcome.output,), None))
+            said = _answer(checker, check, outcome.output)
     finally:
-        checker.drop()
-        program.drop()
-    return begun.outcome(Status.OK, asked is None, asked or "")
+        try:
+            checker.drop()
+        finally:
+            program.drop()
+    if said.status is not Status.OK:
+        return used.outcome(said.status, None, f"The check of what it returned: {said.detail}")
+    return used.outcome(Status.OK, said.output is None, said.output or "")
 
 
-def _step(checker: Cell, check: Check, answer: Call) -> tuple[object, ...] | str | None:
-    """The arguments that the check calls the program with next, or how it ended: why it failed, or None."""
-    outcome = checker.run(check.code, answer, CHECK_LIMITS, keep=True, first=Mode.CHECK)
-    if outcome.status is not Status.OK or not isinstance(outcome.output, tuple | str | None):
-        raise InfraError(f"A check of {check.entry_point!r} does not run: {outcome.detail or outcome.output}")
-    return outcome.output
+def _begin(checker: Cell, check: Check) -> Outcome:
+    """What the check says first: the arguments that it calls the program with, why it fails, or None."""
+    said = checker.run(check.code, Call("", (), None), CHECK_LIMITS, keep=True, first=Mode.CHECK)
+    if said.status is not Status.OK or not isinstance(said.output, tuple | str | None):
+        raise InfraError(f"A check of {check.entry_point!r} does not run: {said.detail or said.output}")
+    return said
+
+
+def _answer(checker: Cell, check: Check, value: object) -> Outcome:
+    """What the check says next. If it does not get over what the program returned, that is the program's doing."""
+    answer = Call("", (value,), None)
+    if not checker.holds(check.code, answer):
+        raise InfraError(f"A check of {check.entry_point!r} has gone before its end.")
+    return checker.run(check.code, answer, CHECK_LIMITS, keep=True)
 
 
 class _Sum:
@@ -62,6 +75,8 @@ class _Sum:
         if outcome.status is Status.OK and self.seconds > self.limits.cpu_seconds:
             detail = f"used {self.seconds:.2f} s of processor time, {self.limits.cpu_seconds:g} allowed"
             return self.outcome(Status.TIMEOUT, None, detail)
+        if outcome.status is Status.OK and self.wall_seconds > STARVED * self.limits.wall_seconds:
+            return self.outcome(Status.TIMEOUT, None, f"not done after {self.wall_seconds:.0f} s")
         return replace(self.outcome(outcome.status, outcome.output, outcome.detail), stderr=outcome.stderr)
 
     def outcome(self, status: Status, output: object, detail: str) -> Outcome:

@@ -17,10 +17,12 @@ CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group
 
 
 class Kept:
-    """The process's files, its socket and its use; `code` is its program. Made before the process is."""
+    """The process's files, its socket and its use; `code` is its program, which may be one that checks another's. Made
+    before the process is.
+    """
 
-    def __init__(self, code: str, test: Run) -> None:
-        self.code, self.is_call = code, isinstance(test, Call)
+    def __init__(self, code: str, test: Run, checks: bool = False) -> None:
+        self.code, self.is_call, self.checks = code, isinstance(test, Call), checks
         self.files = Files(code, test)
         self.word = os.urandom(wire.WORD_BYTES)
         self.spent = 0.0  # CPU seconds of its tests so far
@@ -49,7 +51,7 @@ class Kept:
         try:
             message, control, _, _ = self.socket.recvmsg(wire.DONE.size + 1, socket.CMSG_SPACE(CREDENTIALS.size))
             code, word = wire.DONE.unpack(message)
-        except TimeoutError:
+        except TimeoutError:  # an OSError as well
             raise
         except (OSError, struct.error):
             word = b""

@@ -39,8 +39,18 @@ THREAD_STACK = 8 << 20
 RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a process that may be kept
 OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
+FAILURE_CHARACTERS = 2_000  # of why a check fails, which may quote all that the program returned
 CHECK = wire.Mode.CHECK  # bound once: to look it up touches many pages, each of which a new process must copy
-SEEDED = b""  # what `random_state` is where a program begins
+
+
+class Beginning:
+    """How a zygote left what a program may change, to be compared with."""
+
+    state = b""  # `random_state`
+    collections = -1  # `collections_so_far`
+
+
+BEGINNING = Beginning()
 
 
 def prepare(libc: ctypes.CDLL) -> None:
@@ -61,15 +71,15 @@ def prepare(libc: ctypes.CDLL) -> None:
     os.close(blank)
     for fd in range(len(STREAMS)):
         open_stream(fd)
-    random.seed(0)
-    global SEEDED
-    SEEDED = random_state()
     sys.argv = ["candidate.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
     gc.disable()
+    random.seed(0)
+    BEGINNING.state = random_state()
     gc.collect()
     gc.freeze()
+    BEGINNING.collections = collections_so_far()
 
 
 def random_state() -> bytes:
@@ -83,7 +93,12 @@ def random_state() -> bytes:
 
 def random_is_seeded() -> bool:
     """Whether nothing was drawn since the zygote seeded it: one verdict per program, which should not hang on luck."""
-    return random_state() == SEEDED
+    return random_state() == BEGINNING.state
+
+
+def collections_so_far() -> int:
+    """How often garbage was collected, of whatever age."""
+    return sum(generation["collections"] for generation in gc.get_stats())
 
 
 def install_prelude() -> None:
@@ -232,7 +247,7 @@ def run_check(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     try:
         check(ask)
     except Exception as error:  # noqa: BLE001 - a check fails by raising, whatever it is
-        failure = f"{type(error).__name__}: {error}"
+        failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
     give(failure)
     session.send(wire.DONE.pack(0, word))
     next_test(program, session)  # until the host hangs up
@@ -362,7 +377,7 @@ def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
         code = flush_streams() or code
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
         forget(names)
-        gc.collect(2 if any(gc.get_count()[1:]) else 0)  # all is young if none was collected before
+        gc.collect(0 if collections_so_far() == BEGINNING.collections else 2)  # all is young if none was collected
         flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
         os._exit(code)
     os._exit(flush_streams() or code)

@@ -96,9 +96,15 @@ class Confinement:
         if calls is not None:
             calls.install(os.getpid())
 
+    def apply_to_template(self) -> None:
+        """Bind a template, and let none of its forks, which have its user and its Landlock, look into it."""
+        self.apply(self.template_filter)
+        self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
     def apply_to_fork(self) -> None:
-        """Bind a fork of a process that has been bound as a template, by what it has not of that."""
+        """Bind a fork of a template's, by what it has not of that."""
         os.setpgid(0, 0)
+        self.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
         self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if self.filter is not None:
             self.filter.install(os.getpid())

@@ -104,6 +104,8 @@ def _is_plain(code: CodeType, imported: dict[str, str]) -> bool:
         elif operations[at] != IMPORT_FROM or module == "sys":
             return False
         while operations[at] == IMPORT_FROM:
+            if operations[at + 1] != STORE_NAME:
+                return False
             imported[names[arguments[at + 1]]], at = "", at + 2
         at = operations.find(IMPORT_NAME, at)
     return True
