@@ -152,7 +152,7 @@ def test_a_job_in_the_background_outlives_ctrl_c_and_ends_in_order_when_asked_to
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as `timeout` does, so that the engine hears it, too
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
     assert "Stopped. What was finished is stored. To continue: tts run config.yaml --folder run" in err

@@ -112,6 +112,15 @@ def test_what_was_begun_is_ended_when_end_returns(parent, log):
     assert parent.is_running()
 
 
+def test_one_that_is_dismissed_ends_nothing_and_removes_the_log(parent, log):
+    begun = [one for one in parent.children(recursive=True) if "watcher.py" not in " ".join(one.cmdline())]
+    order(parent, "dismiss")
+    order(parent, "keep_log")  # too late, and no error
+
+    assert not log.exists()
+    assert len(begun) == 2 and all(one.is_running() for one in begun)
+
+
 def test_readers_of_the_log_and_trackers_of_shared_memory_are_spared(parent, log):
     tracker = "import os, sys; os.execv(sys.executable, ['multiprocessing.resource_tracker', '-c', 'input()'])"
     with (

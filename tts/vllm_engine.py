@@ -53,6 +53,7 @@ class VllmEngine(Generic[Key]):
         self.log = Path(name)
         self._ids = map(str, itertools.count())
         self._keys: dict[str, Key] = {}
+        self._closing = False
         self._handler = logging.FileHandler(self.log, delay=True)
         with ExitStack() as undone:
             self._watcher = Watcher(self.log)  # before there is anything to watch, so that nothing is missed
@@ -150,10 +151,11 @@ class VllmEngine(Generic[Key]):
 
     def close(self) -> None:
         """End its processes. The log goes too, unless the engine died."""
+        self._closing = True
         self._engine.engine_core.shutdown()
         logging.getLogger("vllm").removeHandler(self._handler)
         self._handler.close()
-        self._watcher.end()
+        self._watcher.dismiss()
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
@@ -163,7 +165,8 @@ class VllmEngine(Generic[Key]):
         try:
             yield
         except EngineDeadError as error:
-            self._watcher.keep_log()
+            if not self._closing:  # else a thread was still at it
+                self._watcher.keep_log()
             self._keys.clear()
             kind = OutOfMemory if out_of_memory(self._last_lines(TRACEBACK_LINES)) else InfraError
             raise kind(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 PATIENCE_SECONDS = 60.0  # for what was killed to be gone
 PAUSE_SECONDS = 0.05
+KEEP_LOG, SPARE_ALL = b"keep the log;", b"spare all;"
 TRACKER = b"multiprocessing.resource_tracker"
 
 
@@ -44,15 +45,24 @@ class Watcher:
 
     def keep_log(self) -> None:
         """Leave the log: it tells of a failure."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # somebody has ended the watcher
-            self._process.stdin.write(b"keep")
+        self._tell(KEEP_LOG)
 
     def end(self) -> None:
         """Have it do its work now; returns when that is done. Spares this process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+    def dismiss(self) -> None:
+        """The same where all has ended in order: what still writes to the log is another's, begun in that moment."""
+        self._tell(SPARE_ALL)
+        self.end()
+
+    def _tell(self, word: bytes) -> None:
+        assert self._process.stdin is not None
+        if not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # somebody killed the watcher
+                self._process.stdin.write(word)
 
 
 def end_writers(log: os.stat_result, spared: Collection[int]) -> int:
@@ -83,11 +93,11 @@ def _is_tracker(pid: int) -> bool:
 
 def _watch(log: Path, descriptor: int) -> None:
     spared = {os.getpid(), os.getppid()}
-    keep = sys.stdin.buffer.read()
+    told = sys.stdin.buffer.read()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while end_writers(os.fstat(descriptor), spared) and time.monotonic() < deadline:
+    while SPARE_ALL not in told and end_writers(os.fstat(descriptor), spared) and time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)
-    if not keep:
+    if KEEP_LOG not in told:
         log.unlink(missing_ok=True)
 
 
