@@ -10,6 +10,7 @@ import itertools
 import logging
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import re
 import signal
@@ -96,7 +97,7 @@ class VllmEngine(Generic[Key]):
         the thread blocks that starts them. This thread hears them at once, where vLLM 0.32 would lose them, and then
         leaves none of the processes alive.
         """
-        with ThreadPoolExecutor(1, "vllm", signal.pthread_sigmask, (signal.SIG_BLOCK, TERMINAL_SIGNALS)) as thread:
+        with ThreadPoolExecutor(1, "vllm", _block_terminal_signals) as thread:
             engine = thread.submit(start)
             try:
                 return engine.result()
@@ -188,6 +189,12 @@ def _processes(engine: Any) -> list[Any]:
     """The processes that vLLM started for an engine, which start their own; none where the user has it run in this."""
     manager = getattr(getattr(engine.engine_core, "resources", None), "engine_manager", None)
     return [] if manager is None else list(manager.processes)
+
+
+def _block_terminal_signals() -> None:
+    """For this thread and what it starts. Python 3.11 undoes it on starting its resource tracker: that comes first."""
+    multiprocessing.resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
 
 
 def _tell_of_death(client: Any, processes: Sequence[Any]) -> None:
