@@ -34,7 +34,7 @@ LAYERS = [
     {"difference"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench"},
-    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory"},
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support import Disk, Done, command, own_cache, rows_of, write_rows
+from support import Disk, Done, Small, command, own_cache, rows_of, write_rows
 
 ROOT = Path(__file__).parents[1]
 ENDS = {"print(2 * n)": "passed", "print(2)": "wrong_answer", "print(n + 1)": "wrong_answer", "1 / 0": "runtime_error"}
@@ -315,6 +315,7 @@ def kept(path: Path) -> int:
     [
         ("auto", [signal.SIGINT], [130]),
         ("auto", [signal.SIGTERM], [143]),
+        ("auto", [signal.SIGHUP], [129]),
         ("B", [signal.SIGTERM], [143]),
         ("B", [signal.SIGTERM, signal.SIGINT, signal.SIGINT], [130, 143, -2]),  # the last may come when all is done
     ],
@@ -349,6 +350,61 @@ def test_a_grading_that_is_stopped_says_how_to_go_on_and_does(folder, undisturbe
     assert_graded(folder, done)
     rows = rows_without_times(folder / "out.jsonl")
     assert [row | {"level": undisturbed[0]["level"]} for row in rows] == undisturbed
+
+
+SLOW = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tts.types import Score
+
+@dataclass(frozen=True)
+class Slow:
+    def score(self, pairs):
+        for problem, candidate in pairs:
+            Path("begun").touch()
+            time.sleep(0.2)
+            yield Score(problem.id, candidate.index, 1.0)
+"""
+STOPPABLE = {
+    "run": (["config.yaml", "--folder", "run"], "What was finished is stored. To continue: tts run config.yaml"),
+    "score": (["pairs.jsonl", "--scorer", "slow:Slow"], "Nothing was written; the same command scores anew."),
+}
+
+
+def begin_slowly(small: Small, name: str, *around: str) -> subprocess.Popen[str]:
+    """A command that scores with the above, which takes seconds; returns once it is at it."""
+    (small.folder / "slow.py").write_text(SLOW)
+    small.write(scorers=["slow:Slow"])
+    write_rows(small.folder / "pairs.jsonl", [{"id": str(n), "question": "q", "code": "pass"} for n in range(50)])
+    line = [*around, *command(name, *STOPPABLE[name][0])]
+    process = subprocess.Popen(line, cwd=small.folder, env=own_cache(small.folder), stderr=subprocess.PIPE, text=True)
+    while not (small.folder / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", STOPPABLE)
+def test_a_command_that_is_stopped_says_how_to_go_on(small, name, number):
+    with begin_slowly(small, name) as process:
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + number, said
+    assert said.splitlines()[-1].startswith(f"Stopped. {STOPPABLE[name][1]}")
+    assert "Traceback" not in said
+
+
+def test_a_signal_that_the_caller_has_a_command_ignore_stays_ignored(small):
+    ignoring = ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh")  # nohup, and a script's `&`
+    with begin_slowly(small, "run", *ignoring) as process:
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 0, said
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`tts run` with a real vLLM engine beside a reward model: what a killed engine or Ctrl-C leaves, and what follows."""
+"""`tts run` with a real vLLM engine beside a reward model: what signals and a killed engine leave, and what follows."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,10 +74,12 @@ def is_engine(process: psutil.Process) -> bool:
     return False
 
 
-def begin(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def begin(folder: Path, count: int, around: Sequence[str] = ()) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """Start a run and wait for its first candidates: the process, and all that it has started."""
-    arguments = command("run", "config.yaml", "--folder", "run")
-    process = subprocess.Popen(arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE)
+    arguments = [*around, *command("run", "config.yaml", "--folder", "run")]
+    process = subprocess.Popen(
+        arguments, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
     deadline = time.monotonic() + 200
     while not (folder / "run" / "run.sqlite").exists() or len(stored(folder)) < count:
         assert process.poll() is None, process.stderr.read()
@@ -138,24 +141,77 @@ def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
     assert len(stored(folder)) >= 5
 
 
-def test_ctrl_c_while_the_model_is_loaded_leaves_no_process(run):
+def test_a_job_in_the_background_outlives_ctrl_c_and_ends_in_order_when_asked_to(run):
+    folder = run(300)
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a script starts what it starts with `&`
+    process, children = begin(folder, 5, ignoring)
+    os.killpg(process.pid, signal.SIGINT)
+    count = len(stored(folder))
+    deadline = time.monotonic() + 60
+    while len(stored(folder)) < count + 20:  # an engine that heard it would have ended by then
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)  # as `timeout` does, so that the engine hears it, too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "Stopped. What was finished is stored. To continue: tts run config.yaml --folder run" in err
+    assert "Traceback" not in err
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def of_session(number: int) -> list[psutil.Process]:
+    """The processes of a session that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == number and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def spawned(name: str, session: int) -> bool:
+    """Whether a session has a process of that title."""
+    for process in of_session(session):
+        with suppress(psutil.Error):
+            if name in " ".join(process.cmdline()):
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "code"),
+    [
+        ("spawn_main", signal.SIGKILL, -9),  # vLLM's first process, before it gives itself a title
+        ("spawn_main", signal.SIGINT, 130),
+        ("EngineCore", signal.SIGTERM, 143),
+        ("Worker", signal.SIGKILL, -9),
+    ],
+)
+def test_a_run_that_is_ended_while_its_engine_starts_leaves_nothing(run, moment, number, code):
     folder = run(4)
     arguments = command("run", "config.yaml", "--folder", "run")
     temporary = tempfile.mkdtemp()  # of a short path, since vLLM's sockets are in there
     env = environment() | {"TMPDIR": temporary}
-    process = subprocess.Popen(arguments, cwd=folder, env=env, text=True, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 100
-    while not any(map(is_engine, psutil.Process(process.pid).children(recursive=True))):
+    process = subprocess.Popen(
+        arguments, cwd=folder, env=env, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not spawned(moment, process.pid):
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
-    children = psutil.Process(process.pid).children(recursive=True)
-    os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    begun = time.monotonic()
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "in vLLM; its log is" in err  # what it was at while nothing moved
-    assert not list(Path(temporary).glob("tts-vllm-*")) and not (folder / "run").exists()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+    assert ("Stopped. What was finished is stored." in err) == (code > 0)
+    assert "Traceback" not in err
+    while of_session(process.pid) or list(Path(temporary).glob("tts-vllm-*")):
+        assert time.monotonic() < begun + 20
+        time.sleep(0.1)
+    assert (folder / "run").exists() == (code < 0)  # of a run that stored nothing in an orderly end
 
 
 def test_ctrl_c_before_the_engine_has_a_process_ends_at_once(run):

@@ -49,8 +49,11 @@ Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
 
 
 def _stop_in_order() -> None:
-    """Take SIGTERM as Ctrl-C, and the first of them only: ending in order takes moments, and is not to be disturbed."""
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    """Take SIGTERM and SIGHUP (a closed terminal) as Ctrl-C, and the first of them only: ending in order takes moments,
+    and is not to be disturbed. Those that our caller has us ignore, such as nohup, stay ignored.
+    """
+    all_of_them = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in all_of_them if signal.getsignal(number) != signal.SIG_IGN]
 
     def stop(got: int, _: object) -> None:
         for number in numbers:
@@ -217,6 +220,7 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
 @contextmanager
 def _stoppable(remedy: str) -> Iterator[None]:
     """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on."""
+    _stop_in_order()
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -395,7 +399,6 @@ def grade(
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
-    _stop_in_order()
     with _stoppable(f"Nothing was graded, and {out} was not written."):
         grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
         _warn_of_level(grader.confinement)
@@ -529,7 +532,6 @@ def audit(
     scorers = configs.load_scorers(config)
     folder = out or pool or Path(f"audit-{config.stem}")
     asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
-    _stop_in_order()
     with _stoppable(f"What was found is kept in {folder / audits.FILE}; the same command goes on from there."):
         found = _audited(asked, folder)
     if found.undecided:

