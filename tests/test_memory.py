@@ -16,7 +16,17 @@ from tts import config as configs
 from tts import environment, planning, plugins
 from tts.config import Config
 from tts.errors import ConfigError, ModelError, PlanError
-from tts.footprint import BLOCK_TOKENS, GIB, Device, Generator, Model, Scorer, vllm_kv_bytes, weights_bytes
+from tts.footprint import (
+    BLOCK_TOKENS,
+    GIB,
+    Device,
+    Generator,
+    Model,
+    Scorer,
+    generator_kv_bytes,
+    vllm_kv_bytes,
+    weights_bytes,
+)
 from tts.memory import MODES, Options, Request, find, plan, ways_out
 from tts.models import read_config
 from tts.plugins import Spec
@@ -379,6 +389,50 @@ def test_too_many_sequences_are_answered_with_how_many_fit():
     assert 8 < fitting < 200
     assert ways["generator.max_model_len"].request.generator.max_model_len % 256 == 0
     assert find(request(80, least=fitting + 1, most=fitting + 1, mode="share")) is None
+
+
+@given(st.integers(1, 16 * GIB), st.integers(1, 40), st.sampled_from([{}, {"devices": 4}, {"kv_dtype": "fp8"}]))
+@settings(max_examples=60, deadline=None)
+def test_a_given_cache_holds_what_is_planned_in_it_or_is_named_with_what_would_do(cache_bytes, least, changes):
+    asked = request(160, total=160.0, least=least, most=40)
+    one = dataclasses.replace(model("Qwen3-8B"), **changes)
+    generator = dataclasses.replace(asked.generator, cache_bytes=cache_bytes, model=one, max_model_len=8192)
+    asked = dataclasses.replace(asked, generator=generator)
+    found = find(asked)
+    if found is not None:
+        assert generator_kv_bytes(generator, "cuda", found.generator.concurrency) <= found.generator.kv_bytes
+        return
+    assert cache_bytes < generator_kv_bytes(generator, "cuda", least)
+    ways = list(ways_out(asked))
+    assert all(find(way.request) is not None for way in ways)
+    assert any(way.request.generator.cache_bytes == generator_kv_bytes(generator, "cuda", least) for way in ways)
+    with pytest.raises(PlanError) as caught:
+        plan(asked.generator, asked.scorers, asked.device, asked.options)
+    assert f"generator.kv_cache_memory_bytes is {cache_bytes:,} byte" in str(caught.value)
+    assert f"{generator_kv_bytes(generator, 'cuda', 1):,} bytes" in str(caught.value)
+    assert "free" not in str(caught.value)  # there is enough of it
+
+
+def test_a_scorer_s_cache_holds_its_longest_pair_or_is_named_with_what_would_do():
+    asked = request(80)
+    (scorer,) = asked.scorers
+    pair = (4096 // 16 + 1) * 16 * 147_456  # whole blocks and an empty one
+    for given_bytes, fits in ((pair, True), (pair - 1, False)):
+        tried = dataclasses.replace(asked, scorers=(dataclasses.replace(scorer, cache_bytes=given_bytes),))
+        assert (find(tried) is not None) == fits
+    with pytest.raises(PlanError, match=rf"scorers.0.kv_cache_memory_bytes is {pair - 1:,} bytes.*memory_bytes={pair}"):
+        plan(tried.generator, tried.scorers, tried.device, tried.options)
+
+
+def test_a_shorter_sequence_is_offered_only_with_room_for_the_answer():
+    asked = request(80, least=200, most=200, mode="share")
+    offered = set()
+    for max_tokens in (100, 1024, 2048, 20_000):
+        generator = dataclasses.replace(asked.generator, max_tokens=max_tokens)
+        for way in ways_out(dataclasses.replace(asked, generator=generator)):
+            offered.add(way.text.split("=")[0])
+            assert (way.request.generator.max_model_len or 40960) > way.request.generator.max_tokens
+    assert "generator.max_model_len" in offered
 
 
 # From a config.

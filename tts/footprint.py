@@ -13,6 +13,7 @@ reason. All sizes are bytes; with tensor parallelism they are those of one devic
 """
 
 import dataclasses
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -92,14 +93,15 @@ class Generator:
         """Tokens that each sequence is planned to take."""
         return min(self.longest, self.prompt_tokens + self.max_tokens)
 
-    @property
-    def ceiling(self) -> int:
-        """The most sequences that `most` and `cache_bytes` allow, at least one."""
+    def ceiling(self, kind: Kind) -> int:
+        """The most sequences that `most` and `cache_bytes` allow. vLLM starts with none if one of `longest` has no
+        room; transformers runs one at a time whatever was given.
+        """
         if self.cache_bytes is None:
             return self.most
-        return max(
-            1, min(self.most, self.cache_bytes // self.model.shape.kv_bytes(self.sequence_tokens, self.model.kv_dtype))
-        )
+        counts = range(1, self.most + 1)
+        fitting = bisect_right(counts, self.cache_bytes, key=lambda count: generator_kv_bytes(self, kind, count))
+        return fitting if self.model.backend == "vllm" else max(1, fitting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,20 +208,39 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     """The generator's share for so many sequences at once."""
     model, shape = generator.model, generator.model.shape
     if model.backend == "vllm":
-        batched = min(generator.batched_tokens or BATCHED_TOKENS[device.kind], concurrency * generator.longest)
-        kv = generator.cache_bytes or vllm_kv_bytes(
-            model, device.kind, concurrency, generator.sequence_tokens, generator.longest, batched
-        )
+        batched = _batched(generator, device.kind, concurrency)
+        kv = generator.cache_bytes or generator_kv_bytes(generator, device.kind, concurrency)
         activation = batched * _token_bytes(model)
     else:
         batched = None
-        kv = concurrency * shape.kv_bytes(generator.sequence_tokens, model.kv_dtype)
+        kv = generator_kv_bytes(generator, device.kind, concurrency)
         prompt = min(generator.prompt_tokens, generator.longest)
         activation = prompt * _token_bytes(model) + shape.kv_bytes(prompt, model.kv_dtype)
     logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
     activation += concurrency * shape.vocabulary * logit
     made = _engine(model, device, "generator", kv, activation, generator.longest)
     return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched)
+
+
+def generator_kv_bytes(generator: Generator, kind: Kind, concurrency: int) -> int:
+    """Keys and values of so many sequences; in vLLM at least those of one of `longest`, without which it does not
+    start.
+    """
+    model, tokens = generator.model, generator.sequence_tokens
+    if model.backend == "transformers":
+        return concurrency * model.shape.kv_bytes(tokens, model.kv_dtype)
+    batched = _batched(generator, kind, concurrency)
+    return vllm_kv_bytes(model, kind, concurrency, tokens, generator.longest, batched)
+
+
+def _batched(generator: Generator, kind: Kind, concurrency: int) -> int:
+    """Tokens that vLLM prefills in one step."""
+    return min(generator.batched_tokens or BATCHED_TOKENS[kind], concurrency * generator.longest)
+
+
+def pair_kv_bytes(scorer: Scorer, kind: Kind) -> int:
+    """Keys and values of the longest pair, without which vLLM does not start."""
+    return _pool_bytes(scorer.model, kind, scorer.longest)
 
 
 def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
