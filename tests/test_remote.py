@@ -2,8 +2,10 @@
 
 import importlib.util
 import itertools
+import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -103,14 +105,14 @@ def test_a_busy_server_is_asked_again(start: Start, tmp_path: Path) -> None:
     [
         ("html", ["no list of scores", "Welcome to nginx"]),
         ("chat", ["no list of scores", "route"]),
-        ("few", ["no list of scores", "0 entries for 1 pairs"]),
+        ("few", ["no list of scores", "0 rows for 1 pair"]),
         ("words", ["no list of scores", "high"]),
         ("infinite", ["no list of scores", "inf"]),
         ("huge", ["no list of scores", "1000"]),
         ("deep", ["no list of scores", "[["]),
-        ("no_index", ["no list of scores", "1 entries for 1 pairs"]),
+        ("no_index", ["no list of scores", "index must be each number from 0 to 0 once, got [[0]]"]),
         ("two_labels", ["2 labels", "reward model has 1"]),
-        ("unknown_model", ["refused to score (404)", "The model `rm` does not exist", "scorer's model"]),
+        ("unknown_model", ["refused to score (404)", "The model `rm` does not exist. Check the scorer's model"]),
     ],
 )
 def test_nonsense_is_a_user_s_error_with_the_remedy(start: Start, mode: str, words: list[str]) -> None:
@@ -141,6 +143,30 @@ def test_a_slow_server_is_given_up_after_the_timeout(start: Start) -> None:
     with pytest.raises(UserError, match="timed out"):
         values(Remote(model="rm", url=start("slow"), timeout=0.3, retries=1, pause=0.01), pairs(1))
     assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("mode", ["trickles", "trickles_open", "trickles_headers"])
+def test_a_server_that_never_stops_sending_is_given_up_after_the_timeout(start: Start, mode: str) -> None:
+    scorer = Remote(model="rm", url=start(mode), timeout=0.5, retries=1, pause=0.01)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"after 2 tries: it timed out after 0.5 seconds\. Start it"):
+        values(scorer, pairs(1))
+    assert 2 * 0.5 <= time.monotonic() - begun < 5
+
+
+def test_a_refusal_whose_words_never_end_is_one_after_the_timeout(start: Start) -> None:
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"refused to score \(404\): Not Found\. Check"):
+        values(Remote(model="rm", url=start("trickles_refusal"), timeout=0.5), pairs(1))
+    assert time.monotonic() - begun < 5
+
+
+def test_what_a_request_opened_is_closed(start: Start) -> None:
+    scorer = Remote(model="rm", url=start("fine"), concurrency=2)
+    values(scorer, pairs(4))
+    before = (len(os.listdir("/proc/self/fd")), threading.active_count())
+    values(scorer, pairs(40))
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) <= before
 
 
 def test_ctrl_c_does_not_wait_for_a_server_that_hangs(start: Start, tmp_path: Path) -> None:
@@ -224,6 +250,9 @@ def test_a_file_that_holds_no_key_is_refused_before_anything_is_sent(tmp_path: P
         ({"batch_size": 0}, "batch_size"),
         ({"concurrency": 0}, "concurrency"),
         ({"timeout": 0}, "timeout"),
+        ({"timeout": float("inf")}, "timeout must be above 0 and at most 86400 seconds"),
+        ({"timeout": 1e300}, "timeout must be above 0 and at most 86400 seconds"),
+        ({"timeout": float("nan")}, "timeout"),
         ({"retries": -1}, "retries"),
         ({"pause": -1}, "pause"),
         ({"max_length": 0}, "max_length"),
