@@ -382,13 +382,25 @@ def test_there_is_no_swap_on_a_cpu():
     assert {find(request(free, kind="cpu")).mode for free in (30, 80)} == {"share", "sequential"}
 
 
+def test_an_engine_that_may_not_sleep_is_never_planned_to():
+    asked = request(35)
+    assert find(asked).mode == "swap"
+    awake = dataclasses.replace(asked.generator, model=dataclasses.replace(asked.generator.model, sleeps=False))
+    for changes in ({"generator": awake}, {"scorers": (dataclasses.replace(asked.scorers[0], model=awake.model),)}):
+        assert find(dataclasses.replace(asked, **changes)).mode == "sequential"
+        tight = dataclasses.replace(asked, **changes, options=Options("share"))
+        assert not any("swap" in way.text for way in ways_out(tight))
+
+
 def test_too_many_sequences_are_answered_with_how_many_fit():
     asked = request(80, least=200, most=200, mode="share")
+    asked = dataclasses.replace(asked, generator=dataclasses.replace(asked.generator, max_tokens=1024))
     ways = {way.text.split("=")[0]: way for way in ways_out(asked)}
     fitting = ways["generator.max_num_seqs"].request.generator.least
     assert 8 < fitting < 200
     assert ways["generator.max_model_len"].request.generator.max_model_len % 256 == 0
-    assert find(request(80, least=fitting + 1, most=fitting + 1, mode="share")) is None
+    more = dataclasses.replace(asked.generator, least=fitting + 1, most=fitting + 1)
+    assert find(dataclasses.replace(asked, generator=more)) is None
 
 
 @given(st.integers(1, 16 * GIB), st.integers(1, 40), st.sampled_from([{}, {"devices": 4}, {"kv_dtype": "fp8"}]))
@@ -500,10 +512,13 @@ def test_a_scorer_without_a_model_needs_nothing_and_a_hub_name_is_planned_from_i
         (vllm(dtype="bf16"), [], ["generator.dtype", "bf16", "bfloat16"]),
         (vllm(quantization="awq"), [], ["generator.quantization", "awq", "fp8"]),
         (vllm(tensor_parallel_size=3), [], ["generator.tensor_parallel_size", "3", "1, 2, 4, 8"]),
+        (vllm(max_model_len=40961), [], ["generator.max_model_len is 40,961", "40,960 tokens", "Lower it"]),
+        (vllm(max_tokens=40960), [], ["generator.max_tokens is 40,960", "40,960 tokens", "Lower it"]),
+        (vllm(max_tokens=40959, max_num_seqs=300), [], ["do not fit"]),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_its_option(generator, scorers, words):
-    with pytest.raises((ConfigError, ModelError)) as caught:
+    with pytest.raises((ConfigError, ModelError, PlanError)) as caught:
         planning.plan_for(config(generator, *scorers, total_gib=80))
     assert [word for word in words if word not in str(caught.value)] == []
 
@@ -582,6 +597,27 @@ def test_a_scorer_of_two_labels_is_refused_before_anything_loads(tmp_path):
     model = str(tiny.reward(tmp_path, labels=2))
     with pytest.raises(ModelError, match="has 2 labels; a reward model has 1"):
         planning.plan_for(config(vllm(), reward(model=model), total_gib=80))
+
+
+@pytest.mark.parametrize("scorer", [False, True], ids=["generator", "scorer"])
+def test_swap_with_an_engine_that_was_told_not_to_sleep_is_refused(scorer):
+    plain = {} if scorer else {"enable_sleep_mode": False}
+    other = {"enable_sleep_mode": False} if scorer else {}
+    asked = config(vllm(**plain), reward(backend="vllm", **other), total_gib=80, host_free_gib=300, mode="swap")
+    path = "scorers.0" if scorer else "generator"
+    with pytest.raises(PlanError, match=rf"swap needs .* {path}\.enable_sleep_mode is false\. Leave that out"):
+        planning.plan_for(asked)
+
+
+def test_prompts_beyond_the_longest_sequence_are_told_and_others_are_not():
+    far, near = (
+        planning.plan_for(config(vllm(max_tokens=1024, max_model_len=4096), total_gib=80, prompt_tokens=tokens))
+        for tokens in (3073, 3072)
+    )
+    assert near.generator.notes == ()
+    (note,) = far.generator.notes
+    assert "planned with 4,096 tokens" in note and "prompt_tokens, 3,073" in note
+    assert "more than 3,072 is refused" in note
 
 
 def test_free_memory_above_the_total_is_refused():
@@ -663,6 +699,8 @@ def written(tmp_path):
 
 @pytest.mark.usefixtures("written")
 def test_the_command_prints_a_table_or_json(cli):
+    clipped = cli("plan", "config.yaml", "--total-gib", 80, "memory.prompt_tokens=1000000000")
+    assert "memory.prompt_tokens, 1,000,000,000" in clipped.out
     shown = cli("plan", "config.yaml", "--total-gib", 80)
     assert shown.code == 0, shown.err
     assert "Mode: share" in shown.out and "are left" in shown.out and "15.26" in shown.out

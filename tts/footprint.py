@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tts.errors import ModelError
+from tts.errors import ModelError, counted
 from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ModelShape, Quantization
 
 MIB, GIB = 2**20, 2**30
@@ -52,7 +52,9 @@ PINNED_SEGMENT = 20 * MIB  # torch packs weights below 10 MiB into segments of t
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used."""
+    """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used,
+    `sleeps` whether it may be put to sleep.
+    """
 
     name: str
     shape: ModelShape
@@ -62,6 +64,7 @@ class Model:
     quantization: Quantization | None = None
     devices: int = 1
     graphs: bool = True
+    sleeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class EnginePlan:
     `concurrency`: a generator's sequences at once. `token_budget`: a scorer's tokens at once. `batched_tokens`: vLLM's
     max_num_batched_tokens. `asleep_bytes` stay on the device and `host_bytes` go to the host when the engine sleeps.
     `loading_bytes`, on a CPU, are taken while vLLM loads: the file is mapped beside the weights. The kernel takes a
-    file's pages back where memory is short, so a plan fits without them.
+    file's pages back where memory is short, so a plan fits without them. `notes`: what a reader of the plan should
+    know, in sentences.
     """
 
     role: Literal["generator", "scorer"]
@@ -160,6 +164,7 @@ class EnginePlan:
     batched_tokens: int | None
     host_bytes: int
     loading_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -219,7 +224,18 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
     activation += concurrency * shape.vocabulary * logit
     made = _engine(model, device, "generator", kv, activation, generator.longest)
-    return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched)
+    notes = tuple(_clipped(generator))
+    return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched, notes=notes)
+
+
+def _clipped(generator: Generator) -> Iterator[str]:
+    """A note where the prompts and answers that are planned for are longer than a sequence may be."""
+    if generator.prompt_tokens + generator.max_tokens > generator.longest:
+        yield (
+            f"A sequence is planned with {counted(generator.longest, 'token')}, the longest there may be: "
+            f"memory.prompt_tokens, {generator.prompt_tokens:,}, and generator.max_tokens, {generator.max_tokens:,}, "
+            f"are more. A prompt of more than {generator.longest - generator.max_tokens:,} is refused."
+        )
 
 
 def generator_kv_bytes(generator: Generator, kind: Kind, concurrency: int) -> int:

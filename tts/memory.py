@@ -102,9 +102,18 @@ class Request:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """The modes that may be chosen, best first; a CPU has no swap, since vLLM does not sleep there."""
-        possible: tuple[Mode, ...] = MODES if self.device.kind == "cuda" else ("share", "sequential")
+        """The modes that may be chosen, best first. A CPU has no swap, since vLLM does not sleep there, nor have
+        engines that were told never to.
+        """
+        possible = tuple(mode for mode in MODES if mode != "swap" or (self.device.kind == "cuda" and not self.awake))
         return possible if self.options.mode == "auto" else tuple(m for m in possible if m == self.options.mode)
+
+    @property
+    def awake(self) -> str:
+        """Where the first engine stands that was told never to sleep; empty if there is none."""
+        paths = [("generator", self.generator.model)] if self.generator else []
+        paths += [(scorer.path, scorer.model) for scorer in self.scorers]
+        return next((path for path, model in paths if not model.sleeps), "")
 
 
 def plan(
@@ -113,11 +122,20 @@ def plan(
     """The first mode that fits, with as many sequences at once as fit. Raises PlanError with ways out if none does."""
     request = Request(generator, tuple(scorers), device, options or Options())
     if not request.modes:
-        raise PlanError("memory.mode: swap needs a GPU; engines do not sleep on a CPU. Set share, sequential or auto.")
+        raise PlanError(
+            f"memory.mode: swap needs {_missing(request)}, or set memory.mode to share, sequential or auto."
+        )
     found = find(request)
     if found is None:
         raise PlanError(_too_tight(request))
     return found
+
+
+def _missing(request: Request) -> str:
+    """Why the models cannot take turns by sleeping, and what to do."""
+    if request.device.kind == "cpu":
+        return "a GPU; engines do not sleep on a CPU. Take one"
+    return f"engines that can sleep, and {request.awake}.enable_sleep_mode is false. Leave that out"
 
 
 def find(request: Request) -> MemoryPlan | None:
