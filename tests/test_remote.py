@@ -222,6 +222,29 @@ def test_a_run_whose_server_broke_goes_on_with_what_is_missing(start: Start, tmp
     assert len(asked(tmp_path)) - before == len(rows_of(tmp_path / "rows.jsonl")) - 2
 
 
+def test_a_file_of_pairs_goes_on_where_its_server_broke(start: Start, tmp_path: Path) -> None:
+    rows = [{"id": i, "question": "q", "code": f"print({i})"} for i in range(6)]
+    write_rows(tmp_path / "pairs.jsonl", [*rows, rows[0]])
+
+    def score(mode: str, model: str = "rm") -> Done:
+        options = (f"model={model}", f"url={start(mode)}", "retries=0", "concurrency=1")
+        return tts(tmp_path, "score", "pairs.jsonl", "--scorer", "remote", *options, "--out", "s.jsonl")
+
+    broken = score("breaks")
+    assert broken.code == 2
+    assert "2 scores are kept in" in broken.error and "s.jsonl.part; the same command goes on" in broken.error
+    assert not (tmp_path / "s.jsonl").exists()
+    assert len(asked(tmp_path)) == 3  # two answers and the failure
+    assert score("breaks", model="other").code == 2
+    assert len(asked(tmp_path)) == 3 + 3  # nothing known of another model
+
+    assert score("fine").code == 0
+    sent = [request["messages"][1]["content"] for request in asked(tmp_path)[6:]]
+    assert sorted(sent) == [f"print({i})" for i in range(2, 6)]
+    assert [row["value"] for row in rows_of(tmp_path / "s.jsonl")] == [9.0] * 7
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     values(Remote(model="rm", url=start("fine"), key_file=str(tmp_path / "key")), pairs(1))
