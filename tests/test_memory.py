@@ -620,6 +620,42 @@ def test_prompts_beyond_the_longest_sequence_are_told_and_others_are_not():
     assert "more than 3,072 is refused" in note
 
 
+def adapter(folder: Path, rank: object, weights: bool = True) -> str:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "target_modules": ["q_proj"]}))
+    if weights:
+        (folder / "adapter_model.safetensors").write_bytes(b"0" * 5000)
+    return str(folder)
+
+
+def test_a_lora_adapter_is_counted_at_vllm_s_rank_for_every_slot_and_said_to_be_bounded(tmp_path):
+    folder = adapter(tmp_path / "adapter", 9)
+    plain = planning.plan_for(config(vllm(), total_gib=80)).generator
+    hidden, intermediate, query, key, words = 4096, 12288, 4096, 1024, 151_936
+    layer = (hidden + query) * 2 + (hidden + key) * 2 + (hidden + intermediate) * 3
+    for more, rank, slots in (({}, 16, 1), ({"max_loras": 3}, 16, 3), ({"max_lora_rank": 64}, 64, 1)):
+        found = planning.plan_for(config(vllm(lora=folder, engine_args=more), total_gib=80)).generator
+        expected = 2 * rank * slots * (36 * layer + 2 * (words + hidden))
+        assert found.weights_bytes - plain.weights_bytes == expected
+        (note,) = found.notes
+        assert f"of rank {rank}, which is an upper bound" in note and f"{expected / 2**20:.1f} MiB" in note
+    on_cpu = [planning.plan_for(config(raw, total_gib=80, device="cpu")) for raw in (vllm(), vllm(lora=folder))]
+    assert on_cpu[1].generator.runtime_bytes - on_cpu[0].generator.runtime_bytes == 5000
+
+
+def test_a_folder_without_a_lora_adapter_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    cases = {
+        str(tmp_path / "empty"): r"adapter_config.json is no LoRA adapter's config .*Give the folder that peft saved",
+        adapter(tmp_path / "bare", 8, weights=False): r"bare has no LoRA adapter's weights, adapter_model.safetensors",
+        adapter(tmp_path / "wide", 1000): r"'r' in .* is 1000; vLLM takes 1 to 512",
+        adapter(tmp_path / "none", 0): r"'r' in .* is 0; vLLM takes 1 to 512",
+    }
+    for folder, said in cases.items():
+        with pytest.raises(ModelError, match=said):
+            planning.plan_for(config(vllm(lora=folder), total_gib=80))
+
+
 def test_free_memory_above_the_total_is_refused():
     with pytest.raises(ConfigError, match=r"memory\.free_gib is 90"):
         config(vllm(), total_gib=80, free_gib=90)

@@ -9,7 +9,7 @@ reason. All sizes are bytes; with tensor parallelism they are those of one devic
   on a CPU, exact (a test looks). vLLM's fused layers keep less; the same kind of count is used.
 - sampling: a row of logits in the model's dtype and its copies in float32 and int64 while it is sorted for top-p.
 - the runtime: on a CPU, measured by benchmarks/memory.py. On a GPU, not measured: context, kernels, workspaces, and
-  CUDA graphs per layer. LoRA adapters are left to the margin.
+  CUDA graphs per layer. What the kernels of LoRA take is left to the margin.
 """
 
 import dataclasses
@@ -51,6 +51,17 @@ PINNED_SEGMENT = 20 * MIB  # torch packs weights below 10 MiB into segments of t
 
 
 @dataclass(frozen=True, slots=True)
+class Lora:
+    """Room for LoRA adapters as vLLM keeps it: `slots` adapters of up to `rank` (max_loras, max_lora_rank), and the
+    `stored_bytes` of the one that is given, which stays in host memory.
+    """
+
+    rank: int
+    slots: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used,
     `sleeps` whether it may be put to sleep.
@@ -65,6 +76,7 @@ class Model:
     devices: int = 1
     graphs: bool = True
     sleeps: bool = True
+    lora: Lora | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +236,7 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
     activation += concurrency * shape.vocabulary * logit
     made = _engine(model, device, "generator", kv, activation, generator.longest)
-    notes = tuple(_clipped(generator))
+    notes = (*_clipped(generator), *_about_lora(model))
     return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched, notes=notes)
 
 
@@ -236,6 +248,14 @@ def _clipped(generator: Generator) -> Iterator[str]:
             f"memory.prompt_tokens, {generator.prompt_tokens:,}, and generator.max_tokens, {generator.max_tokens:,}, "
             f"are more. A prompt of more than {generator.longest - generator.max_tokens:,} is refused."
         )
+
+
+def _about_lora(model: Model) -> Iterator[str]:
+    """A note on what of the weights is not exact."""
+    if model.lora is not None:
+        slots = counted(model.lora.slots, "LoRA adapter")
+        size = sum(_lora_bytes(model)) / MIB
+        yield f"The weights include {size:.1f} MiB for {slots} of rank {model.lora.rank}, which is an upper bound."
 
 
 def generator_kv_bytes(generator: Generator, kind: Kind, concurrency: int) -> int:
@@ -323,7 +343,25 @@ def weights_bytes(model: Model) -> int:
     tables = 1 if shape.tied or shape.classifier else 2
     split = shape.matrices_bytes(model.dtype, model.quantization) + tables * vocabulary * shape.hidden * width
     head = shape.head * head_width if shape.classifier else 0
-    return -(-split // model.devices) + head + shape.small * width
+    lora = sum(_lora_bytes(model))
+    return -(-split // model.devices) + head + shape.small * width + lora
+
+
+def _lora_bytes(model: Model) -> Iterator[int]:
+    """Bytes at most of the buffers for LoRA, of each layer and of both tables.
+
+    vLLM gives every linear layer of the model, whatever the adapter's target modules, a buffer of (slots, rank, inputs)
+    and one of (slots, outputs, rank) in the model's dtype (create_lora_weights in vllm/lora/layers of 0.32), and does
+    as much for the embedding and the output head of some models. Counted for all of them, and as if no device split
+    them, so it is an upper bound.
+    """
+    if model.lora is None:
+        return
+    shape, each = model.shape, model.lora.slots * model.lora.rank * DTYPE_BYTES[model.dtype]
+    layer = sum(linear.rows + linear.columns for linear in shape.linears())
+    vocabulary = -(-shape.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    yield from [layer * each] * shape.layers
+    yield from [(vocabulary + shape.hidden) * each] * 2
 
 
 def runtime_bytes(model: Model, kind: Kind) -> int:
@@ -335,7 +373,8 @@ def runtime_bytes(model: Model, kind: Kind) -> int:
     if kind == "cpu":
         tables = 0 if model.backend == "transformers" else 1 if shape.classifier else 2
         packed = tables * shape.embedding * DTYPE_BYTES[model.dtype] // model.devices
-        return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed
+        adapter = model.lora.stored_bytes if model.lora else 0
+        return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed + adapter
     graphs = model.backend == "vllm" and model.graphs
     return base + (GRAPH_BYTES_PER_LAYER * shape.layers if graphs else 0)
 
@@ -376,6 +415,7 @@ def _segments(model: Model) -> Iterator[int]:
     for _ in range(1 if shape.tied or shape.classifier else 2):
         yield -(-shape.embedding * width // model.devices)
     yield shape.small * width
+    yield from _lora_bytes(model)
 
 
 def _power_of_two(size: int) -> int:

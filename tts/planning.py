@@ -17,7 +17,8 @@ from tts import plugins
 from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, counted, unknown
-from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
+from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Lora, Model, Scorer, check_devices
+from tts.generate.vllm import lora_rank, lora_weights
 from tts.hub import NotFetched, fetch
 from tts.memory import MemoryPlan, Mode, Options, gib, plan
 from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
@@ -295,9 +296,20 @@ def _model(chosen: _Chosen, backend: Backend, kind: Kind) -> Model:
         devices=chosen.count("tensor_parallel_size") or 1,
         graphs=not chosen.options.get("enforce_eager"),
         sleeps=chosen.options.get("enable_sleep_mode") is not False,
+        lora=_lora(chosen),
     )
     check_devices(model, chosen.path)
     return model
+
+
+def _lora(chosen: _Chosen) -> Lora | None:
+    """Room for the adapter that is given, if one is. Raises ModelError for a folder without one."""
+    folder = chosen.options.get("lora")
+    if not folder:
+        return None
+    rank, weights = lora_rank(folder), lora_weights(folder)
+    rank = chosen.count("max_lora_rank") or rank
+    return Lora(rank, chosen.count("max_loras") or 1, weights.stat().st_size)
 
 
 def find_shape(model: str) -> ModelShape:
