@@ -353,7 +353,7 @@ def _lora_bytes(model: Model) -> Iterator[int]:
     vLLM gives every linear layer of the model, whatever the adapter's target modules, a buffer of (slots, rank, inputs)
     and one of (slots, outputs, rank) in the model's dtype (create_lora_weights in vllm/lora/layers of 0.32), and does
     as much for the embedding and the output head of some models. Counted for all of them, and as if no device split
-    them, so it is an upper bound.
+    them, so it is an upper bound; of SmolLM2 on one device it is exact, measured.
     """
     if model.lora is None:
         return
