@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -40,12 +40,30 @@ class Handler(BaseHTTPRequestHandler):
         with open(self.log, "a") as file:
             asked = {"path": self.path, "key": self.headers["Authorization"], **body}
             file.write(json.dumps(asked) + "\n")
+        if self.mode in ("trickles", "trickles_open", "trickles_headers", "trickles_refusal"):
+            self.trickle()
+            return
         status, answer = self.answer(body, number)
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def trickle(self) -> None:
+        """A byte now and then, sooner than any wait for one runs out: of an answer whose length is told or is not, of
+        the headers, or of a refusal.
+        """
+        status = "404 Not Found" if self.mode == "trickles_refusal" else "200 OK"
+        length = "" if self.mode == "trickles_open" else "Content-Length: 1000\r\n"
+        headers = f"HTTP/1.1 {status}\r\n{length}".encode()
+        if self.mode != "trickles_headers":
+            self.wfile.write(headers + b"\r\n")
+            headers = b""
+        with suppress(ConnectionError):
+            for byte in headers + b" " * 1000:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
 
     def answer(self, body: dict[str, Any], number: int) -> tuple[int, Any]:
         match self.mode:

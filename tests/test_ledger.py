@@ -58,7 +58,7 @@ def test_a_second_process_is_refused(tmp_path):
     with Ledger(path):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "in use by another audit" in done.stderr
+    assert "in use by another tts" in done.stderr
     with Ledger(path):
         pass
 

@@ -16,7 +16,17 @@ from tts import config as configs
 from tts import environment, planning, plugins
 from tts.config import Config
 from tts.errors import ConfigError, ModelError, PlanError
-from tts.footprint import BLOCK_TOKENS, GIB, Device, Generator, Model, Scorer, vllm_kv_bytes, weights_bytes
+from tts.footprint import (
+    BLOCK_TOKENS,
+    GIB,
+    Device,
+    Generator,
+    Model,
+    Scorer,
+    generator_kv_bytes,
+    vllm_kv_bytes,
+    weights_bytes,
+)
 from tts.memory import MODES, Options, Request, find, plan, ways_out
 from tts.models import read_config
 from tts.plugins import Spec
@@ -372,13 +382,69 @@ def test_there_is_no_swap_on_a_cpu():
     assert {find(request(free, kind="cpu")).mode for free in (30, 80)} == {"share", "sequential"}
 
 
+def test_an_engine_that_may_not_sleep_is_never_planned_to():
+    asked = request(35)
+    assert find(asked).mode == "swap"
+    awake = dataclasses.replace(asked.generator, model=dataclasses.replace(asked.generator.model, sleeps=False))
+    for changes in ({"generator": awake}, {"scorers": (dataclasses.replace(asked.scorers[0], model=awake.model),)}):
+        assert find(dataclasses.replace(asked, **changes)).mode == "sequential"
+        tight = dataclasses.replace(asked, **changes, options=Options("share"))
+        assert not any("swap" in way.text for way in ways_out(tight))
+
+
 def test_too_many_sequences_are_answered_with_how_many_fit():
     asked = request(80, least=200, most=200, mode="share")
+    asked = dataclasses.replace(asked, generator=dataclasses.replace(asked.generator, max_tokens=1024))
     ways = {way.text.split("=")[0]: way for way in ways_out(asked)}
     fitting = ways["generator.max_num_seqs"].request.generator.least
     assert 8 < fitting < 200
     assert ways["generator.max_model_len"].request.generator.max_model_len % 256 == 0
-    assert find(request(80, least=fitting + 1, most=fitting + 1, mode="share")) is None
+    more = dataclasses.replace(asked.generator, least=fitting + 1, most=fitting + 1)
+    assert find(dataclasses.replace(asked, generator=more)) is None
+
+
+@given(st.integers(1, 16 * GIB), st.integers(1, 40), st.sampled_from([{}, {"devices": 4}, {"kv_dtype": "fp8"}]))
+@settings(max_examples=60, deadline=None)
+def test_a_given_cache_holds_what_is_planned_in_it_or_is_named_with_what_would_do(cache_bytes, least, changes):
+    asked = request(160, total=160.0, least=least, most=40)
+    one = dataclasses.replace(model("Qwen3-8B"), **changes)
+    generator = dataclasses.replace(asked.generator, cache_bytes=cache_bytes, model=one, max_model_len=8192)
+    asked = dataclasses.replace(asked, generator=generator)
+    found = find(asked)
+    if found is not None:
+        assert generator_kv_bytes(generator, "cuda", found.generator.concurrency) <= found.generator.kv_bytes
+        return
+    assert cache_bytes < generator_kv_bytes(generator, "cuda", least)
+    ways = list(ways_out(asked))
+    assert all(find(way.request) is not None for way in ways)
+    assert any(way.request.generator.cache_bytes == generator_kv_bytes(generator, "cuda", least) for way in ways)
+    with pytest.raises(PlanError) as caught:
+        plan(asked.generator, asked.scorers, asked.device, asked.options)
+    assert f"generator.kv_cache_memory_bytes is {cache_bytes:,} byte" in str(caught.value)
+    assert f"{generator_kv_bytes(generator, 'cuda', 1):,} bytes" in str(caught.value)
+    assert "free" not in str(caught.value)  # there is enough of it
+
+
+def test_a_scorer_s_cache_holds_its_longest_pair_or_is_named_with_what_would_do():
+    asked = request(80)
+    (scorer,) = asked.scorers
+    pair = (4096 // 16 + 1) * 16 * 147_456  # whole blocks and an empty one
+    for given_bytes, fits in ((pair, True), (pair - 1, False)):
+        tried = dataclasses.replace(asked, scorers=(dataclasses.replace(scorer, cache_bytes=given_bytes),))
+        assert (find(tried) is not None) == fits
+    with pytest.raises(PlanError, match=rf"scorers.0.kv_cache_memory_bytes is {pair - 1:,} bytes.*memory_bytes={pair}"):
+        plan(tried.generator, tried.scorers, tried.device, tried.options)
+
+
+def test_a_shorter_sequence_is_offered_only_with_room_for_the_answer():
+    asked = request(80, least=200, most=200, mode="share")
+    offered = set()
+    for max_tokens in (100, 1024, 2048, 20_000):
+        generator = dataclasses.replace(asked.generator, max_tokens=max_tokens)
+        for way in ways_out(dataclasses.replace(asked, generator=generator)):
+            offered.add(way.text.split("=")[0])
+            assert (way.request.generator.max_model_len or 40960) > way.request.generator.max_tokens
+    assert "generator.max_model_len" in offered
 
 
 # From a config.
@@ -446,10 +512,13 @@ def test_a_scorer_without_a_model_needs_nothing_and_a_hub_name_is_planned_from_i
         (vllm(dtype="bf16"), [], ["generator.dtype", "bf16", "bfloat16"]),
         (vllm(quantization="awq"), [], ["generator.quantization", "awq", "fp8"]),
         (vllm(tensor_parallel_size=3), [], ["generator.tensor_parallel_size", "3", "1, 2, 4, 8"]),
+        (vllm(max_model_len=40961), [], ["generator.max_model_len is 40,961", "40,960 tokens", "Lower it"]),
+        (vllm(max_tokens=40960), [], ["generator.max_tokens is 40,960", "40,960 tokens", "Lower it"]),
+        (vllm(max_tokens=40959, max_num_seqs=300), [], ["do not fit"]),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_its_option(generator, scorers, words):
-    with pytest.raises((ConfigError, ModelError)) as caught:
+    with pytest.raises((ConfigError, ModelError, PlanError)) as caught:
         planning.plan_for(config(generator, *scorers, total_gib=80))
     assert [word for word in words if word not in str(caught.value)] == []
 
@@ -528,6 +597,63 @@ def test_a_scorer_of_two_labels_is_refused_before_anything_loads(tmp_path):
     model = str(tiny.reward(tmp_path, labels=2))
     with pytest.raises(ModelError, match="has 2 labels; a reward model has 1"):
         planning.plan_for(config(vllm(), reward(model=model), total_gib=80))
+
+
+@pytest.mark.parametrize("scorer", [False, True], ids=["generator", "scorer"])
+def test_swap_with_an_engine_that_was_told_not_to_sleep_is_refused(scorer):
+    plain = {} if scorer else {"enable_sleep_mode": False}
+    other = {"enable_sleep_mode": False} if scorer else {}
+    asked = config(vllm(**plain), reward(backend="vllm", **other), total_gib=80, host_free_gib=300, mode="swap")
+    path = "scorers.0" if scorer else "generator"
+    with pytest.raises(PlanError, match=rf"swap needs .* {path}\.enable_sleep_mode is false\. Leave that out"):
+        planning.plan_for(asked)
+
+
+def test_prompts_beyond_the_longest_sequence_are_told_and_others_are_not():
+    far, near = (
+        planning.plan_for(config(vllm(max_tokens=1024, max_model_len=4096), total_gib=80, prompt_tokens=tokens))
+        for tokens in (3073, 3072)
+    )
+    assert near.generator.notes == ()
+    (note,) = far.generator.notes
+    assert "planned with 4,096 tokens" in note and "prompt_tokens, 3,073" in note
+    assert "more than 3,072 is refused" in note
+
+
+def adapter(folder: Path, rank: object, weights: bool = True) -> str:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "target_modules": ["q_proj"]}))
+    if weights:
+        (folder / "adapter_model.safetensors").write_bytes(b"0" * 5000)
+    return str(folder)
+
+
+def test_a_lora_adapter_is_counted_at_vllm_s_rank_for_every_slot_and_said_to_be_bounded(tmp_path):
+    folder = adapter(tmp_path / "adapter", 9)
+    plain = planning.plan_for(config(vllm(), total_gib=80)).generator
+    hidden, intermediate, query, key, words = 4096, 12288, 4096, 1024, 151_936
+    layer = (hidden + query) * 2 + (hidden + key) * 2 + (hidden + intermediate) * 3
+    for more, rank, slots in (({}, 16, 1), ({"max_loras": 3}, 16, 3), ({"max_lora_rank": 64}, 64, 1)):
+        found = planning.plan_for(config(vllm(lora=folder, engine_args=more), total_gib=80)).generator
+        expected = 2 * rank * slots * (36 * layer + 2 * (words + hidden))
+        assert found.weights_bytes - plain.weights_bytes == expected
+        (note,) = found.notes
+        assert f"of rank {rank}, which is an upper bound" in note and f"{expected / 2**20:.1f} MiB" in note
+    on_cpu = [planning.plan_for(config(raw, total_gib=80, device="cpu")) for raw in (vllm(), vllm(lora=folder))]
+    assert on_cpu[1].generator.runtime_bytes - on_cpu[0].generator.runtime_bytes == 5000
+
+
+def test_a_folder_without_a_lora_adapter_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    cases = {
+        str(tmp_path / "empty"): r"adapter_config.json is no LoRA adapter's config .*Give the folder that peft saved",
+        adapter(tmp_path / "bare", 8, weights=False): r"bare has no LoRA adapter's weights, adapter_model.safetensors",
+        adapter(tmp_path / "wide", 1000): r"'r' in .* is 1000; vLLM takes 1 to 512",
+        adapter(tmp_path / "none", 0): r"'r' in .* is 0; vLLM takes 1 to 512",
+    }
+    for folder, said in cases.items():
+        with pytest.raises(ModelError, match=said):
+            planning.plan_for(config(vllm(lora=folder), total_gib=80))
 
 
 def test_free_memory_above_the_total_is_refused():
@@ -609,6 +735,8 @@ def written(tmp_path):
 
 @pytest.mark.usefixtures("written")
 def test_the_command_prints_a_table_or_json(cli):
+    clipped = cli("plan", "config.yaml", "--total-gib", 80, "memory.prompt_tokens=1000000000")
+    assert "memory.prompt_tokens, 1,000,000,000" in clipped.out
     shown = cli("plan", "config.yaml", "--total-gib", 80)
     assert shown.code == 0, shown.err
     assert "Mode: share" in shown.out and "are left" in shown.out and "15.26" in shown.out

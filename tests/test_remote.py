@@ -2,8 +2,10 @@
 
 import importlib.util
 import itertools
+import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -103,14 +105,14 @@ def test_a_busy_server_is_asked_again(start: Start, tmp_path: Path) -> None:
     [
         ("html", ["no list of scores", "Welcome to nginx"]),
         ("chat", ["no list of scores", "route"]),
-        ("few", ["no list of scores", "0 entries for 1 pairs"]),
+        ("few", ["no list of scores", "0 rows for 1 pair"]),
         ("words", ["no list of scores", "high"]),
         ("infinite", ["no list of scores", "inf"]),
         ("huge", ["no list of scores", "1000"]),
         ("deep", ["no list of scores", "[["]),
-        ("no_index", ["no list of scores", "1 entries for 1 pairs"]),
+        ("no_index", ["no list of scores", "index must be each number from 0 to 0 once, got [[0]]"]),
         ("two_labels", ["2 labels", "reward model has 1"]),
-        ("unknown_model", ["refused to score (404)", "The model `rm` does not exist", "scorer's model"]),
+        ("unknown_model", ["refused to score (404)", "The model `rm` does not exist. Check the scorer's model"]),
     ],
 )
 def test_nonsense_is_a_user_s_error_with_the_remedy(start: Start, mode: str, words: list[str]) -> None:
@@ -141,6 +143,30 @@ def test_a_slow_server_is_given_up_after_the_timeout(start: Start) -> None:
     with pytest.raises(UserError, match="timed out"):
         values(Remote(model="rm", url=start("slow"), timeout=0.3, retries=1, pause=0.01), pairs(1))
     assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("mode", ["trickles", "trickles_open", "trickles_headers"])
+def test_a_server_that_never_stops_sending_is_given_up_after_the_timeout(start: Start, mode: str) -> None:
+    scorer = Remote(model="rm", url=start(mode), timeout=0.5, retries=1, pause=0.01)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"after 2 tries: it timed out after 0.5 seconds\. Start it"):
+        values(scorer, pairs(1))
+    assert 2 * 0.5 <= time.monotonic() - begun < 5
+
+
+def test_a_refusal_whose_words_never_end_is_one_after_the_timeout(start: Start) -> None:
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"refused to score \(404\): Not Found\. Check"):
+        values(Remote(model="rm", url=start("trickles_refusal"), timeout=0.5), pairs(1))
+    assert time.monotonic() - begun < 5
+
+
+def test_what_a_request_opened_is_closed(start: Start) -> None:
+    scorer = Remote(model="rm", url=start("fine"), concurrency=2)
+    values(scorer, pairs(4))
+    before = (len(os.listdir("/proc/self/fd")), threading.active_count())
+    values(scorer, pairs(40))
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) <= before
 
 
 def test_ctrl_c_does_not_wait_for_a_server_that_hangs(start: Start, tmp_path: Path) -> None:
@@ -196,6 +222,29 @@ def test_a_run_whose_server_broke_goes_on_with_what_is_missing(start: Start, tmp
     assert len(asked(tmp_path)) - before == len(rows_of(tmp_path / "rows.jsonl")) - 2
 
 
+def test_a_file_of_pairs_goes_on_where_its_server_broke(start: Start, tmp_path: Path) -> None:
+    rows = [{"id": i, "question": "q", "code": f"print({i})"} for i in range(6)]
+    write_rows(tmp_path / "pairs.jsonl", [*rows, rows[0]])
+
+    def score(mode: str, model: str = "rm") -> Done:
+        options = (f"model={model}", f"url={start(mode)}", "retries=0", "concurrency=1")
+        return tts(tmp_path, "score", "pairs.jsonl", "--scorer", "remote", *options, "--out", "s.jsonl")
+
+    broken = score("breaks")
+    assert broken.code == 2
+    assert "2 scores are kept in" in broken.error and "s.jsonl.part; the same command goes on" in broken.error
+    assert not (tmp_path / "s.jsonl").exists()
+    assert len(asked(tmp_path)) == 3  # two answers and the failure
+    assert score("breaks", model="other").code == 2
+    assert len(asked(tmp_path)) == 3 + 3  # nothing known of another model
+
+    assert score("fine").code == 0
+    sent = [request["messages"][1]["content"] for request in asked(tmp_path)[6:]]
+    assert sorted(sent) == [f"print({i})" for i in range(2, 6)]
+    assert [row["value"] for row in rows_of(tmp_path / "s.jsonl")] == [9.0] * 7
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     values(Remote(model="rm", url=start("fine"), key_file=str(tmp_path / "key")), pairs(1))
@@ -224,6 +273,9 @@ def test_a_file_that_holds_no_key_is_refused_before_anything_is_sent(tmp_path: P
         ({"batch_size": 0}, "batch_size"),
         ({"concurrency": 0}, "concurrency"),
         ({"timeout": 0}, "timeout"),
+        ({"timeout": float("inf")}, "timeout must be above 0 and at most 86400 seconds"),
+        ({"timeout": 1e300}, "timeout must be above 0 and at most 86400 seconds"),
+        ({"timeout": float("nan")}, "timeout"),
         ({"retries": -1}, "retries"),
         ({"pause": -1}, "pause"),
         ({"max_length": 0}, "max_length"),

@@ -17,11 +17,12 @@ from typing import Any
 from tts import prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
 from tts.engine import expected
-from tts.errors import ConfigError, DataError, UserError, explained, unknown
+from tts.errors import ConfigError, DataError, UserError, counted, explained, unknown
 from tts.grade import GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
+from tts.ledger import Ledger, key_of
 from tts.pipeline import Progress, finite
-from tts.plugins import build
+from tts.plugins import build, fingerprint
 from tts.protocols import Benchmark, Scorer
 from tts.sandbox import Runtime
 from tts.store import Store, encode
@@ -250,27 +251,69 @@ def _details(grade: Grade) -> dict[str, Any]:
     }
 
 
+Pair = tuple[Problem, Candidate]
+
+
 def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
     """Score a file of pairs {"id", "question", "code"}; the number of rows. Raises DataError before scoring
-    anything.
+    anything. What is known is in OUT.part until all is, and the same command goes on from there.
     """
-    names, questions = [], []
-    for position, (number, row) in enumerate(read_jsonl(pairs)):
-        where = f"{pairs}, line {number}"
+    names, asked = _read_pairs(pairs)
+    check_writable(out, pairs)
+    with _kept(out) as ledger:
+        scores = _scores(asked, scorer, ledger, progress)
+        rows = ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, scores, strict=True))
+        return _write_rows(out, rows)
+
+
+def _read_pairs(path: Path) -> tuple[list[str | int], list[Pair]]:
+    """The rows' ids, and the pairs, each a problem of its own."""
+    names, asked = [], []
+    for position, (number, row) in enumerate(read_jsonl(path)):
+        where = f"{path}, line {number}"
         names.append(expect(row, "id", (str, int), where))
         problem = Problem(id=str(position), statement=expect(row, "question", str, where), messages=())
         code = expect(row, "code", str, where)
-        questions.append((problem, Candidate(problem.id, 0, code, code, "given")))
-    progress.stage("score", len(names), 0)
-    check_writable(out, pairs)
-    found: dict[str, Score] = {}
-    for item in expected("scorer", {candidate.key for _, candidate in questions}, scorer.score(questions)):
-        found[item.problem_id] = finite(item)
+        asked.append((problem, Candidate(problem.id, 0, code, code, "given")))
+    return names, asked
+
+
+@contextmanager
+def _kept(out: Path) -> Iterator[Ledger]:
+    """The scores that are known, in a file beside the one to write, which goes when that is there or nothing is in
+    it. A user's error says that it stays.
+    """
+    target = out.resolve()
+    part = target.with_name(f"{target.name}.part")
+    with Ledger(part) as ledger:
+        try:
+            yield ledger
+        except UserError as error:
+            if not len(ledger):
+                raise
+            are = "is" if len(ledger) == 1 else "are"
+            kept = f"{counted(len(ledger), 'score')} {are} kept in {part}; the same command goes on from there."
+            raise UserError(f"{error} {kept}") from error
+        finally:
+            if not len(ledger):
+                part.unlink()
+    part.unlink(missing_ok=True)
+
+
+def _scores(asked: Sequence[Pair], scorer: Scorer, ledger: Ledger, progress: Progress) -> list[Score]:
+    """The pairs' scores in their order, from the ledger or else of the scorer, whose go there as they come."""
+    identity = fingerprint(type(scorer).__name__, scorer)
+    keys = {problem.id: key_of(identity, problem.statement, candidate.code) for problem, candidate in asked}
+    facts = {name: fact for name, key in keys.items() if (fact := ledger.find("score", key)) is not None}
+    found = {name: Score(name, 0, fact["value"], fact["why"]) for name, fact in facts.items()}
+    missing = [pair for pair in asked if pair[0].id not in found]
+    progress.stage("score", len(asked), len(found))
+    wanted = {candidate.key for _, candidate in missing}
+    for item in expected("scorer", wanted, scorer.score(missing)) if missing else ():
+        found[item.problem_id] = made = finite(item)
+        ledger.keep("score", keys[item.problem_id], value=made.value, why=made.why)
         progress.advance("score")
-    ordered = [found[problem.id] for problem, _ in questions]
-    return _write_rows(
-        out, ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, ordered, strict=True))
-    )
+    return [found[problem.id] for problem, _ in asked]
 
 
 def export(store: Store, path: Path, layout: str) -> int:

@@ -9,15 +9,16 @@ reason. All sizes are bytes; with tensor parallelism they are those of one devic
   on a CPU, exact (a test looks). vLLM's fused layers keep less; the same kind of count is used.
 - sampling: a row of logits in the model's dtype and its copies in float32 and int64 while it is sorted for top-p.
 - the runtime: on a CPU, measured by benchmarks/memory.py. On a GPU, not measured: context, kernels, workspaces, and
-  CUDA graphs per layer. LoRA adapters are left to the margin.
+  CUDA graphs per layer. What the kernels of LoRA take is left to the margin.
 """
 
 import dataclasses
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tts.errors import ModelError
+from tts.errors import ModelError, counted
 from tts.shapes import DTYPE_BYTES, KV_DTYPE_BYTES, ModelShape, Quantization
 
 MIB, GIB = 2**20, 2**30
@@ -50,8 +51,21 @@ PINNED_SEGMENT = 20 * MIB  # torch packs weights below 10 MiB into segments of t
 
 
 @dataclass(frozen=True, slots=True)
+class Lora:
+    """Room for LoRA adapters as vLLM keeps it: `slots` adapters of up to `rank` (max_loras, max_lora_rank), and the
+    `stored_bytes` of the one that is given, which stays in host memory.
+    """
+
+    rank: int
+    slots: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used."""
+    """A model as an engine loads it. `devices` is the tensor parallel size, `graphs` whether CUDA graphs are used,
+    `sleeps` whether it may be put to sleep.
+    """
 
     name: str
     shape: ModelShape
@@ -61,6 +75,8 @@ class Model:
     quantization: Quantization | None = None
     devices: int = 1
     graphs: bool = True
+    sleeps: bool = True
+    lora: Lora | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +108,15 @@ class Generator:
         """Tokens that each sequence is planned to take."""
         return min(self.longest, self.prompt_tokens + self.max_tokens)
 
-    @property
-    def ceiling(self) -> int:
-        """The most sequences that `most` and `cache_bytes` allow, at least one."""
+    def ceiling(self, kind: Kind) -> int:
+        """The most sequences that `most` and `cache_bytes` allow. vLLM starts with none if one of `longest` has no
+        room; transformers runs one at a time whatever was given.
+        """
         if self.cache_bytes is None:
             return self.most
-        return max(
-            1, min(self.most, self.cache_bytes // self.model.shape.kv_bytes(self.sequence_tokens, self.model.kv_dtype))
-        )
+        counts = range(1, self.most + 1)
+        fitting = bisect_right(counts, self.cache_bytes, key=lambda count: generator_kv_bytes(self, kind, count))
+        return fitting if self.model.backend == "vllm" else max(1, fitting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +156,8 @@ class EnginePlan:
     `concurrency`: a generator's sequences at once. `token_budget`: a scorer's tokens at once. `batched_tokens`: vLLM's
     max_num_batched_tokens. `asleep_bytes` stay on the device and `host_bytes` go to the host when the engine sleeps.
     `loading_bytes`, on a CPU, are taken while vLLM loads: the file is mapped beside the weights. The kernel takes a
-    file's pages back where memory is short, so a plan fits without them.
+    file's pages back where memory is short, so a plan fits without them. `notes`: what a reader of the plan should
+    know, in sentences.
     """
 
     role: Literal["generator", "scorer"]
@@ -158,6 +176,7 @@ class EnginePlan:
     batched_tokens: int | None
     host_bytes: int
     loading_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -206,20 +225,58 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     """The generator's share for so many sequences at once."""
     model, shape = generator.model, generator.model.shape
     if model.backend == "vllm":
-        batched = min(generator.batched_tokens or BATCHED_TOKENS[device.kind], concurrency * generator.longest)
-        kv = generator.cache_bytes or vllm_kv_bytes(
-            model, device.kind, concurrency, generator.sequence_tokens, generator.longest, batched
-        )
+        batched = _batched(generator, device.kind, concurrency)
+        kv = generator.cache_bytes or generator_kv_bytes(generator, device.kind, concurrency)
         activation = batched * _token_bytes(model)
     else:
         batched = None
-        kv = concurrency * shape.kv_bytes(generator.sequence_tokens, model.kv_dtype)
+        kv = generator_kv_bytes(generator, device.kind, concurrency)
         prompt = min(generator.prompt_tokens, generator.longest)
         activation = prompt * _token_bytes(model) + shape.kv_bytes(prompt, model.kv_dtype)
     logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
     activation += concurrency * shape.vocabulary * logit
     made = _engine(model, device, "generator", kv, activation, generator.longest)
-    return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched)
+    notes = (*_clipped(generator), *_about_lora(model))
+    return dataclasses.replace(made, concurrency=concurrency, batched_tokens=batched, notes=notes)
+
+
+def _clipped(generator: Generator) -> Iterator[str]:
+    """A note where the prompts and answers that are planned for are longer than a sequence may be."""
+    if generator.prompt_tokens + generator.max_tokens > generator.longest:
+        yield (
+            f"A sequence is planned with {counted(generator.longest, 'token')}, the longest there may be: "
+            f"memory.prompt_tokens, {generator.prompt_tokens:,}, and generator.max_tokens, {generator.max_tokens:,}, "
+            f"are more. A prompt of more than {generator.longest - generator.max_tokens:,} is refused."
+        )
+
+
+def _about_lora(model: Model) -> Iterator[str]:
+    """A note on what of the weights is not exact."""
+    if model.lora is not None:
+        slots = counted(model.lora.slots, "LoRA adapter")
+        size = sum(_lora_bytes(model)) / MIB
+        yield f"The weights include {size:.1f} MiB for {slots} of rank {model.lora.rank}, which is an upper bound."
+
+
+def generator_kv_bytes(generator: Generator, kind: Kind, concurrency: int) -> int:
+    """Keys and values of so many sequences; in vLLM at least those of one of `longest`, without which it does not
+    start.
+    """
+    model, tokens = generator.model, generator.sequence_tokens
+    if model.backend == "transformers":
+        return concurrency * model.shape.kv_bytes(tokens, model.kv_dtype)
+    batched = _batched(generator, kind, concurrency)
+    return vllm_kv_bytes(model, kind, concurrency, tokens, generator.longest, batched)
+
+
+def _batched(generator: Generator, kind: Kind, concurrency: int) -> int:
+    """Tokens that vLLM prefills in one step."""
+    return min(generator.batched_tokens or BATCHED_TOKENS[kind], concurrency * generator.longest)
+
+
+def pair_kv_bytes(scorer: Scorer, kind: Kind) -> int:
+    """Keys and values of the longest pair, without which vLLM does not start."""
+    return _pool_bytes(scorer.model, kind, scorer.longest)
 
 
 def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
@@ -286,7 +343,25 @@ def weights_bytes(model: Model) -> int:
     tables = 1 if shape.tied or shape.classifier else 2
     split = shape.matrices_bytes(model.dtype, model.quantization) + tables * vocabulary * shape.hidden * width
     head = shape.head * head_width if shape.classifier else 0
-    return -(-split // model.devices) + head + shape.small * width
+    lora = sum(_lora_bytes(model))
+    return -(-split // model.devices) + head + shape.small * width + lora
+
+
+def _lora_bytes(model: Model) -> Iterator[int]:
+    """Bytes at most of the buffers for LoRA, of each layer and of both tables.
+
+    vLLM gives every linear layer of the model, whatever the adapter's target modules, a buffer of (slots, rank, inputs)
+    and one of (slots, outputs, rank) in the model's dtype (create_lora_weights in vllm/lora/layers of 0.32), and does
+    as much for the embedding and the output head of some models. Counted for all of them, and as if no device split
+    them, so it is an upper bound; of SmolLM2 on one device it is exact, measured.
+    """
+    if model.lora is None:
+        return
+    shape, each = model.shape, model.lora.slots * model.lora.rank * DTYPE_BYTES[model.dtype]
+    layer = sum(linear.rows + linear.columns for linear in shape.linears())
+    vocabulary = -(-shape.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    yield from [layer * each] * shape.layers
+    yield from [(vocabulary + shape.hidden) * each] * 2
 
 
 def runtime_bytes(model: Model, kind: Kind) -> int:
@@ -298,7 +373,8 @@ def runtime_bytes(model: Model, kind: Kind) -> int:
     if kind == "cpu":
         tables = 0 if model.backend == "transformers" else 1 if shape.classifier else 2
         packed = tables * shape.embedding * DTYPE_BYTES[model.dtype] // model.devices
-        return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed
+        adapter = model.lora.stored_bytes if model.lora else 0
+        return base + shape.vocabulary * TOKENIZER_BYTES[model.backend] + packed + adapter
     graphs = model.backend == "vllm" and model.graphs
     return base + (GRAPH_BYTES_PER_LAYER * shape.layers if graphs else 0)
 
@@ -339,6 +415,7 @@ def _segments(model: Model) -> Iterator[int]:
     for _ in range(1 if shape.tied or shape.classifier else 2):
         yield -(-shape.embedding * width // model.devices)
     yield shape.small * width
+    yield from _lora_bytes(model)
 
 
 def _power_of_two(size: int) -> int:

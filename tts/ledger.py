@@ -1,4 +1,4 @@
-"""What an audit has found so far, in JSON lines, so that an interrupted one goes on where it stopped.
+"""What `tts audit` or `tts score` has found so far, in JSON lines, so that the same command goes on where it stopped.
 
 One line a fact, added when it is known; a line that was cut off by a kill is dropped when the file is opened again.
 Knows neither scorers nor graders: a fact is a kind, a key of its own making, and fields.
@@ -76,7 +76,7 @@ def _fact(line: bytes, path: Path, number: int) -> tuple[tuple[str, str], Mappin
     row = parse_line(line, path, number)
     kind, key = row.pop("kind", None), row.pop("key", None)
     if not isinstance(kind, str) or not isinstance(key, str):
-        raise DataError(f"{path}, line {number}: no fact of an audit. Delete this line, or give another --out.")
+        raise DataError(f"{path}, line {number}: no fact that tts wrote. Delete this line, or give another --out.")
     return (kind, key), row
 
 
@@ -84,4 +84,4 @@ def _lock(file: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise StoreError(f"{path} is in use by another audit. Wait for it to end, or give another --out.") from error
+        raise StoreError(f"{path} is in use by another tts. Wait for it to end, or give another --out.") from error

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tts.errors import PlanError
+from tts.errors import PlanError, counted
 from tts.footprint import (
     GIB,
     OWN_BYTES,
@@ -18,7 +18,9 @@ from tts.footprint import (
     Generator,
     Model,
     Scorer,
+    generator_kv_bytes,
     generator_plan,
+    pair_kv_bytes,
     scorer_plan,
     splits,
 )
@@ -100,9 +102,18 @@ class Request:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """The modes that may be chosen, best first; a CPU has no swap, since vLLM does not sleep there."""
-        possible: tuple[Mode, ...] = MODES if self.device.kind == "cuda" else ("share", "sequential")
+        """The modes that may be chosen, best first. A CPU has no swap, since vLLM does not sleep there, nor have
+        engines that were told never to.
+        """
+        possible = tuple(mode for mode in MODES if mode != "swap" or (self.device.kind == "cuda" and not self.awake))
         return possible if self.options.mode == "auto" else tuple(m for m in possible if m == self.options.mode)
+
+    @property
+    def awake(self) -> str:
+        """Where the first engine stands that was told never to sleep; empty if there is none."""
+        paths = [("generator", self.generator.model)] if self.generator else []
+        paths += [(scorer.path, scorer.model) for scorer in self.scorers]
+        return next((path for path, model in paths if not model.sleeps), "")
 
 
 def plan(
@@ -111,11 +122,20 @@ def plan(
     """The first mode that fits, with as many sequences at once as fit. Raises PlanError with ways out if none does."""
     request = Request(generator, tuple(scorers), device, options or Options())
     if not request.modes:
-        raise PlanError("memory.mode: swap needs a GPU; engines do not sleep on a CPU. Set share, sequential or auto.")
+        raise PlanError(
+            f"memory.mode: swap needs {_missing(request)}, or set memory.mode to share, sequential or auto."
+        )
     found = find(request)
     if found is None:
         raise PlanError(_too_tight(request))
     return found
+
+
+def _missing(request: Request) -> str:
+    """Why the models cannot take turns by sleeping, and what to do."""
+    if request.device.kind == "cpu":
+        return "a GPU; engines do not sleep on a CPU. Take one"
+    return f"engines that can sleep, and {request.awake}.enable_sleep_mode is false. Leave that out"
 
 
 def find(request: Request) -> MemoryPlan | None:
@@ -129,13 +149,20 @@ def find(request: Request) -> MemoryPlan | None:
 
 def _widest(request: Request, mode: Mode) -> MemoryPlan | None:
     """The plan of a mode with the most sequences at once, None if not even the least fit."""
-    if request.generator is None:
+    generator = request.generator
+    if any(_too_small(scorer, request.device) for scorer in request.scorers):
+        return None
+    if generator is None:
         made = _build(request, mode, 0)
         return made if made.fits else None
-    count = _largest(
-        lambda count: _build(request, mode, count).fits, request.generator.least, request.generator.ceiling, 1
-    )
+    most = generator.ceiling(request.device.kind)
+    count = _largest(lambda count: _build(request, mode, count).fits, generator.least, most, 1)
     return None if count is None else _build(request, mode, count)
+
+
+def _too_small(scorer: Scorer, device: Device) -> bool:
+    """Whether the keys and values that were given have no room for the longest pair."""
+    return scorer.cache_bytes is not None and scorer.cache_bytes < pair_kv_bytes(scorer, device.kind)
 
 
 def _build(request: Request, mode: Mode, concurrency: int) -> MemoryPlan:
@@ -177,7 +204,7 @@ def ways_out(request: Request) -> Iterator[WayOut]:
         yield from _generator_ways(request, request.generator)
     for position, scorer in enumerate(request.scorers):
         yield from _scorer_ways(request, position, scorer)
-    yield from _more_memory(request)
+    yield from (way for way in _more_memory(request) if find(way.request) is not None)
 
 
 def _other_modes(request: Request) -> Iterator[WayOut]:
@@ -199,13 +226,24 @@ def _generator_ways(request: Request, generator: Generator) -> Iterator[WayOut]:
             yield WayOut(f"generator.{name}={value} fits", changed(**{field: value}))
 
     if generator.model.backend == "vllm":
-        yield from less("max_model_len", "max_model_len", generator.longest, 256, 1024)
+        shortest = max(1024, -(-(generator.max_tokens + 1) // 256) * 256)  # with room for a prompt
+        yield from less("max_model_len", "max_model_len", generator.longest, 256, shortest)
         count = _largest(lambda n: find(changed(least=n, most=n)) is not None, 1, generator.least - 1, 1)
         if count is not None:
             yield WayOut(f"generator.max_num_seqs={count} fits", changed(least=count, most=count))
+        if generator.cache_bytes is not None:
+            enough = generator_kv_bytes(generator, request.device.kind, generator.least)
+            yield from _other_cache("generator", enough, changed)
         if request.device.kind == "cuda":
             yield from _lighter(generator.model, changed)
     yield from less("max_tokens", "max_tokens", generator.max_tokens, 128, 128)
+
+
+def _other_cache(path: str, enough: int, changed: Callable[..., Request]) -> Iterator[WayOut]:
+    """Another size of vLLM's keys and values than was given: the least that does."""
+    tried = changed(cache_bytes=enough)
+    if find(tried) is not None:
+        yield WayOut(f"{path}.kv_cache_memory_bytes={enough} fits", tried)
 
 
 def _lighter(model: Model, changed: Callable[..., Request]) -> Iterator[WayOut]:
@@ -238,6 +276,8 @@ def _scorer_ways(request: Request, position: int, scorer: Scorer) -> Iterator[Wa
 
     yield from less("token_budget", scorer.token_budget)
     yield from less("max_length", scorer.longest)
+    if scorer.cache_bytes is not None:
+        yield from _other_cache(scorer.path, pair_kv_bytes(scorer, request.device.kind), changed)
     for name, shape in code_scalers().items():
         smaller = changed(model=dataclasses.replace(scorer.model, name=name, shape=shape))
         if shape.parameters < scorer.model.shape.parameters and find(smaller) is not None:
@@ -287,7 +327,33 @@ def gib(size: float) -> str:
 
 
 def _too_tight(request: Request) -> str:
-    """What each mode needs, what there is, and what would fit."""
+    """What is wrong, and what would fit."""
+    wrong = " ".join(_small_caches(request)) or _small_memory(request)
+    ways = "; ".join(way.text for way in ways_out(request)) or "no single change does"
+    return f"{wrong} Ways out: {ways}."
+
+
+def _small_caches(request: Request) -> Iterator[str]:
+    """A sentence for each given size of keys and values that is too small, whatever memory there is."""
+    kind, generator = request.device.kind, request.generator
+    if generator is not None and generator.cache_bytes is not None and generator.ceiling(kind) < generator.least:
+        one, wanted = (counted(generator_kv_bytes(generator, kind, n), "byte") for n in (1, generator.least))
+        default = " (the least where max_num_seqs is left out)" if generator.least < generator.most else ""
+        yield (
+            f"generator.kv_cache_memory_bytes is {counted(generator.cache_bytes, 'byte')}, room for "
+            f"{counted(generator.ceiling(kind), 'sequence')} at once. One of max_model_len, "
+            f"{counted(generator.longest, 'token')}, needs {one}; {generator.least} at once{default} need {wanted}."
+        )
+    for scorer in request.scorers:
+        if _too_small(scorer, request.device):
+            yield (
+                f"{scorer.path}.kv_cache_memory_bytes is {counted(scorer.cache_bytes or 0, 'byte')}; the longest pair, "
+                f"{counted(scorer.longest, 'token')}, needs {counted(pair_kv_bytes(scorer, kind), 'byte')}."
+            )
+
+
+def _small_memory(request: Request) -> str:
+    """What each mode needs, and what there is."""
     device = request.device
     needs = []
     for mode in request.modes:
@@ -299,9 +365,7 @@ def _too_tight(request: Request) -> str:
         )
         needs.append(f"{mode} needs {gib(made.peak_bytes)}{host}")
     margin = int(request.options.margin * device.total_bytes)
-    ways = "; ".join(way.text for way in ways_out(request)) or "no single change does"
     return (
         f"The models do not fit: {', '.join(needs)}, and {gib(max(0, device.free_bytes - margin))} are there to plan "
-        f"with ({gib(device.free_bytes)} free of {gib(device.total_bytes)}, less the margin of {gib(margin)}). "
-        f"Ways out: {ways}."
+        f"with ({gib(device.free_bytes)} free of {gib(device.total_bytes)}, less the margin of {gib(margin)})."
     )

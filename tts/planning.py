@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tts import plugins
 from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
-from tts.errors import ConfigError, ModelError, unknown
-from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Model, Scorer, check_devices
+from tts.errors import ConfigError, ModelError, counted, unknown
+from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Lora, Model, Scorer, check_devices
+from tts.generate.vllm import lora_rank, lora_weights
 from tts.hub import NotFetched, fetch
 from tts.memory import MemoryPlan, Mode, Options, gib, plan
 from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
@@ -228,6 +229,7 @@ def _generator(spec: Spec, given: MemoryConfig, kind: Kind) -> Generator:
     most = chosen.count("batch_size") or chosen.count("max_num_seqs")
     least = 1 if model.backend == "transformers" else most or LEAST_SEQUENCES
     cache = chosen.options.get("cache_gib")
+    _check_context(model, chosen.count("max_model_len"), chosen.options["max_tokens"])
     return Generator(
         model=model,
         max_tokens=chosen.options["max_tokens"],
@@ -238,6 +240,18 @@ def _generator(spec: Spec, given: MemoryConfig, kind: Kind) -> Generator:
         batched_tokens=chosen.count("max_num_batched_tokens"),
         cache_bytes=chosen.count("kv_cache_memory_bytes") if cache is None else int(cache * GIB),
     )
+
+
+def _check_context(model: Model, longest: int | None, max_tokens: int) -> None:
+    """Raises ConfigError for sequences beyond the model's context, which an engine would refuse once it has started."""
+    context = model.shape.context
+    of = f"the context of {model.name!r}, {counted(context, 'token')} (max_position_embeddings in its config.json)"
+    if longest is not None and longest > context:
+        raise ConfigError(f"generator.max_model_len is {longest:,}, more than {of}. Lower it, or leave it out.")
+    if max_tokens >= context:
+        raise ConfigError(
+            f"generator.max_tokens is {max_tokens:,}, and prompt and answer have to fit into {of}. Lower it."
+        )
 
 
 def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
@@ -281,9 +295,21 @@ def _model(chosen: _Chosen, backend: Backend, kind: Kind) -> Model:
         quantization=_quantization(chosen, shape),
         devices=chosen.count("tensor_parallel_size") or 1,
         graphs=not chosen.options.get("enforce_eager"),
+        sleeps=chosen.options.get("enable_sleep_mode") is not False,
+        lora=_lora(chosen),
     )
     check_devices(model, chosen.path)
     return model
+
+
+def _lora(chosen: _Chosen) -> Lora | None:
+    """Room for the adapter that is given, if one is. Raises ModelError for a folder without one."""
+    folder = chosen.options.get("lora")
+    if not folder:
+        return None
+    rank, weights = lora_rank(folder), lora_weights(folder)
+    rank = chosen.count("max_lora_rank") or rank
+    return Lora(rank, chosen.count("max_loras") or 1, weights.stat().st_size)
 
 
 def find_shape(model: str) -> ModelShape:
@@ -392,6 +418,7 @@ def _summary(found: MemoryPlan) -> list[str]:
         f"{where}: {gib(device.free_bytes)} free of {gib(device.total_bytes)}, margin {gib(found.margin_bytes)}",
         f"Mode: {found.mode}. At most {gib(found.peak_bytes)} at once{own}; {gib(found.left_bytes)} are left.",
     ]
+    lines += [note for engine in found.engines for note in engine.notes]
     if found.host_bytes:
         lines.append(f"Asleep: {gib(found.host_bytes)} of host memory; {gib(device.host_free_bytes)} are free.")
     return lines

@@ -201,7 +201,7 @@ class _Running:
 
     def _args(self, seed: int) -> dict[str, Any]:
         o = self.options
-        lora = {"enable_lora": True, "max_lora_rank": _lora_rank(o.lora)} if o.lora else {}
+        lora = {"enable_lora": True, "max_lora_rank": lora_rank(o.lora)} if o.lora else {}
         return {
             "model": locate(o.model),
             "enable_prefix_caching": True,
@@ -271,14 +271,25 @@ def _lora_request(folder: str | None) -> Any:
     return LoRARequest("adapter", 1, folder) if folder else None
 
 
-def _lora_rank(folder: str) -> int:
-    """The least rank that vLLM can be set to and that holds the adapter's."""
+def lora_rank(folder: str) -> int:
+    """The least rank that vLLM can be set to and that holds the adapter's. Raises ModelError where there is none."""
     path = Path(folder) / "adapter_config.json"
     try:
         rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(f"{path} is no LoRA adapter's config ({error!r}). Give the folder that peft saved.") from error
-    return next((size for size in RANKS if size >= rank), rank)
+    if not 1 <= rank <= RANKS[-1]:
+        raise ModelError(f"The rank 'r' in {path} is {rank}; vLLM takes 1 to {RANKS[-1]}. Give another adapter.")
+    return next(size for size in RANKS if size >= rank)
+
+
+def lora_weights(folder: str) -> Path:
+    """The file of an adapter's weights, by the names that vLLM looks for. Raises ModelError if there is none."""
+    files = [Path(folder) / f"adapter_model.{end}" for end in ("safetensors", "bin", "pt")]
+    for file in files:
+        if file.is_file():
+            return file
+    raise ModelError(f"{folder} has no LoRA adapter's weights, {files[0].name}. Give the folder that peft saved.")
 
 
 plugin = Vllm

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts.errors import UserError
+from tts.score._deadline import Deadline
 
 LONGEST_PAUSE = 30.0  # seconds
 LONGEST_ANSWER = 2**26  # bytes
@@ -25,10 +26,14 @@ class Refused(Exception):
         self.status, self.message = status, message
 
 
+class _Later(Exception):
+    """The server gave no answer this time; why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to ask: `url` without a route, `seconds` for one answer, `retries` after the first try, `pause` seconds
-    before the first of them, twice as many before each next one.
+    """Where to ask: `url` without a route, `seconds` for one request from end to end, `retries` after the first try,
+    `pause` seconds before the first of them, twice as many before each next one.
     """
 
     url: str
@@ -39,49 +44,66 @@ class Server:
 
     def post(self, route: str, body: Mapping[str, Any]) -> Any:
         """The answer's JSON. Raises Refused, or UserError when the server is down or its answer is no JSON."""
-        return self._patiently(lambda: self._once(route, body))
+        data: bytes = self._patiently(lambda deadline: self._once(deadline, route, body))
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise nonsense(self.url, data[:1000].decode("utf-8", "replace")) from error
 
     def reach(self) -> None:
         """Raises UserError unless somebody answers, whatever the answer."""
         self._patiently(self._knock)
 
-    def _knock(self) -> None:
+    def _knock(self, deadline: Deadline) -> None:
         with suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(self.url, timeout=self.seconds).close()
+            deadline.open(self.url).close()
 
-    def _patiently(self, ask: Callable[[], Any]) -> Any:
+    def _patiently(self, ask: Callable[[Deadline], Any]) -> Any:
         pause = self.pause
         for attempt in range(self.retries + 1):
             try:
-                return ask()
-            except urllib.error.HTTPError as error:
-                message = _message(error)
-                if error.code not in LATER:
-                    raise Refused(error.code, message) from error
-                reason = f"it answered {error.code}: {message}"
-            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-                reason = str(getattr(error, "reason", error)) or type(error).__name__
+                return self._in_time(ask)
+            except _Later as error:
+                reason = str(error)
             if attempt < self.retries:
                 time.sleep(min(pause, LONGEST_PAUSE))
                 pause *= 2
         tries = "1 try" if self.retries == 0 else f"{self.retries + 1} tries"
         raise UserError(
-            f"The server at {self.url} did not answer after {tries}: {reason}. Start it, correct the "
+            f"The server at {self.url} did not answer after {tries}: {reason.rstrip('.')}. Start it, correct the "
             "scorer's url, or raise its timeout; then run the same command again."
         )
 
-    def _once(self, route: str, body: Mapping[str, Any]) -> Any:
+    def _in_time(self, ask: Callable[[Deadline], Any]) -> Any:
+        """What was asked for. Raises Refused, or _Later for what may pass."""
+        with Deadline(self.seconds) as deadline:
+            try:
+                found = ask(deadline)
+            except urllib.error.HTTPError as error:
+                message = _message(error)
+                if error.code not in LATER:
+                    raise Refused(error.code, message) from error
+                raise _Later(f"it answered {error.code}: {message}") from error
+            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+                reason = str(getattr(error, "reason", error)) or type(error).__name__
+                raise _Later(self._timed_out if deadline.over else reason) from error
+            if deadline.over:  # an answer of unknown length that was cut off looks whole
+                raise _Later(self._timed_out)
+            return found
+
+    @property
+    def _timed_out(self) -> str:
+        return f"it timed out after {self.seconds:g} seconds"
+
+    def _once(self, deadline: Deadline, route: str, body: Mapping[str, Any]) -> bytes:
         request = urllib.request.Request(
             f"{self.url.rstrip('/')}/{route}",
             json.dumps(body).encode(),
             {"Content-Type": "application/json", **self.headers},
         )
-        with urllib.request.urlopen(request, timeout=self.seconds) as answer:
-            data = answer.read(LONGEST_ANSWER)
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise nonsense(self.url, data[:1000].decode("utf-8", "replace")) from error
+        with deadline.open(request) as answer:
+            data: bytes = answer.read(LONGEST_ANSWER)
+        return data
 
 
 def nonsense(url: str, what: object) -> UserError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tts.errors import ConfigError, UserError, check_option, explained
+from tts.errors import ConfigError, UserError, check_option, counted, explained
 from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
@@ -25,6 +25,7 @@ from tts.types import Candidate, Problem, Score
 
 Pairs = Sequence[tuple[Problem, Candidate]]
 Asked = tuple[Candidate, Chat | list[int]]  # a candidate and what is sent for it
+LONGEST_TIMEOUT = 86_400  # seconds
 # vLLM's words for a prompt beyond --max-model-len, of several versions.
 TOO_LONG = re.compile(
     r"context length|max_model_len|maximum (input|model) length|longer than the maximum", re.IGNORECASE
@@ -35,8 +36,8 @@ TOO_LONG = re.compile(
 class Remote:
     """Options: `model` is the served model's name, `url` the server's without a route; `tokenizer` a folder or hub name
     whose template renders the pairs here, `max_length` their longest in tokens (needs `tokenizer`); `batch_size` pairs
-    a request, `concurrency` requests at once, `timeout` seconds for one, `retries` with `pause` seconds before the
-    first and twice as many before each next; `key_file` holds the server's API key.
+    a request, `concurrency` requests at once, `timeout` seconds for one from end to end, `retries` with `pause` seconds
+    before the first and twice as many before each next; `key_file` holds the server's API key.
     """
 
     model: str
@@ -55,7 +56,12 @@ class Remote:
         check_option(_is_url(self.url), "remote's url", "http://host:port, in ASCII", self.url)
         check_option(self.batch_size >= 1, "remote's batch_size", "at least 1", self.batch_size)
         check_option(self.concurrency >= 1, "remote's concurrency", "at least 1", self.concurrency)
-        check_option(self.timeout > 0, "remote's timeout", "above 0 seconds", self.timeout)
+        check_option(
+            0 < self.timeout <= LONGEST_TIMEOUT,
+            "remote's timeout",
+            f"above 0 and at most {LONGEST_TIMEOUT} seconds (a day)",
+            self.timeout,
+        )
         check_option(self.retries >= 0, "remote's retries", "at least 0", self.retries)
         check_option(self.pause >= 0, "remote's pause", "at least 0 seconds", self.pause)
         check_option(
@@ -118,9 +124,10 @@ class Remote:
             answer = self._server.post(self.route, self._body([content for _, content in batch]))
         except Refused as refusal:
             if refusal.status not in (400, 422) or not TOO_LONG.search(refusal.message):
+                said = refusal.message.rstrip(".")
                 raise UserError(
-                    f"The server at {self.url} refused to score ({refusal.status}): {refusal.message}. Check the "
-                    "scorer's model, route and key_file, then run the same command again."
+                    f"The server at {self.url} refused to score ({refusal.status}): {said}. Check the scorer's model, "
+                    "route and key_file, then run the same command again."
                 ) from refusal
             if len(batch) == 1:
                 return [Score(*batch[0][0].key, None, f"overlong: {refusal.message}")]
@@ -169,8 +176,16 @@ def logits(answer: Any, url: str, count: int) -> list[float]:
         raise nonsense(url, answer)
     found = {row["index"]: row.get("probs", row.get("data")) for row in rows if type(row.get("index")) is int}
     if set(found) != set(range(count)) or len(rows) != count:
-        raise nonsense(url, f"{len(rows)} entries for {count} pairs")
+        raise nonsense(url, _miscounted(rows, count))
     return [_only(found[i], url) for i in range(count)]
+
+
+def _miscounted(rows: Sequence[dict[str, Any]], count: int) -> str:
+    """What is wrong with the number or the indices of an answer's rows."""
+    if len(rows) != count:
+        return f"{counted(len(rows), 'row')} for {counted(count, 'pair')}"
+    wrong = str([row.get("index") for row in rows])[:80]
+    return f"the rows' index must be each number from 0 to {count - 1} once, got {wrong}"
 
 
 def _only(values: Any, url: str) -> float:
