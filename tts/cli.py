@@ -484,7 +484,10 @@ def score(
         if pairs is None:
             _self_test(chosen)
             return
-        with _stoppable("Nothing was written; the same command scores anew."), _bars() as progress:
+        with (
+            _stoppable("What is known is kept beside the output; the same command goes on from there."),
+            _bars() as progress,
+        ):
             files.score(pairs, chosen, out, progress)
         for note in getattr(chosen, "notes", ()):
             _say(note)
