@@ -205,6 +205,46 @@ def test_a_quantised_checkpoint_is_recognised_and_smaller(given, expected):
     assert 0.35 < share < 0.65
 
 
+GROUPS = "config_groups"
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "words"),
+    [
+        ("awq", {"bits": "abc"}, ["'bits'", "'abc'"]),
+        ("awq", {"bits": [4]}, ["'bits'", "[4]"]),
+        ("awq", {"bits": -4}, ["'bits'", "-4"]),
+        ("gptq", {"bits": 0}, ["'bits'", "got 0"]),
+        ("gptq", {"bits": 64}, ["'bits'", "32", "64"]),
+        ("gptq", {"bits": True}, ["'bits'", "True"]),
+        ("awq", {"group_size": "x"}, ["'group_size'", "'x'"]),
+        ("awq", {"group_size": 0}, ["'group_size'", "got 0"]),
+        ("awq", {"group_size": -2}, ["'group_size'", "-2"]),
+        ("fp8", {"weight_block_size": 5}, ["'weight_block_size'", "two whole numbers", "5"]),
+        ("fp8", {"weight_block_size": ["x"]}, ["'weight_block_size'", "two whole numbers", "['x']"]),
+        ("fp8", {"weight_block_size": [128, "x"]}, ["'weight_block_size'", "'x'"]),
+        ("fp8", {"weight_block_size": [-128, 128]}, ["'weight_block_size'", "-128"]),
+        ("compressed-tensors", {GROUPS: [1]}, [GROUPS, "an object", "[1]"]),
+        ("compressed-tensors", {GROUPS: {"a": 1}}, [GROUPS, "an object", "got 1"]),
+        ("compressed-tensors", {GROUPS: {"a": {"weights": "x"}}}, ["weights", "an object", "'x'"]),
+        ("compressed-tensors", {GROUPS: {"a": {"weights": {"num_bits": "x"}}}}, ["num_bits", "'x'"]),
+        ("compressed-tensors", {GROUPS: {"a": {"weights": {"num_bits": 4, "group_size": 0}}}}, ["group_size", "0"]),
+    ],
+)
+def test_a_scheme_that_cannot_be_is_refused(method, fields, words):
+    given = {"quantization_config": {"quant_method": method, **fields}}
+    with pytest.raises(ModelError) as caught:
+        ModelShape.from_config(published("Qwen3-8B") | given, "folder/config.json")
+    assert [word for word in [*words, "folder/config.json"] if word not in str(caught.value)] == []
+
+
+def test_a_group_of_minus_one_is_a_whole_row():
+    for method in ("awq", "gptq"):
+        given = {"quantization_config": {"quant_method": method, "bits": 4, "group_size": -1}}
+        found = ModelShape.from_config(published("Qwen3-8B") | given, "x").quantization
+        assert found == Quantization(method, 4, 0)
+
+
 def test_a_quantised_matrix_is_its_bits_and_its_scales():
     matrix = Linear(256, 512)
     sizes = [
@@ -515,6 +555,15 @@ def test_a_scorer_without_a_model_needs_nothing_and_a_hub_name_is_planned_from_i
         (vllm(max_model_len=40961), [], ["generator.max_model_len is 40,961", "40,960 tokens", "Lower it"]),
         (vllm(max_tokens=40960), [], ["generator.max_tokens is 40,960", "40,960 tokens", "Lower it"]),
         (vllm(max_tokens=40959, max_num_seqs=300), [], ["do not fit"]),
+        (vllm(kv_cache_memory_bytes=10**400), [], ["generator.kv_cache_memory_bytes", "at most", "401 digits"]),
+        (vllm(max_tokens=10**400), [], ["generator.max_tokens", "at most", "401 digits"]),
+        (vllm(), [reward(token_budget=10**400)], ["codescaler's token_budget", "at most", "401 digits"]),
+        ({"name": "transformers", "cache_gib": 1e308}, [], ["generator.cache_gib", "at most", "1e+308"]),
+        ({"name": "transformers", "device": "cuda:x"}, [], ["generator.device", "auto, cpu, cuda", "'cuda:x'"]),
+        *(
+            (vllm(), [reward(device=device)], ["codescaler's device", "auto, cpu, cuda", repr(device)])
+            for device in ("gpu", "meta", "cpu:99", "")
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_its_option(generator, scorers, words):
@@ -545,6 +594,12 @@ def test_a_missing_field_is_named_with_its_file(field):
         ({"torch_dtype": "int3"}, ["int3", "bfloat16"]),
         ({"quantization_config": {"quant_method": "magic"}}, ["magic", "gptq"]),
         ({"quantization_config": {"quant_method": "compressed-tensors"}}, ["num_bits"]),
+        ({"quantization_config": [1]}, ["'quantization_config'", "an object", "[1]"]),
+        ({"architectures": "Qwen3ForCausalLM"}, ["must be a list", '["Qwen2ForCausalLM"]', "'Qwen3ForCausalLM'"]),
+        ({"layer_types": ["full_attention"] * 35 + ["foo"]}, ["layer_types", "'sliding_attention'", "'foo'"]),
+        ({"layer_types": [1] * 36}, ["layer_types", "'full_attention'", "got 1"]),
+        ({"model_type": "qwen2", "head_dim": None, "num_attention_heads": 3000}, ["divide", "4096", "3000"]),
+        ({"hidden_size": 10**400}, ["hidden_size", "from 1 to", "401 digits"]),
     ],
 )
 def test_a_config_json_of_another_kind_is_refused(changes, words):

@@ -157,8 +157,8 @@ def test_a_server_that_never_stops_sending_is_given_up_after_the_timeout(start: 
 def test_a_refusal_whose_words_never_end_is_one_after_the_timeout(start: Start) -> None:
     begun = time.monotonic()
     with pytest.raises(UserError, match=r"refused to score \(404\): Not Found\. Check"):
-        values(Remote(model="rm", url=start("trickles_refusal"), timeout=0.5), pairs(1))
-    assert time.monotonic() - begun < 5
+        values(Remote(model="rm", url=start("trickles_refusal"), timeout=2), pairs(1))
+    assert time.monotonic() - begun < 10
 
 
 def test_what_a_request_opened_is_closed(start: Start) -> None:
@@ -166,7 +166,12 @@ def test_what_a_request_opened_is_closed(start: Start) -> None:
     values(scorer, pairs(4))
     before = (len(os.listdir("/proc/self/fd")), threading.active_count())
     values(scorer, pairs(40))
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) <= before
+    for _ in range(100):  # a thread's end is not its work's
+        after = (len(os.listdir("/proc/self/fd")), threading.active_count())
+        if after <= before:
+            break
+        time.sleep(0.05)
+    assert after <= before
 
 
 def test_ctrl_c_does_not_wait_for_a_server_that_hangs(start: Start, tmp_path: Path) -> None:

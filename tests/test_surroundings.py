@@ -368,7 +368,7 @@ class Slow:
 """
 STOPPABLE = {
     "run": (["config.yaml", "--folder", "run"], "What was finished is stored. To continue: tts run config.yaml"),
-    "score": (["pairs.jsonl", "--scorer", "slow:Slow"], "Nothing was written; the same command scores anew."),
+    "score": (["pairs.jsonl", "--scorer", "slow:Slow"], "What is known is kept; the same command goes on from there."),
 }
 
 

@@ -5,11 +5,14 @@ Every message says what was got, what is allowed, and what to do.
 
 import difflib
 import errno
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 SHOWN = 25  # names in one message
+LONGEST_SHOWN = 200  # characters of a value in one
+MOST_COUNT = 2**62  # bytes or tokens; beyond a float's range no plan can be computed
 
 
 class TtsError(Exception):
@@ -71,10 +74,24 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def shown(got: object) -> str:
+    """A value in a message: cut where it is long, and a huge number by its size, which Python may refuse to print."""
+    if isinstance(got, int) and abs(got) > 10**30:
+        return f"a number of about {int(math.log10(abs(got))) + 1} digits"
+    text = repr(got)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
 def check_option(fine: bool, name: str, allowed: str, got: object) -> None:
     """Raises ConfigError for an option's value that is not fine."""
     if not fine:
-        raise ConfigError(f"{name} must be {allowed}, got {got!r}.")
+        raise ConfigError(f"{name} must be {allowed}, got {shown(got)}.")
+
+
+def check_count(name: str, got: int | None) -> None:
+    """Raises ConfigError for a number of things that is not from 1 to MOST_COUNT; None is left out."""
+    check_option(got is None or got >= 1, name, "at least 1", got)
+    check_option(got is None or got <= MOST_COUNT, name, f"at most {MOST_COUNT}", got)
 
 
 @contextmanager

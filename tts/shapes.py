@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts.errors import ModelError, unknown
+from tts.errors import ModelError, shown, unknown
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FP8 = ("fp8", "fp8_e4m3", "fp8_e5m2")
@@ -37,6 +37,9 @@ class _Family:
 
 
 MOST_LAYERS = 10_000
+MOST = 10**12  # of any other size: what is larger is a slip, and beyond a float's range nothing can be computed
+MOST_BITS = 32  # of a quantised weight
+LAYER_TYPES = ("full_attention", "sliding_attention")  # what these families' layers are
 VALUE_HEAD = "v_head.summary.weight"  # of a language model with a value head, as TRL and AceCodeRM save it
 FAMILIES = {
     "llama": _Family(flag_bias=True),
@@ -231,7 +234,7 @@ class _Reader:
             layers=self._int("num_hidden_layers"),
             heads=heads,
             kv_heads=self._kv_heads(name, heads),
-            head_dim=self._optional("head_dim") or family.head_dim or hidden // heads,
+            head_dim=self._optional("head_dim") or family.head_dim or self._shared(hidden, heads),
             context=self._int("max_position_embeddings"),
             tied=self._flag("tie_word_embeddings", family.tied),
             qkv_bias=family.qkv_bias or flag,
@@ -260,17 +263,28 @@ class _Reader:
         return self.config[name]
 
     def _int(self, name: str) -> int:
-        value = self._field(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ModelError(f"{name!r} in {self.where} must be a whole number from 1 on, got {value!r}.")
-        return value
+        return _whole(self._field(name), name, self.where)
 
     def _optional(self, name: str) -> int | None:
         return None if self.config.get(name) is None else self._int(name)
 
+    def _shared(self, hidden: int, heads: int) -> int:
+        """The heads' size where the config does not say it."""
+        if hidden % heads:
+            raise ModelError(
+                f"'num_attention_heads' in {self.where} must divide 'hidden_size', {hidden}, got {heads}. Download the "
+                "file again, or add 'head_dim'."
+            )
+        return hidden // heads
+
     def _labels(self) -> int:
         names = self._field("architectures")
-        name = str(names[0]) if isinstance(names, Sequence) and len(names) else ""
+        if not isinstance(names, list):
+            raise ModelError(
+                f"'architectures' in {self.where} must be a list with one name, as [\"Qwen2ForCausalLM\"], got "
+                f"{names!r}. Write it so."
+            )
+        name = str(names[0]) if names else ""
         if name.endswith("ForCausalLM"):
             return 0
         if name.endswith("ForCausalRM"):
@@ -278,7 +292,7 @@ class _Reader:
         if not name.endswith("ForSequenceClassification"):
             raise ModelError(
                 f"'architectures' in {self.where} must name a ...ForCausalLM or a ...ForSequenceClassification, "
-                f"got {names!r}."
+                f"got {names!r}. Give a language model or a reward model."
             )
         named = self.config.get("id2label")
         if named is not None and not isinstance(named, Mapping):
@@ -315,11 +329,20 @@ class _Reader:
             raise ModelError(f"'layer_types' in {self.where} must be a list, got {given!r}.")
         if given is not None and len(given) != layers:
             raise ModelError(f"'layer_types' in {self.where} must have {layers} entries, got {len(given)}.")
+        self._check_types(given or [])
         sliding = self._sliding(rule, layers) if given is None else [kind == "sliding_attention" for kind in given]
         if not any(sliding):
             return (None,) * layers
         window = self._int("sliding_window")
         return tuple(window if slides else None for slides in sliding)
+
+    def _check_types(self, given: Sequence[Any]) -> None:
+        for kind in given:
+            if kind not in LAYER_TYPES:
+                raise ModelError(
+                    f"'layer_types' in {self.where} must hold {' or '.join(map(repr, LAYER_TYPES))}, got {kind!r}. "
+                    "Other layers cannot be planned: give another model."
+                )
 
     def _sliding(self, rule: str, layers: int) -> list[bool]:
         config = self.config
@@ -387,28 +410,71 @@ def embedded() -> ModelShape:
 
 
 def stored_quantization(given: Mapping[str, Any], where: str) -> Quantization:
-    """How a checkpoint is quantised, from its `quantization_config`. Raises ModelError for an unknown method."""
-    if not isinstance(given, Mapping):
-        raise ModelError(f"'quantization_config' in {where} must be an object, got {given!r}.")
-    method = str(given.get("quant_method"))
+    """How a checkpoint is quantised, from its `quantization_config`. Raises ModelError for an unknown method and for a
+    field of another kind.
+    """
+    fields = _object(given, "quantization_config", where)
+    method = str(fields.get("quant_method"))
     if method in ("gptq", "awq"):
-        bits = given.get("bits") or given.get("w_bit") or 4
-        group = given.get("group_size") or given.get("q_group_size") or 128
-        return Quantization(method, int(bits), max(0, int(group)))
+        bits = _first(fields, ("bits", "w_bit"), where, most=MOST_BITS) or 4
+        group = _first(fields, ("group_size", "q_group_size"), where, whole_row=True)
+        return Quantization(method, bits, 128 if group is None else group)
     if method == "compressed-tensors":
-        return _compressed(given, where)
+        return _compressed(fields, where)
     if method == "fp8":
-        block = given.get("weight_block_size") or [0]
-        return Quantization(method, 8, block=int(block[0]))
+        return Quantization(method, 8, block=_block(fields.get("weight_block_size"), where))
     if method == "bitsandbytes":
-        return Quantization(method, 8) if given.get("load_in_8bit") else ONLINE["bitsandbytes"]
+        return Quantization(method, 8) if fields.get("load_in_8bit") else ONLINE["bitsandbytes"]
     methods = ["gptq", "awq", "compressed-tensors", "fp8", "bitsandbytes"]
     raise ModelError(unknown(method, f"the quantisation methods that can be planned, from {where}", methods))
 
 
 def _compressed(given: Mapping[str, Any], where: str) -> Quantization:
-    groups = given.get("config_groups")
-    weights = next(iter(groups.values())).get("weights") if groups else None
-    if not weights or not weights.get("num_bits"):
-        raise ModelError(f"{where} has no 'quantization_config.config_groups.*.weights.num_bits'. Add the field.")
-    return Quantization("compressed-tensors", int(weights["num_bits"]), max(0, int(weights.get("group_size") or 0)))
+    path = "quantization_config.config_groups"
+    groups = _object(given.get("config_groups") or {}, path, where)
+    group = _object(next(iter(groups.values()), {}), f"{path}.*", where)
+    weights = _object(group.get("weights") or {}, f"{path}.*.weights", where)
+    bits = _first(weights, ("num_bits",), where, most=MOST_BITS)
+    if bits is None:
+        raise ModelError(f"{where} has no '{path}.*.weights.num_bits'. Add the field.")
+    return Quantization("compressed-tensors", bits, _first(weights, ("group_size",), where, whole_row=True) or 0)
+
+
+def _block(given: Any, where: str) -> int:
+    """The inputs and outputs that share a scale; 0 where the config has none."""
+    if given is None:
+        return 0
+    if not isinstance(given, list) or len(given) != 2:
+        raise ModelError(
+            f"'weight_block_size' in {where} must be a list of two whole numbers, got {given!r}. "
+            "Download the file again."
+        )
+    rows, _ = (_whole(size, "weight_block_size", where) for size in given)
+    return rows
+
+
+def _object(value: Any, name: str, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ModelError(f"{name!r} in {where} must be an object, got {value!r}. Download the file again.")
+    return value
+
+
+def _first(
+    given: Mapping[str, Any], names: Sequence[str], where: str, most: int = MOST, whole_row: bool = False
+) -> int | None:
+    """The first field that is there. `whole_row`: a group may be -1, a whole row of inputs, which comes as 0."""
+    for name in names:
+        value = given.get(name)
+        if whole_row and value == -1:
+            return 0
+        if value is not None:
+            return _whole(value, name, where, most)
+    return None
+
+
+def _whole(value: Any, name: str, where: str, most: int = MOST) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ModelError(
+            f"{name!r} in {where} must be a whole number from 1 to {most}, got {shown(value)}. Download the file again."
+        )
+    return value

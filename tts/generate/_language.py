@@ -5,7 +5,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from tts.errors import check_option
+from tts.errors import check_count, check_option
 from tts.protocols import Stepped
 from tts.types import Candidate, Problem
 
@@ -39,7 +39,7 @@ def check_sampling(options: Sampling) -> None:
     check_option(options.temperature >= 0, "generator.temperature", "at least 0", options.temperature)
     check_option(0 < options.top_p <= 1, "generator.top_p", "above 0 and at most 1", options.top_p)
     check_option(options.top_k >= 0, "generator.top_k", "at least 0", options.top_k)
-    check_option(options.max_tokens >= 1, "generator.max_tokens", "at least 1", options.max_tokens)
+    check_count("generator.max_tokens", options.max_tokens)
     check_option("" not in options.stop, "generator.stop", "a list of non-empty strings", options.stop)
 
 

@@ -11,9 +11,17 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ModelError, check_option
+from tts.errors import ModelError, check_count, check_option
 from tts.generate._language import check_sampling, prompt_tokens, stepped
-from tts.models import EMBEDDED, content, device_and_dtype, load_model, load_tokenizer, release_memory
+from tts.models import (
+    EMBEDDED,
+    check_device,
+    content,
+    device_and_dtype,
+    load_model,
+    load_tokenizer,
+    release_memory,
+)
 from tts.plugins import FREE
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+MOST_GIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,10 @@ class Transformers:
 
     def __post_init__(self) -> None:
         check_sampling(self)
-        check_option(self.batch_size >= 1, "generator.batch_size", "at least 1", self.batch_size)
+        check_device("generator.device", self.device)
+        check_count("generator.batch_size", self.batch_size)
+        largest = self.cache_gib
+        check_option(0 < largest <= MOST_GIB, "generator.cache_gib", f"above 0 and at most {MOST_GIB}", largest)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""

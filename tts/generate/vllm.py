@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tts.errors import ModelError, check_option
+from tts.errors import ModelError, check_count, check_option
 from tts.generate._language import check_sampling, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
@@ -22,6 +22,13 @@ from tts.types import Candidate, Problem
 from tts.vllm_engine import VllmEngine, check_extra, given, on_cpu
 
 Key = tuple[str, int]
+COUNTS = (
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "kv_cache_memory_bytes",
+    "tensor_parallel_size",
+)
 IN_FLIGHT = 4  # requests handed to vLLM, per sequence that it runs at once: what waits longer costs less memory here
 
 
@@ -58,14 +65,10 @@ class Vllm:
     def __post_init__(self) -> None:
         check_sampling(self)
         check_option(
-            self.tensor_parallel_size >= 1, "generator.tensor_parallel_size", "at least 1", self.tensor_parallel_size
-        )
-        check_option(
             self.lora is None or Path(self.lora).is_dir(), "generator.lora", "the folder of a LoRA adapter", self.lora
         )
-        for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "kv_cache_memory_bytes"):
-            value = getattr(self, name)
-            check_option(value is None or value >= 1, f"generator.{name}", "at least 1", value)
+        for name in COUNTS:
+            check_count(f"generator.{name}", getattr(self, name))
         share = self.gpu_memory_utilization
         check_option(
             share is None or 0 < share <= 1, "generator.gpu_memory_utilization", "above 0 and at most 1", share

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ModelError, check_option
-from tts.models import content, device_and_dtype, load_tokenizer, release_memory
+from tts.errors import ModelError, check_count, check_option
+from tts.models import check_device, content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.score._pairs import chat, overlong, rendered, tokenise
 from tts.score._prefix import Key, Row, unique
@@ -48,9 +48,12 @@ class CodeScaler:
     engine_args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_option(self.token_budget >= 1, "codescaler's token_budget", "at least 1", self.token_budget)
-        longest = self.max_length
-        check_option(longest is None or longest >= 1, "codescaler's max_length", "at least 1", longest)
+        check_device("codescaler's device", self.device)
+        for name in ("token_budget", "max_length", "kv_cache_memory_bytes"):
+            check_count(f"codescaler's {name}", getattr(self, name))
+        share = self.gpu_memory_utilization
+        allowed = "above 0 and at most 1"
+        check_option(share is None or 0 < share <= 1, "codescaler's gpu_memory_utilization", allowed, share)
         check_extra("codescaler", self.engine_args, OWN, OURS)
 
     def score(self, pairs: Pairs) -> Iterator[Score]:
