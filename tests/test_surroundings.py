@@ -368,7 +368,10 @@ class Slow:
 """
 STOPPABLE = {
     "run": (["config.yaml", "--folder", "run"], "What was finished is stored. To continue: tts run config.yaml"),
-    "score": (["pairs.jsonl", "--scorer", "slow:Slow"], "What is known is kept; the same command goes on from there."),
+    "score": (
+        ["pairs.jsonl", "--scorer", "slow:Slow"],
+        "What is known is kept beside the output; the same command goes on from there.",
+    ),
 }
 
 

@@ -1796,8 +1796,8 @@ import signal
 class Late(Exception): pass
 def late(*arguments): raise Late
 signal.signal(signal.SIGALRM, late)
-signal.setitimer(signal.ITIMER_REAL, 0.02)
 try:
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
     while True: sum(range(100))
 except Late:
     print(sum(map(int, input().split())))

@@ -57,7 +57,7 @@ import sys, os
 def f(n):
     for frame in sys._current_frames().values():
         while frame:
-            if 'check' in frame.f_code.co_filename or 'SECRET' in str(frame.f_locals): return 'found'
+            if 'check' in os.path.basename(frame.f_code.co_filename) or 'SECRET' in str(frame.f_locals): return 'found'
             frame = frame.f_back
     return [m for m in sys.modules if 'check' in m]
 """
