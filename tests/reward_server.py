@@ -75,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, {"choices": [{"message": {"content": "Hello"}}]}
             case "unknown_model":
                 return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
+            case "misconfigured":
+                return 400, {"error": {"message": "The server is misconfigured: max_model_len is 0."}}
             case "slow":
                 time.sleep(5)
             case "hangs":

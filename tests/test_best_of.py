@@ -125,10 +125,16 @@ def test_a_selector_object_may_abstain():
 def test_nothing_that_is_a_program_gives_no_code():
     answer = best(generator=lambda prompt, n: ["I cannot."] * n).generate("task")
 
-    assert (answer.code, answer.score) == (None, None)
+    assert (answer.code, answer.text, answer.score) == (None, None, None)
+    assert answer.why == "no candidate holds a program"
 
 
-@pytest.mark.parametrize("n", [0, -1])
+def test_a_task_is_text():
+    with pytest.raises(ConfigError, match="The task must be text, got None"):
+        best().generate(None)
+
+
+@pytest.mark.parametrize("n", [0, -1, True])
 def test_n_below_one_is_refused(n):
     with pytest.raises(ConfigError, match=f"n must be a whole number, at least 1, got {n}"):
         best(n=n)
@@ -228,6 +234,8 @@ def test_functions_need_no_plan():
 def test_an_unknown_option_of_the_memory_is_refused():
     with pytest.raises(ConfigError, match="Did you mean 'margin'"):
         best(memory={"margins": 0.1})
+    with pytest.raises(ConfigError, match=r"memory must be a mapping, .* got 'swap'"):
+        best(memory="swap")
 
 
 def test_a_server_that_is_down_is_told_before_anything_is_sampled():

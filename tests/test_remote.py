@@ -112,6 +112,7 @@ def test_a_busy_server_is_asked_again(start: Start, tmp_path: Path) -> None:
         ("deep", ["no list of scores", "[["]),
         ("no_index", ["no list of scores", "index must be each number from 0 to 0 once, got [[0]]"]),
         ("two_labels", ["2 labels", "reward model has 1"]),
+        ("misconfigured", ["refused to score (400)", "max_model_len is 0. Check the scorer's model"]),
         ("unknown_model", ["refused to score (404)", "The model `rm` does not exist. Check the scorer's model"]),
     ],
 )
@@ -273,6 +274,7 @@ def test_a_file_that_holds_no_key_is_refused_before_anything_is_sent(tmp_path: P
         ({"url": "http://a..b:8000"}, "url"),
         ({"url": "http://127.0.0.1:9/\u00e4"}, "url"),
         ({"url": "http://[::1"}, "url"),
+        ({"url": "http://a b"}, "url"),
         ({"url": "http://host:port"}, "url"),
         ({"url": "http://host:80/\n"}, "url"),
         ({"batch_size": 0}, "batch_size"),

@@ -9,7 +9,7 @@ import tiny
 from tts.errors import ConfigError
 from tts.score.codescaler import CodeScaler
 from tts.score.length import Length
-from tts.selftest import OWN, TOLERANCE, read_card, run
+from tts.selftest import OWN, TOLERANCE, Line, Outcome, read_card, run
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "CodeScaler-1.7B-model-card.txt"
 
@@ -195,6 +195,19 @@ def test_the_command_says_what_it_compared_and_exits_2_when_it_fails(
     assert failed.code == 2
     assert "Failed" in failed.out
     assert "does not give its card's scores" in failed.error
+
+
+def test_published_scores_within_the_tolerance_of_each_other_prove_no_order() -> None:
+    near = (Line("a", 1.0, 1.03), Line("b", 1.05, 1.01))
+    assert Outcome("card", 0.3, near).passed
+    assert not Outcome("card", 0.01, near).passed
+    assert not Outcome("card", 0.3, (Line("a", 1.0, 1.4), Line("b", 1.05, 1.0))).passed
+
+
+def test_the_self_test_takes_no_file_of_pairs(cli) -> None:
+    done = cli("score", "--self-test", "pairs.jsonl", "model=x")
+    assert done.code == 2
+    assert "--self-test scores its card's example and takes no file of pairs, got pairs.jsonl" in done.error
 
 
 def test_without_pairs_the_command_says_what_is_missing(cli) -> None:

@@ -127,7 +127,7 @@ class BestOfN:
         seed: int = 0,
         memory: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(n, int) or n < 1:
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise ConfigError(f"n must be a whole number, at least 1, got {n!r}.")
         if extraction not in EXTRACTORS:
             raise ConfigError(unknown(extraction, "the extraction rules", EXTRACTORS))
@@ -136,7 +136,7 @@ class BestOfN:
         models = planning.Models(
             _spec("generator", generator),
             {"scorer": (spec, "scorer")} if (spec := _spec("scorer", scorer)) else {},
-            memory_config(memory or {}),
+            memory_config({} if memory is None else memory),
         )
         mode, drawer, raters = planning.planned(
             models,
@@ -174,6 +174,8 @@ class BestOfN:
         `public_tests` are what majority votes and the public_tests scorer run programs on; without any, programs of the
         same text vote together.
         """
+        if not isinstance(task, str):
+            raise ConfigError(f"The task must be text, got {task!r}.")
         problem = Problem(
             id="task", statement=task, messages=(Message("user", task),), public_tests=tuple(public_tests)
         )
@@ -205,6 +207,8 @@ class BestOfN:
             raise ConfigError(f"The selector chose {chosen.position}; allowed are 0 to {len(candidates) - 1} and None.")
         if chosen.position is None:
             return Answer(None, None, None, None, chosen.why, tuple(candidates), scores)
+        if all(c.code is None for c in candidates):
+            return Answer(None, None, None, None, "no candidate holds a program", tuple(candidates), scores)
         winner, score = candidates[chosen.position], scores[chosen.position].value
         others = [s.value for i, s in enumerate(scores) if i != chosen.position and s.value is not None]
         margin = score - max(others) if score is not None and others else None

@@ -474,6 +474,10 @@ def score(
     from tts import files, planning, plugins
 
     given = list(arguments or [])
+    if self_test and given and "=" not in given[0]:
+        raise ConfigError(
+            f"--self-test scores its card's example and takes no file of pairs, got {given[0]}. Leave one out."
+        )
     if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
         raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
     pairs = None if self_test else Path(given.pop(0))

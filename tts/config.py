@@ -346,6 +346,8 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 def memory_config(raw: Mapping[str, Any]) -> MemoryConfig:
     """A config's `memory` on its own. Raises ConfigError."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"memory must be a mapping, as {{'mode': 'swap'}}, got {raw!r}.")
     _check_keys(raw, MemoryConfig, "memory")
     try:
         return MemoryConfig.model_validate(raw)

@@ -6,6 +6,7 @@ file is either the old one or complete.
 
 import errno
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from tts.store import Store, encode
 from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
 
+LOG = logging.getLogger("tts")
 INFRA_ERROR = "infra_error"
 NO_GRADE = Grade("", "", Verdict.NO_CODE, 0.0, 0, 0)
 
@@ -262,6 +264,10 @@ def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
     check_writable(out, pairs)
     with _kept(out) as ledger:
         scores = _scores(asked, scorer, ledger, progress)
+        if not scores:
+            LOG.warning("%s holds no pair: %s will be empty.", pairs, out)
+        elif all(score.value is None for score in scores):
+            LOG.warning("No pair got a score; of the first is said: %s.", scores[0].why)
         rows = ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, scores, strict=True))
         return _write_rows(out, rows)
 

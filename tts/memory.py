@@ -291,8 +291,9 @@ def _more_memory(request: Request) -> Iterator[WayOut]:
     device = request.device
     for made in smallest:
         if made.left_bytes >= 0 and not made.fits:
-            enough = dataclasses.replace(device, host_free_bytes=made.host_bytes)
-            text = f"{made.mode} needs {gib(made.host_bytes)} of host memory, {gib(device.host_free_bytes)} are free"
+            enough = dataclasses.replace(device, host_free_bytes=_tenth_up(made.host_bytes))
+            there = f"{gib(device.host_free_bytes)} are free"
+            text = f"{made.mode} needs {gib(enough.host_free_bytes)} of host memory, {there}"
             yield WayOut(text, dataclasses.replace(request, device=enough))
     possible = [made for made in smallest if made.host_bytes <= device.host_free_bytes]
     if possible:

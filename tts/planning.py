@@ -42,7 +42,17 @@ P = TypeVar("P")  # a plug-in: a dataclass of its options
 GENERATORS: Mapping[str, Backend] = {"vllm": "vllm", "transformers": "transformers"}
 SCORERS = ("codescaler",)
 BOUNDS = ("token_budget", "batch_size", "cache_gib")
-UNKNOWN = {"speculative_config", "pipeline_parallel_size", "cpu_offload_gb", "mm_processor_kwargs"}  # to the plan
+UNKNOWN = {  # to the plan
+    "block_size",
+    "cpu_offload_gb",
+    "data_parallel_size",
+    "hf_overrides",
+    "kv_offloading_size",
+    "mm_processor_kwargs",
+    "num_gpu_blocks_override",
+    "pipeline_parallel_size",
+    "speculative_config",
+}
 LEAST_SEQUENCES, MOST_SEQUENCES = 8, 256  # at once in vLLM where max_num_seqs is left out
 
 
@@ -118,9 +128,10 @@ def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
     Those that bound memory and have a default are set to the plan's, which is never more. By name, so that any plug-in
     with such an option gets it.
     """
-    decided: dict[str, Any] = {"token_budget": engine.token_budget, "enable_sleep_mode": mode == "swap" or None}
+    decided: dict[str, Any] = {"token_budget": engine.token_budget}
     if engine.backend == "vllm":
         decided |= {
+            "enable_sleep_mode": mode == "swap" or None,
             "kv_cache_memory_bytes": engine.kv_bytes,
             "gpu_memory_utilization": engine.utilization,
             "max_model_len": engine.max_model_len,
@@ -198,7 +209,7 @@ class _Chosen:
         plugin = plugins.build(family, spec, path)
         options = {option.name: getattr(plugin, option.name) for option in plugins.options(type(plugin))}
         more: Mapping[str, Any] = options.get("engine_args") or {}
-        for name in UNKNOWN & more.keys():
+        for name in sorted(UNKNOWN & more.keys()):
             LOG.warning("The memory plan does not count %s.engine_args.%s; leave room with memory.margin", path, name)
         return cls({**more, **options}, path)
 
@@ -359,9 +370,13 @@ def _dtype(asked: str, shape: ModelShape, backend: Backend, kind: Kind) -> str:
 
 def _quantization(chosen: _Chosen, shape: ModelShape) -> Quantization | None:
     """The checkpoint's own, or one that is applied when it is loaded. Raises ConfigError for one that it has not."""
-    asked = chosen.options.get("quantization")
-    if shape.quantization is not None or asked is None:
-        return shape.quantization
+    asked, own = chosen.options.get("quantization"), shape.quantization
+    if own is not None and asked is not None and not str(asked).startswith(own.method):  # gptq_marlin runs gptq
+        raise ConfigError(
+            f"{chosen.path}.quantization is {asked!r}, and the checkpoint is quantised by {own.method}. Leave it out."
+        )
+    if own is not None or asked is None:
+        return own
     if asked not in ONLINE:
         raise ConfigError(
             f"{chosen.path}.quantization {asked!r} needs a checkpoint that is quantised so, and this one is not; "

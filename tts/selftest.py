@@ -70,13 +70,15 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every score is within the tolerance and the programs are in the right order."""
-        expected = [-i if line.published is None else line.published for i, line in enumerate(self.lines)]
-        found = [line.scored for line in self.lines]
-        near = self.tolerance is None or all(
-            line.published is None or abs(line.published - line.scored) <= self.tolerance for line in self.lines
-        )
-        return near and _order(expected) == _order(found)
+        """Whether every score is within the tolerance, and the programs are in the right order where their published
+        scores lie further apart than two tolerances.
+        """
+        if self.tolerance is None:
+            found = [line.scored for line in self.lines]
+            return _order(found) == _order(list(range(0, -len(found), -1)))
+        known = [(line.published, line.scored) for line in self.lines if line.published is not None]
+        near = all(abs(published - scored) <= self.tolerance for published, scored in known)
+        return near and all(a[1] > b[1] for a in known for b in known if a[0] - b[0] > 2 * self.tolerance)
 
     def __str__(self) -> str:
         rows = [f"Example: {self.source}"]

@@ -48,7 +48,7 @@ FAMILIES = {
     "qwen3": _Family(flag_bias=True, qk_norm=True, head_dim=128, window="late"),
     "gemma": _Family(flag_bias=True, head_dim=256, tied=True),
     "gemma2": _Family(flag_bias=True, norms=4, head_dim=256, tied=True, window="2"),
-    "gemma3_text": _Family(flag_bias=True, norms=4, qk_norm=True, head_dim=256, tied=True, window="6"),
+    "gemma3_text": _Family(flag_bias=True, norms=4, qk_norm=True, head_dim=256, tied=True, window="6 or given"),
 }
 
 
@@ -92,6 +92,7 @@ class Quantization:
         return stored + groups * SCALE_BYTES + -(-groups * self.bits // 8) + index
 
 
+STRETCHED = ("yarn", "linear", "dynamic")  # rope scalings whose factor multiplies the context
 # Schemes that are applied while an unquantised checkpoint is loaded. bitsandbytes: NF4, a 32-bit scale per 64 values.
 ONLINE = {
     "fp8": Quantization("fp8", 8),
@@ -235,7 +236,7 @@ class _Reader:
             heads=heads,
             kv_heads=self._kv_heads(name, heads),
             head_dim=self._optional("head_dim") or family.head_dim or self._shared(hidden, heads),
-            context=self._int("max_position_embeddings"),
+            context=self._context(),
             tied=self._flag("tie_word_embeddings", family.tied),
             qkv_bias=family.qkv_bias or flag,
             out_bias=flag,
@@ -276,6 +277,22 @@ class _Reader:
                 "file again, or add 'head_dim'."
             )
         return hidden // heads
+
+    def _context(self) -> int:
+        """The longest sequence; YaRN and linear scaling of positions make it a multiple, as vLLM 0.32 has it."""
+        context = self._int("max_position_embeddings")
+        scaling = self.config.get("rope_scaling") or self.config.get("rope_parameters") or {}
+        kind = str(scaling.get("rope_type") or scaling.get("type")) if isinstance(scaling, Mapping) else ""
+        if kind not in STRETCHED:
+            return context
+        factor = scaling.get("factor")
+        if not isinstance(factor, int | float) or isinstance(factor, bool) or not 1 <= factor <= MOST:
+            raise ModelError(
+                f"'factor' of the rope scaling in {self.where} must be a number from 1 on, got {factor!r}."
+            )
+        original = scaling.get("original_max_position_embeddings") if kind == "yarn" else None
+        base = context if original is None else _whole(original, "original_max_position_embeddings", self.where)
+        return int(base * factor)
 
     def _labels(self) -> int:
         names = self._field("architectures")
@@ -319,7 +336,7 @@ class _Reader:
 
     def _windows(self, rule: str) -> tuple[int | None, ...]:
         """Per layer, the window or None. `rule`: which layers slide where the config has no `layer_types`: none, all,
-        those from max_window_layers on (late), or all but every n-th (a number).
+        those from max_window_layers on (late), or all but every n-th (a number, for some families "or given").
         """
         layers = self._int("num_hidden_layers")
         if layers > MOST_LAYERS:
@@ -349,11 +366,16 @@ class _Reader:
         if rule == "all":
             return [config.get("sliding_window") is not None] * layers
         if rule == "late":
-            first = self._int("max_window_layers") if config.get("use_sliding_window") else layers
+            if not config.get("use_sliding_window"):
+                return [False] * layers
+            first = config.get("max_window_layers")
+            from_first = isinstance(first, int) and not isinstance(first, bool) and first == 0
+            first = 0 if from_first else self._int("max_window_layers")
             return [i >= first for i in range(layers)]
         if rule == "none":
             return [False] * layers
-        pattern = self._optional("sliding_window_pattern") or int(rule)
+        every, _, given = rule.partition(" or ")
+        pattern = (self._optional("sliding_window_pattern") if given else None) or int(every)
         return [(i + 1) % pattern > 0 for i in range(layers)]
 
     def _dtype(self) -> str:

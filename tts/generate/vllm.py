@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ModelError, check_count, check_option
-from tts.generate._language import check_sampling, prompt_tokens, stepped
+from tts.generate._language import check_sampling, check_template, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
@@ -64,6 +64,7 @@ class Vllm:
 
     def __post_init__(self) -> None:
         check_sampling(self)
+        check_template("generator.chat_template_kwargs", self.chat_template_kwargs)
         check_option(
             self.lora is None or Path(self.lora).is_dir(), "generator.lora", "the folder of a LoRA adapter", self.lora
         )

@@ -55,6 +55,8 @@ class CodeScaler:
         allowed = "above 0 and at most 1"
         check_option(share is None or 0 < share <= 1, "codescaler's gpu_memory_utilization", allowed, share)
         check_extra("codescaler", self.engine_args, OWN, OURS)
+        for name in () if self.backend == "vllm" else (*OWN[1:], "engine_args"):
+            check_option(not getattr(self, name), f"codescaler's {name}", "left out but with backend vllm", "a value")
 
     def score(self, pairs: Pairs) -> Iterator[Score]:
         """Raw logits as batches finish; None for a candidate without code and for a pair that is too long."""

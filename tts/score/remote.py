@@ -28,7 +28,7 @@ Asked = tuple[Candidate, Chat | list[int]]  # a candidate and what is sent for i
 LONGEST_TIMEOUT = 86_400  # seconds
 # vLLM's words for a prompt beyond --max-model-len, of several versions.
 TOO_LONG = re.compile(
-    r"context length|max_model_len|maximum (input|model) length|longer than the maximum", re.IGNORECASE
+    r"maximum (context|input|model) length|longer than the maximum|too long|exceed\w* .*max_model_len", re.IGNORECASE
 )
 
 
@@ -164,7 +164,13 @@ def _is_url(text: str) -> bool:
         _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:  # a port that is no number, a bracket left open, a name with an empty part
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii() and text.isprintable()
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )
 
 
 def logits(answer: Any, url: str, count: int) -> list[float]:
