@@ -17,7 +17,7 @@ from tts import plugins
 
 ROOT = Path(tts.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-FAMILIES = ("problems", "generate", "score", "select", "sandbox")
+FAMILIES = ("problems", "generate", "score", "select", "stop", "sandbox")
 
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
@@ -30,7 +30,7 @@ LAYERS = [
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger"},
-    {"grade", "store", "config"},
+    {"grade", "store", "config", "stopping"},
     {"difference"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench"},
@@ -48,6 +48,7 @@ EXCEPTIONS = {
         "problems/_expected",
         "sandbox",
     ): "rows of inputs only: their expected values come of running a reference solution",
+    ("stop", "select"): "programs vote, and are ranked, for a policy as for the selector that then chooses",
     ("__init__", "best_of"): "the package's face; imported when `BestOfN` is asked for",
 }
 

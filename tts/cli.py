@@ -634,7 +634,7 @@ def list_plugins() -> None:
     from tts import plugins
 
     for family in plugins.FAMILIES:
-        print(f"{family}s (tts/{plugins.FAMILIES[family]}/):")
+        print(f"{plugins.PLURALS.get(family, f'{family}s')} (tts/{plugins.FAMILIES[family]}/):")
         for name in plugins.names(family):
             found = plugins.find(family, name)
             print(f"  {name}: {plugins.purpose(found)}")
