@@ -23,10 +23,12 @@ FAMILIES = ("problems", "generate", "score", "select", "stop", "sandbox")
 LAYERS = [
     {"cli"},
     {"preview"},  # shows text as the report does
-    {"audit_report"},
+    {"replay_report"},
+    {"audit_report", "cost_report"},
     {"report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
-    {"scoring", "breakdown"},  # the latter cuts up what the analysis found
+    {"frontier"},  # compares what the analysis found and what it cost
+    {"scoring", "breakdown", "cost", "replay"},  # all but the first cut up, or replay, what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger"},
@@ -48,7 +50,6 @@ EXCEPTIONS = {
         "problems/_expected",
         "sandbox",
     ): "rows of inputs only: their expected values come of running a reference solution",
-    ("stop", "select"): "programs vote, and are ranked, for a policy as for the selector that then chooses",
     ("__init__", "best_of"): "the package's face; imported when `BestOfN` is asked for",
 }
 
@@ -71,7 +72,7 @@ HEAVY = {
         "score/_reward",
     },
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "replay_report"},
     "jinja2": {"report"},
     "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},

@@ -387,6 +387,11 @@ def memory_config(raw: Mapping[str, Any]) -> MemoryConfig:
         raise ConfigError(f"In memory: {plugins.explain(error)}") from error
 
 
+def value(text: str, where: str) -> Any:
+    """A value given on the command line, read as YAML. Raises ConfigError."""
+    return _parse_yaml(text, where)
+
+
 def options(items: Sequence[str]) -> dict[str, Any]:
     """Options given as key=value, their values read as YAML. Raises ConfigError."""
     return _override({}, items)

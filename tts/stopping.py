@@ -45,7 +45,7 @@ class Walk:
                     self._note(number, decision)
 
     def _note(self, number: int, decision: Decision) -> None:
-        wanted = min(decision.wanted, self.n_max[number])
+        wanted = max(1, min(decision.wanted, self.n_max[number]))
         if wanted <= self.at[number]:
             self.decisions[number] = replace(decision, wanted=wanted)
         else:

@@ -1,25 +1,29 @@
-"""How the programs of a pool vote, for policies that stop when the vote is decided; classes are the selectors'."""
+"""How the programs of a pool vote, for policies that stop when the vote is decided."""
 
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 
-from tts.select._classes import classes
 from tts.types import Pool
 
 TINY, CONVERGED, MOST_TERMS = 1e-300, 1e-15, 100_000
 
 
 def voting(pool: Pool) -> list[list[int]]:
-    """The classes of positions that vote, [] while none does.
+    """The classes of positions that vote, as in the selector `majority`: valid programs that gave an output for at
+    least one public input, by what they did; where there is no input, or nobody ran them, all valid ones by their text.
 
-    Programs that all failed on inputs that there are do not vote, not even for their own text: as soon as one runs,
-    they would be out again.
+    Where there are inputs and all failed on them nobody votes, not even for its own text: as soon as one runs, those
+    votes would be void.
     """
     seen = [behaviour for behaviour in pool.behaviours if behaviour is not None and behaviour.outputs]
-    if not any(c.valid for c in pool.candidates) or (seen and not any(behaviour.ran for behaviour in seen)):
-        return []
-    return classes(pool)
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, candidate in enumerate(pool.candidates):
+        behaviour = pool.behaviours[i] if seen else None
+        if candidate.valid and (not seen or (behaviour is not None and behaviour.ran)):
+            groups[candidate.code if behaviour is None else behaviour.outputs].append(i)
+    return list(groups.values())
 
 
 def posterior(leader: float, second: float) -> float:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tts.errors import check_count, check_option
-from tts.select._keys import quality
 from tts.types import Decision, Pool
 
 
@@ -44,10 +43,21 @@ class Adap:
 
     def _verified(self, shell: Pool) -> int | None:
         """The best-ranked candidate that was verified and passes."""
-        key = {i: (quality(shell, i), -shell.candidates[i].index) for i in range(len(shell))}
-        ranked = sorted(key, key=key.__getitem__, reverse=True)
+        ranked = sorted(range(len(shell)), key=lambda i: _rank(shell, i), reverse=True)
         tried = ranked[: math.ceil(self.share * len(shell))]
         return next((i for i in tried if _passes(shell, i)), None)
+
+
+def _rank(pool: Pool, position: int) -> tuple[bool, float, float, int]:
+    """As the selector argmax orders: validity, score, log probability, the first sampled."""
+    candidate, score = pool.candidates[position], pool.scores[position].value
+    logprob = candidate.logprob
+    return (
+        candidate.valid,
+        -math.inf if score is None else score,
+        -math.inf if logprob is None else logprob,
+        -candidate.index,
+    )
 
 
 def _passes(pool: Pool, position: int) -> bool:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tts.errors import check_option
-from tts.select.weighted_vote import WeightedVote
 from tts.stop._votes import least, posterior, voting
 from tts.types import Decision, Pool
 
@@ -57,10 +56,21 @@ class Margin:
     def _top_two(self, pool: Pool, groups: list[list[int]]) -> tuple[float, float]:
         if not groups:
             return 0.0, 0.0
-        weights = WeightedVote(self.temperature).weights(pool, groups)
-        shares = sorted((math.fsum(weights[i] for i in group) for group in groups), reverse=True)
-        leader, second = (*shares, 0.0)[:2]
-        return leader * len(weights), second * len(weights)
+        weights = self._weights(pool, groups)
+        votes = sorted((math.fsum(weights[i] for i in group) for group in groups), reverse=True)
+        leader, second = (*votes, 0.0)[:2]
+        return leader, second
+
+    def _weights(self, pool: Pool, groups: list[list[int]]) -> dict[int, float]:
+        """Each voter's weight; they sum to the number of voters. An unscored one has none, unless nobody is scored."""
+        values = {i: pool.scores[i].value for group in groups for i in group}
+        scored = [value for value in values.values() if value is not None]
+        if not scored:
+            return dict.fromkeys(values, 1.0)
+        top = max(scored)
+        raw = {i: 0.0 if value is None else math.exp((value - top) / self.temperature) for i, value in values.items()}
+        total = math.fsum(raw.values())
+        return {i: weight * len(values) / total for i, weight in raw.items()}
 
 
 plugin = Margin
