@@ -16,7 +16,8 @@ import numpy as np
 from tts import analysis, metrics, pipeline, plugins
 from tts.analysis import Curve, Judged, RunReport
 from tts.protocols import Selector
-from tts.types import Decision, Score
+from tts.stopping import worth
+from tts.types import Score
 
 Unit = Literal["k", "tokens", "flops", "seconds"]
 UNITS: dict[Unit, str] = {
@@ -268,16 +269,8 @@ def _outcome(report: RunReport, label: str) -> Outcome:
     selector: Selector = plugins.build("selector", spec, f"selector {label!r}", seed=report.config.seed)
     scores = next(iter(report.scores.values()), {})
     decided = [(item, report.stops[item.problem.id]) for item in report.judged]
-    right = [_right(item, decision, selector, scores) for item, decision in decided]
+    right = [worth(one, selector, analysis.pool_of(item, scores), item.correct) for item, one in decided]
     options = report.config.report
     low, high = metrics.bootstrap_interval(right, options.resamples, options.level, report.config.seed)
     answers = sum(decision.answer is not None for _, decision in decided)
     return Outcome(label, float(np.mean(right)), low, high, answers)
-
-
-def _right(item: Judged, decision: Decision, selector: Selector, scores: dict[tuple[str, int], Score]) -> float:
-    """Whether the answer is right: the policy's, or the selector's among what the policy decided on."""
-    position = decision.answer
-    if position is None:
-        position = selector.select(analysis.pool_of(item.first(decision.wanted), scores)).position
-    return 0.0 if position is None else item.correct[position]

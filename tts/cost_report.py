@@ -100,14 +100,14 @@ def saved_sentences(saved: Saved, level: float) -> list[str]:
     """What a live policy saved, and how good what it stopped at is."""
     spare = saved.most - saved.drawn
     tokens = "" if saved.tokens is None else f", {number(saved.tokens)} tokens"
-    gone = "" if saved.tokens_saved is None else f", about {number(saved.tokens_saved)} tokens,"
+    gone = "" if saved.tokens_saved is None else f", about {number(saved.tokens_saved)} tokens"
     answers = max((outcome.answers for outcome in saved.outcomes), default=0)
     chose = f" The policy itself answered {counted(answers, 'problem')}." if answers else ""
     values = "; ".join(f"{one.selector} {percent(one.value)}% {interval(one.low, one.high)}" for one in saved.outcomes)
     return [
         f"Stopped by {saved.policy}: {saved.drawn:,} of {counted(saved.most, 'candidate')} were drawn{tokens}; "
-        f"{spare:,}{gone} ({percent(spare / saved.most)}%) were saved, {saved.cancelled:,} of them cancelled on their "
-        f"way. Decided on {saved.used:,}.{chose}",
+        f"{spare:,} ({percent(spare / saved.most)}%{gone}) were saved, {saved.cancelled:,} cancelled on their way. "
+        f"Decided on {saved.used:,}.{chose}",
         f"What it stopped at, with {100 * level:g}% intervals: {values}.",
     ]
 

@@ -19,10 +19,10 @@ from tts.analysis import Curve, Judged, RunReport
 from tts.config import Labelled
 from tts.errors import ConfigError, UserError, unknown
 from tts.plugins import Spec
-from tts.protocols import Allocator, Policy, Ranked, Selector
+from tts.protocols import Allocator, Policy, Selector
 from tts.seeds import seed_of
-from tts.stopping import settle
-from tts.types import Decision, Pool
+from tts.stopping import settle, worth
+from tts.types import Decision
 
 MOST_KS = 32  # points of the uniform curve; between two of them it is taken for straight
 Scored = Mapping[tuple[str, int], Any]
@@ -310,25 +310,10 @@ class _Replaying:
 
     def _stopped(self, row: int, order: Sequence[int], decision: Decision | None) -> _Stopped:
         assert decision is not None  # all that it may ask for is there
-        kept = order[: decision.wanted]
         correct = self.report.judged[row].correct
-        if decision.answer is not None:
-            value = correct[order[decision.answer]]
-        else:
-            value = _value(self.selector, self.pools[row].take(kept), [correct[i] for i in kept])
-        tokens = math.fsum(self.tokens[row][i] or 0 for i in kept)
-        return _Stopped(len(kept), tokens, value)
-
-
-def _value(selector: Selector, pool: Pool, correct: Sequence[float]) -> float:
-    """How right what is selected is; equals under a rank key are averaged, as the exact estimate does."""
-    if isinstance(selector, Ranked):
-        keys = selector.rank_key(pool)
-        best = max(keys)
-        tied = [right for key, right in zip(keys, correct, strict=True) if key == best]
-        return sum(tied) / len(tied)
-    position = selector.select(pool).position
-    return 0.0 if position is None else correct[position]
+        value = worth(decision, self.selector, self.pools[row].take(order), [correct[i] for i in order])
+        tokens = math.fsum(self.tokens[row][i] or 0 for i in order[: decision.wanted])
+        return _Stopped(decision.wanted, tokens, value)
 
 
 def _error(found: Sequence[Sequence[_Stopped]], exact: Sequence[bool]) -> float:

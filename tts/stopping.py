@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from tts.protocols import Allocator, Policy
+from tts.protocols import Allocator, Policy, Ranked, Selector
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, program_hash
 
 Key = tuple[str, int]
@@ -57,6 +57,21 @@ def settle(policy: Policy, pools: Sequence[Pool], n_max: Sequence[int]) -> list[
     walk = Walk(policy, n_max)
     walk.advance(dict(enumerate(pools)))
     return walk.decisions
+
+
+def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[float]) -> float:
+    """How right the answer is under a decision: the policy's own, or what the selector chooses among the candidates
+    that were decided on. Equals under a rank key are averaged, as the exact estimates do.
+    """
+    if decision.answer is not None:
+        return correct[decision.answer]
+    kept = pool.take(range(decision.wanted))
+    if isinstance(selector, Ranked):
+        keys = selector.rank_key(kept)
+        tied = [right for key, right in zip(keys, correct, strict=False) if key == max(keys)]
+        return sum(tied) / len(tied)
+    position = selector.select(kept).position
+    return 0.0 if position is None else correct[position]
 
 
 @dataclass(slots=True)
