@@ -339,7 +339,7 @@ def _run_engine(
             at_work.keep(events, engine.seconds)
             if stopper is not None:
                 step = stopper.follow(events)
-                engine.cancel(step.cancel)
+                stopper.cancelled += len(engine.cancel(step.cancel, spare_drawn=True))
                 if step.ask:
                     engine.submit(step.ask)
     finally:
@@ -379,7 +379,6 @@ class _Stopper:
             step = Step([*step.ask, *more.ask], step.cancel | more.cancel)
         asked = {(problem.id, index) for problem, index in step.ask}
         kept = [(problem, index) for problem, index in step.ask if (problem.id, index) not in step.cancel]
-        self.cancelled += len(step.cancel - asked)
         return Step(kept, step.cancel - asked)
 
     def _observe(self, pairs: Sequence[Pair]) -> None:
