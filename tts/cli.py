@@ -244,7 +244,7 @@ def _show(store: Any) -> None:
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html", more=_audit_of(store.folder))
+        report.write_page([found], store.folder / "report.html", more=_more(found))
     _print_tables(found)
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
 
@@ -258,6 +258,13 @@ def _print_tables(found: "RunReport") -> None:
     saved = cost.saved(found)
     for sentence in [] if saved is None else cost_report.saved_sentences(saved, found.config.report.level):
         console.print(sentence, highlight=False, markup=False)
+
+
+def _more(found: "RunReport") -> "Markup":
+    """The sections of a run's page that the report knows nothing of."""
+    from tts import cost_report
+
+    return cost_report.saved_section(found) + _audit_of(found.folder)
 
 
 def _audit_of(folder: Path) -> "Markup":
@@ -301,7 +308,7 @@ def report(
         _print_tables(one)
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html", more=_audit_of(one.folder))
+            reports.write_page([one], one.folder / "report.html", more=_more(one))
         print(f"Report: {one.folder / 'report.html'}")
 
 

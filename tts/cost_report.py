@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
+import markupsafe
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from tts.analysis import RunReport
-from tts.cost import UNITS, Account, Saved, Unit
+from tts.cost import UNITS, Account, Saved, Unit, saved
 from tts.errors import counted
 from tts.frontier import Even, Frontier
 from tts.report import visible
@@ -96,20 +97,31 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
     return notes
 
 
-def saved_sentences(saved: Saved, level: float) -> list[str]:
+def saved_sentences(found: Saved, level: float) -> list[str]:
     """What a live policy saved, and how good what it stopped at is."""
-    spare = saved.most - saved.drawn
-    tokens = "" if saved.tokens is None else f", {number(saved.tokens)} tokens"
-    gone = "" if saved.tokens_saved is None else f", about {number(saved.tokens_saved)} tokens"
-    answers = max((outcome.answers for outcome in saved.outcomes), default=0)
+    spare = found.most - found.drawn
+    tokens = "" if found.tokens is None else f", {number(found.tokens)} tokens"
+    gone = "" if found.tokens_saved is None else f", about {number(found.tokens_saved)} tokens"
+    answers = max((outcome.answers for outcome in found.outcomes), default=0)
     chose = f" The policy itself answered {counted(answers, 'problem')}." if answers else ""
-    values = "; ".join(f"{one.selector} {percent(one.value)}% {interval(one.low, one.high)}" for one in saved.outcomes)
+    values = "; ".join(f"{one.selector} {percent(one.value)}% {interval(one.low, one.high)}" for one in found.outcomes)
     return [
-        f"Stopped by {saved.policy}: {saved.drawn:,} of {counted(saved.most, 'candidate')} were drawn{tokens}; "
-        f"{spare:,} ({percent(spare / saved.most)}%{gone}) were saved, {saved.cancelled:,} cancelled on their way. "
-        f"Decided on {saved.used:,}.{chose}",
+        f"Stopped by {found.policy}: {found.drawn:,} of {counted(found.most, 'candidate')} were drawn{tokens}; "
+        f"{spare:,} ({percent(spare / found.most)}%{gone}) were saved, {found.cancelled:,} cancelled on their way. "
+        f"Decided on {found.used:,}.{chose}",
         f"What it stopped at, with {100 * level:g}% intervals: {values}.",
     ]
+
+
+def saved_section(report: RunReport) -> markupsafe.Markup:
+    """A section for the run's page of what its policy saved; nothing of a run without one."""
+    found = saved(report)
+    if found is None:
+        return markupsafe.Markup()
+    paragraph = markupsafe.Markup("<p>{}</p>")
+    sentences = saved_sentences(found, report.config.report.level)
+    said = markupsafe.Markup().join(paragraph.format(visible(text)) for text in sentences)
+    return markupsafe.Markup("<section><h2>Stopping</h2>{}</section>").format(said)
 
 
 # Several runs.
@@ -196,9 +208,9 @@ def account_json(account: Account) -> dict[str, Any]:
     return _finite(dataclasses.asdict(account))  # type: ignore[no-any-return]
 
 
-def saved_json(saved: Saved) -> dict[str, Any]:
+def saved_json(found: Saved) -> dict[str, Any]:
     """The same of what a policy saved."""
-    return dataclasses.asdict(saved)
+    return dataclasses.asdict(found)
 
 
 def frontier_json(reports: Sequence[RunReport], found: Frontier) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+import numpy as np
+
+from tts import metrics
 from tts.protocols import Allocator, Policy, Ranked, Selector
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, program_hash
 
@@ -66,10 +69,10 @@ def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[
     if decision.answer is not None:
         return correct[decision.answer]
     kept = pool.take(range(decision.wanted))
-    if isinstance(selector, Ranked):
-        keys = selector.rank_key(kept)
-        tied = [right for key, right in zip(keys, correct, strict=False) if key == max(keys)]
-        return sum(tied) / len(tied)
+    keys = selector.rank_key(kept) if isinstance(selector, Ranked) else None
+    if keys is not None:
+        best = metrics.dense_ranks(keys) == 0
+        return float(np.mean(np.array(correct[: decision.wanted])[best]))
     position = selector.select(kept).position
     return 0.0 if position is None else correct[position]
 
