@@ -56,8 +56,8 @@ class Small:
 
 
 def environment() -> dict[str, str]:
-    """A user's environment in which the tests' own plug-ins can be imported."""
-    return os.environ | {"PYTHONPATH": str(TESTS), "COLUMNS": "120"}
+    """A user's environment in which the tests' own plug-ins can be imported, and the tts that they lie beside."""
+    return os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "COLUMNS": "120"}
 
 
 def command(*arguments: object) -> list[str]:

@@ -17,20 +17,22 @@ from tts import plugins
 
 ROOT = Path(tts.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-FAMILIES = ("problems", "generate", "score", "select", "sandbox")
+FAMILIES = ("problems", "generate", "score", "select", "stop", "sandbox")
 
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
     {"preview"},  # shows text as the report does
-    {"audit_report"},
+    {"replay_report"},
+    {"audit_report", "cost_report"},
     {"report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
-    {"scoring", "breakdown"},  # the latter cuts up what the analysis found
+    {"frontier"},  # compares what the analysis found and what it cost
+    {"scoring", "breakdown", "cost", "replay"},  # all but the first cut up, or replay, what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger"},
-    {"grade", "store", "config"},
+    {"grade", "store", "config", "stopping"},
     {"difference"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench"},
@@ -70,7 +72,7 @@ HEAVY = {
         "score/_reward",
     },
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "replay_report"},
     "jinja2": {"report"},
     "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},

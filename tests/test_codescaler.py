@@ -158,6 +158,25 @@ def test_scores_differ_between_programs_and_equal_programs_are_run_once(folder: 
     assert found[:16] == found[16:]
 
 
+def test_scores_tell_what_was_run_for_them(folder: Path) -> None:
+    problem = Problem("p", "Return the sum of a list. " * 10, ())
+    codes = ["x = 1", "x = 2\ny = 3", "x = 1", None]
+    items = [(problem, Candidate("p", index, "", code)) for index, code in enumerate(codes)]
+    scorer = CodeScaler(str(folder), dtype="float32")
+    found = {score.index: score for score in scorer.score(items)}
+    lengths = [len(scorer.tokens(problem.statement, code)) for code in codes[:2]]
+    shared = next(
+        i
+        for i, (a, b) in enumerate(zip(*(scorer.tokens(problem.statement, c) for c in codes[:2]), strict=False))
+        if a != b
+    )
+
+    assert sum(score.tokens for score in found.values() if score.tokens) == pytest.approx(sum(lengths) - shared)
+    assert sum(score.passes for score in found.values() if score.passes) == pytest.approx(1.0)
+    assert found[0].tokens == found[2].tokens == pytest.approx((lengths[0] - shared / 2) / 2)  # one program, run once
+    assert (found[3].tokens, found[3].passes) == (None, None)
+
+
 def test_a_call_that_is_abandoned_leaves_nothing_behind(folder: Path) -> None:
     items = pairs([16], 600)
     scorer = CodeScaler(model=str(folder), dtype="float32", token_budget=500)

@@ -237,6 +237,22 @@ def test_a_cancelled_candidate_is_aborted_and_may_be_asked_for_again():
     assert keys(found) == keys(found, Rated) == [("p0", 0)]
 
 
+def test_what_is_drawn_may_be_spared():
+    generator = Stepping(width=2, steps=1, seconds=0.02)
+    with Engine(generator, {"a": Rating(seconds=0.01)}) as engine:
+        engine.submit(wanted(1, 8))
+        while len(generator.drawn) < 4:  # so the first two are laid down, and nobody has fetched them
+            time.sleep(0.001)
+        dropped = engine.cancel([("p0", index) for index in range(8)], spare_drawn=True)
+
+        left = {("p0", index) for index in range(8)} - dropped
+        assert left >= {("p0", 0), ("p0", 1)}
+        assert dropped
+        found = everything(engine)
+        assert set(keys(found)) == set(keys(found, Rated, "a")) == left
+        assert engine.cancel([("p0", 0)]) == set()
+
+
 def test_a_result_of_what_was_cancelled_is_not_taken_for_what_was_asked_for_later():
     """The score that is on its way belongs to the first take; the second has another program."""
     takes = iter(["take 1", "take 2 is longer"])

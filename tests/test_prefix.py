@@ -1,5 +1,7 @@
 """Packs and blocks: every row once, within the budget, each shared prefix run once."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +31,14 @@ def test_only_a_single_row_exceeds_the_budget(found: list[list[Row]], budget: in
 @given(groups, budgets)
 def test_packs_run_each_prefix_once_and_nothing_twice(found: list[list[Row]], budget: int) -> None:
     assert sum(pack.tokens for pack in packs(found, budget)) == sum(family.cost for family in families(found))
+
+
+@given(groups, budgets)
+def test_the_rows_of_a_batch_share_its_tokens(found: list[list[Row]], budget: int) -> None:
+    for batch in (*packs(found, budget), *blocks(found, budget)):
+        assert len(batch.shares) == len(batch.rows)
+        assert math.isclose(math.fsum(batch.shares), batch.tokens)
+        assert all(share > 0 for share in batch.shares)
 
 
 @given(groups, budgets)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import environment
 
 from tts.errors import ModelError, StoreError
-from tts.store import FILE, MARKS, encode, open_for_reading, open_for_writing
+from tts.store import FILE, MARKS, SCHEMA_VERSION, SCHEMAS, encode, open_for_reading, open_for_writing
 from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Verdict
 
 ODD = st.text(st.characters(exclude_categories=()))  # surrogates, NULs and all
@@ -114,13 +114,13 @@ class TestRoundTrips:
 
             assert store.problems() == problems
 
-    @given(st.none() | FINITE, ODD)
+    @given(st.none() | FINITE, ODD, st.none() | FINITE, st.none() | FINITE)
     @settings(max_examples=20, deadline=None)
-    def test_scores(self, any_folder, value, why):
+    def test_scores(self, any_folder, value, why, tokens, passes):
         with open_for_writing(any_folder()) as store:
-            list(store.add_scores("length", [Score("p", 0, value, why)]))
+            list(store.add_scores("length", [Score("p", 0, value, why, tokens, passes)]))
 
-            assert store.scores("length") == {("p", 0): Score("p", 0, value, encode(why))}
+            assert store.scores("length") == {("p", 0): Score("p", 0, value, encode(why), tokens, passes)}
             assert store.scores("another") == {}
 
     @given(st.sampled_from(Verdict), FINITE, ODD, FINITE, ODD, ODD, st.none() | st.sampled_from(Verdict))
@@ -141,6 +141,21 @@ class TestRoundTrips:
             list(store.add_behaviours("v1", [("p", "hash", Behaviour(tuple(outputs)))]))
 
             assert store.behaviours("v1") == {("p", "hash"): Behaviour(tuple(outputs))}
+
+    def test_behaviours_of_some_problems(self, folder):
+        with open_for_writing(folder) as store:
+            list(store.add_behaviours("v1", [(name, "hash", Behaviour(("1",))) for name in "pqr"]))
+
+            assert store.behaviours("v1", {"p", "r", "absent"}).keys() == {("p", "hash"), ("r", "hash")}
+            assert store.behaviours("v1", set()) == {}
+
+    def test_seconds_add_up_over_sessions(self, folder):
+        for _ in range(2):
+            with open_for_writing(folder) as store:
+                store.add_spent({("generate", "p"): 1.5, ("generate", "q"): 0.25})
+                store.add_spent({("generate", "p"): 0.5})
+        with open_for_reading(folder) as store:
+            assert store.spent() == {("generate", "p"): 4.0, ("generate", "q"): 0.5}
 
     @given(st.dictionaries(st.text(), JSON, max_size=3))
     @settings(max_examples=20, deadline=None)
@@ -282,13 +297,13 @@ class TestTwoProcesses:
 
     def test_a_writer_may_come_after_one_that_failed_to_open(self, folder):
         put(folder, Candidate("p", 0, "text"))
-        for version in ("99", "2"):
+        for version in ("99", str(SCHEMA_VERSION)):
             with sqlite3.connect(folder / FILE) as connection:
                 connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
             connection.close()
             if version == "99":
                 with pytest.raises(
-                    StoreError, match=r"format 99; this tts reads 1 and 2\. Install the tts that wrote it"
+                    StoreError, match=r"format 99; this tts reads 1 to 3\. Install the tts that wrote it"
                 ):
                     open_for_writing(folder)
 
@@ -322,19 +337,24 @@ FORMAT_1 = (
     "('v1', 'p', 'bad', 'wrong_answer', 0.25, 3, 1, 'test 1: wrong answer')",
     "INSERT INTO behaviours VALUES ('v1', 'p', 'good', '[\"1\", null]')",
 )
+FORMAT_2 = (
+    *(SCHEMAS[2][-1] if "CREATE TABLE grades" in one else one for one in FORMAT_1[:6]),
+    "INSERT INTO meta VALUES ('schema', '2'), ('fingerprint', '{\"seed\": 1}')",
+    *(one.replace(", '')", ", '', '{}')").replace("answer')", "answer', '{}')") for one in FORMAT_1[7:]),
+)
 GRADES_1 = {
     ("p", "good"): Grade("p", "good", Verdict.PASSED, 0.5, 3, 3),
     ("p", "bad"): Grade("p", "bad", Verdict.WRONG_ANSWER, 0.25, 3, 1, "test 1: wrong answer"),
 }
 
 
-@pytest.fixture
-def older(folder):
-    """A run of format 1."""
+@pytest.fixture(params=[1, 2])
+def older(folder, request):
+    """A run of an older format."""
     folder.mkdir()
     with sqlite3.connect(folder / FILE) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        for statement in FORMAT_1:
+        for statement in {1: FORMAT_1, 2: FORMAT_2}[request.param]:
             connection.execute(statement)
     connection.close()
     return folder
@@ -408,7 +428,8 @@ class TestAnOlderFormat:
         new = Grade("p", "new", Verdict.TIMEOUT, 1.0, 3, 0, "late", 2.0, 64.0, "err", "diff")
         for _ in range(2):
             with open_for_writing(older) as store:
-                assert store.schema == 2
+                assert store.schema == SCHEMA_VERSION == 3
+                assert store.spent() == {}
                 assert_all_there(store)
         with open_for_writing(older) as store:
             list(store.add_grades("v1", [new]))
@@ -432,8 +453,8 @@ class TestAnOlderFormat:
     def test_on_a_disk_without_room_stays_what_it_was(self, older, disk):
         disk.mount("size=4m")
         with sqlite3.connect(older / FILE) as connection:
-            rows = ((f"hash {i}", "d" * 1000) for i in range(600))
-            connection.executemany("INSERT INTO grades VALUES ('v0', 'p', ?, 'passed', 0.5, 3, 3, ?)", rows)
+            rows = ((i, "d" * 1000) for i in range(600))
+            connection.executemany("INSERT INTO scores VALUES ('v0', 'p', ?, 0.5, ?)", rows)
         connection.close()
         (disk.folder / FILE).write_bytes((older / FILE).read_bytes())
         filler = disk.folder / "filler"
@@ -444,10 +465,10 @@ class TestAnOlderFormat:
         filler.unlink()
         disk.mount("size=16m")
         with open_for_reading(disk.folder) as store:
-            assert store.schema == 1
+            assert store.schema < SCHEMA_VERSION
         with open_for_writing(disk.folder) as store:
             assert_all_there(store)
-            assert len(store.grades("v0")) == 600
+            assert len(store.scores("v0")) == 600
 
 
 class TestFoldersThatAreNoRuns:

@@ -4,6 +4,7 @@ Recomputed each time, without a model: changing a selector, k or a scorer's role
 `report.py` shows.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,13 @@ from tts.plugins import Spec
 from tts.protocols import Ranked, Selector
 from tts.seeds import seed_of
 from tts.store import Store
-from tts.types import Behaviour, Candidate, Grade, Pool, Problem, Score, Selection, Verdict, program_hash
+from tts.types import Behaviour, Candidate, Decision, Grade, Pool, Problem, Score, Selection, Verdict, program_hash
 
 UNSCORED = "unscored"  # stands for the scorer of a run that has none
+META = (
+    *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
+    *("peaks", "parameters", "scorers", "stops"),
+)
 MIN_DRAWS = 16  # subsets per problem and k, however many problems share the budget
 
 
@@ -41,6 +46,10 @@ class Judged:
     def correct(self) -> list[float]:
         """1.0 where the candidate passed, parallel to the candidates."""
         return [float(grade.verdict is Verdict.PASSED) for grade in self.grades]
+
+    def first(self, n: int) -> "Judged":
+        """The problem with its first n candidates only."""
+        return Judged(self.problem, self.candidates[:n], self.grades[:n], self.behaviours[:n])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,9 @@ class Curve:
 class RunReport:
     """All that a report shows of one run. `n` is the least over problems; `graded` counts candidates; `left_out` holds
     (problem id, why) of problems that are in no number here; `scores` maps scorer label -> candidate key -> score;
-    `unscored` counts by scorer why candidates with code have none.
+    `unscored` counts by scorer why candidates with code have none. `stops` has by problem what a policy decided, if the
+    run had one: then the curves are over each problem's first n, which all have, since a pool that ended because it
+    looked good is no fair sample. `spent` has seconds by (stage, problem id), see `Store.spent`.
     """
 
     folder: Path
@@ -94,6 +105,8 @@ class RunReport:
     finish: Counter[str]
     unscored: dict[str, Counter[str]]
     meta: dict[str, Any]
+    stops: dict[str, Decision] = field(default_factory=dict)
+    spent: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
 
     def curve(self, name: str) -> Curve:
         """The curve of that name."""
@@ -164,13 +177,17 @@ def analyse(store: Store) -> RunReport:
     """Everything that can be said of a run as it is stored now. Raises StoreError if nothing is graded."""
     config = stored_config(store)
     judged, left_out = judge(store, config)
+    stops = stored_stops(store)
+    if stops is not None:
+        judged, more = _stopped(judged, stops)
+        left_out += more
     if not judged:
         stored = counted(len(store.candidate_keys()), "candidate")
         raise StoreError(
             f"{store.folder} has {stored} of {counted(len(store.problems()), 'problem')}, and for no problem is the "
             "first one graded, so there is nothing to report yet. Continue it with the same `tts run`."
         )
-    n = min(len(item.candidates) for item in judged)
+    n = min(len(item.candidates) if stops is None else stops[item.problem.id].wanted for item in judged)
     ks = choose_ks(n, config.ks)
     scores = stored_scores(store, config)
     candidates = [c for item in judged for c in item.candidates]
@@ -182,14 +199,35 @@ def analyse(store: Store) -> RunReport:
         ks=ks,
         judged=tuple(judged),
         left_out=tuple(left_out),
-        curves=tuple(curves(judged, scores, config, ks)),
+        curves=tuple(curves(judged if stops is None else [item.first(n) for item in judged], scores, config, ks)),
         scores=scores,
         extraction=Counter(c.extraction + ", cut off" * c.truncated for c in candidates),
         verdicts=Counter(str(g.verdict) for item in judged for g in item.grades),
         finish=Counter(c.finish for c in candidates),
         unscored={label: _unscored(candidates, held) for label, held in scores.items()},
-        meta={key: store.meta(key) for key in ("versions", "hardware", "commit", "sandbox", "timings", "fingerprint")},
+        meta={key: store.meta(key) for key in META},
+        stops=stops or {},
+        spent=store.spent(),
     )
+
+
+def _stopped(judged: Sequence[Judged], stops: dict[str, Decision]) -> tuple[list[Judged], list[tuple[str, str]]]:
+    """The problems of which all is judged that their policy decided on, and those left out with the reason."""
+    whole = [item for item in judged if len(item.candidates) >= _decided(item, stops)]
+    kept = {item.problem.id for item in whole}
+    why = "the run was interrupted before its policy stopped, or before what it decided on was graded"
+    return whole, [(item.problem.id, why) for item in judged if item.problem.id not in kept]
+
+
+def _decided(item: Judged, stops: dict[str, Decision]) -> float:
+    decision = stops.get(item.problem.id)
+    return math.inf if decision is None else decision.wanted
+
+
+def stored_stops(store: Store) -> dict[str, Decision] | None:
+    """What the run's policy decided, by problem, of those that have stopped; None of a run without one."""
+    found = store.meta("stops")
+    return None if found is None else {name: Decision(**decided) for name, decided in found["decided"].items()}
 
 
 def _unscored(candidates: Sequence[Candidate], held: dict[tuple[str, int], Score]) -> Counter[str]:

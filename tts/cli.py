@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained
+from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained, unknown
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
     from tts.audit import Asked, Audit
+    from tts.cost import Unit
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
+MOST_COMPARED = 26  # runs, which are named by letters
 STOPPED = 128  # and the signal's number: what a shell expects of a program that a signal ended
 
 app = typer.Typer(
@@ -242,16 +244,27 @@ def _show(store: Any) -> None:
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
         report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html", more=_audit_of(store.folder))
+        report.write_page([found], store.folder / "report.html", more=_more(found))
     _print_tables(found)
     print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
 
 
 def _print_tables(found: "RunReport") -> None:
-    from tts import report
+    from tts import cost, cost_report, report
 
-    for table in report.tables(found):
-        Console().print(table)
+    console = Console()
+    for table in [*report.tables(found), cost_report.account_table(found, cost.account(found))]:
+        console.print(table)
+    saved = cost.saved(found)
+    for sentence in [] if saved is None else cost_report.saved_sentences(saved, found.config.report.level):
+        console.print(sentence, highlight=False, markup=False)
+
+
+def _more(found: "RunReport") -> "Markup":
+    """The sections of a run's page that the report knows nothing of."""
+    from tts import cost_report
+
+    return cost_report.saved_section(found) + _audit_of(found.folder)
 
 
 def _audit_of(folder: Path) -> "Markup":
@@ -289,35 +302,114 @@ def report(
 
     found = _analysed(folders)
     if as_json:
-        print(json.dumps(reports.as_json(found), indent=1))
+        print(json.dumps(_with_costs(reports.as_json(found), found), indent=1))
         return
     for one in found:
         _print_tables(one)
         with _writing(one.folder):
             reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html", more=_audit_of(one.folder))
+            reports.write_page([one], one.folder / "report.html", more=_more(one))
         print(f"Report: {one.folder / 'report.html'}")
+
+
+def _with_costs(numbers: dict[str, Any], found: "list[RunReport]") -> dict[str, Any]:
+    """The report's numbers, and beside them what each run took and what its policy saved."""
+    from tts import cost, cost_report
+
+    for run, one in zip(numbers["runs"], found, strict=True):
+        saved = cost.saved(one)
+        run["cost"] = cost_report.account_json(cost.account(one))
+        run["stopping"] = None if saved is None else cost_report.saved_json(saved)
+    return numbers
 
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder")],
-    second: Annotated[Path, typer.Argument(help="Another run folder")],
+    folders: Folders,
     to: Annotated[Path, typer.Option(help="Where to put the common picture and page")] = Path("runs/compare"),
+    cost: Annotated[
+        str | None, typer.Option(help="What cost is in: flops, tokens, seconds or k; default: the first that all know")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of tables")] = False,
 ) -> None:
-    """Compare two runs on the problems they share: both curves, and paired differences with intervals.
+    """Compare two runs or more on the problems they share: curves, a Pareto front over cost, and paired differences
+    with intervals, at equal k and at equal cost.
 
     Example: tts compare runs/small-n64 runs/large-n8
+
+    Example: tts compare runs/0.5b runs/1.5b runs/7b --cost flops
     """
+    from tts import cost_report, frontier
     from tts import report as reports
 
-    both = _analysed([first, second])
-    Console().print(reports.compare_table(*both))
+    if not 2 <= len(folders) <= MOST_COMPARED:
+        raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
+    all_of_them = _analysed(folders)
+    found = frontier.frontier(all_of_them, _unit(cost))
+    if as_json:
+        print(json.dumps(cost_report.frontier_json(all_of_them, found), indent=1))
+        return
+    console = Console()
+    for other in all_of_them[1:]:
+        console.print(reports.compare_table(all_of_them[0], other))
+    console.print(cost_report.frontier_table(all_of_them, found), cost_report.even_table(all_of_them, found))
+    for sentence in cost_report.verdict(all_of_them, found):
+        console.print(sentence, highlight=False, markup=False)
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
-        reports.write_picture(both, to / "curves.png")
-        reports.write_page(both, to / "report.html")
+        reports.write_picture(all_of_them, to / "curves.png")
+        reports.write_page(all_of_them, to / "report.html")
     print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
+
+
+def _unit(name: str | None) -> "Unit | None":
+    from tts.cost import UNITS
+
+    if name is not None and name not in UNITS:
+        raise ConfigError(unknown(name, "what --cost can be", UNITS))
+    return name
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="A finished run's folder")],
+    policy: Annotated[
+        list[str], typer.Option("--policy", help="A stopping policy: beta, or '{name: pandora, cost: [0.01, 0.1]}'")
+    ],
+    selector: Annotated[str | None, typer.Option(help="A selector's label; default: the run's first")] = None,
+    scorer: Annotated[str | None, typer.Option(help="A scorer's label; default: the run's first")] = None,
+    orders: Annotated[
+        int | None, typer.Option(min=2, help="Orders of each problem's candidates; default: as report.draws allow")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The picture, .png or .svg; default: replay.png in the folder")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+) -> None:
+    """Decide after each stored candidate whether to go on, as each policy would, and show what that costs and solves
+    beside uniform sampling at equal tokens. Nothing is sampled: any run with n candidates per problem will do.
+
+    A policy's option that is a list is tried with each value; without any, the policy's main option is.
+
+    Example: tts replay runs/demo --policy beta --policy '{name: pandora, temperature: 0.1}'
+    """
+    from tts import config as configs
+    from tts import replay as replays
+    from tts import replay_report
+
+    path = to or folder / "replay.png"
+    if path.suffix not in (".png", ".svg"):
+        raise ConfigError(f"--to takes a file that ends in .png or .svg, got {path}.")
+    asked = [configs.value(text, f"The policy {text!r}") for text in policy]
+    (report,) = _analysed([folder])
+    found = replays.replay(report, asked, selector, scorer, orders)
+    if as_json:
+        print(json.dumps(replay_report.as_json(found), indent=1))
+        return
+    Console().print(replay_report.table(found))
+    with explained(UserError, f"{path} cannot be written", "Give another --to."):
+        replay_report.write_picture(found, path)
+    print(f"Picture: {path}")
 
 
 @app.command()
@@ -638,7 +730,7 @@ def list_plugins() -> None:
     from tts import plugins
 
     for family in plugins.FAMILIES:
-        print(f"{family}s (tts/{plugins.FAMILIES[family]}/):")
+        print(f"{plugins.PLURALS.get(family, f'{family}s')} (tts/{plugins.FAMILIES[family]}/):")
         for name in plugins.names(family):
             found = plugins.find(family, name)
             print(f"  {name}: {plugins.purpose(found)}")

@@ -39,6 +39,15 @@ class GeneratorConfig(_Strict):
     spec: Spec
 
 
+class StoppingConfig(_Strict):
+    """The policy that decides how many of `generator.n` candidates each problem gets, and how many of a problem may be
+    sampled ahead of it: candidates that it may turn out not to need.
+    """
+
+    ahead: int = Field(default=4, ge=0, le=1_000_000, strict=True)
+    spec: Spec
+
+
 class PromptConfig(_Strict):
     """How a problem is put to the model and code is taken from its answer."""
 
@@ -112,6 +121,15 @@ def _generator(value: object) -> object:
     return {"n": spec.options.get("n"), "spec": Spec(spec.name, given)}
 
 
+def _stopping(value: object) -> object:
+    if value is None or isinstance(value, StoppingConfig):
+        return value
+    spec = Spec.parse("policy", value)
+    given = {k: v for k, v in spec.options.items() if k != "ahead"}
+    ahead = {"ahead": spec.options["ahead"]} if "ahead" in spec.options else {}
+    return {**ahead, "spec": Spec(spec.name, given)}
+
+
 class Config(_Strict):
     """A whole experiment. Frozen; `dump` gives the YAML that reproduces it."""
 
@@ -120,6 +138,7 @@ class Config(_Strict):
     generator: Annotated[GeneratorConfig, BeforeValidator(_generator)]
     scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
     selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
+    stopping: Annotated[StoppingConfig | None, BeforeValidator(_stopping)] = None
     ks: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = ()
     seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
     prompt: PromptConfig = PromptConfig()
@@ -157,6 +176,17 @@ class Config(_Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _policy_has_scores(self) -> "Config":
+        if self.stopping is not None and not self.scorers:
+            policy = plugins.build("policy", self.stopping.spec, "stopping")
+            if "scores" in getattr(policy, "needs", ()):
+                raise ConfigError(
+                    f"stopping is {self.stopping.spec.name!r}, which looks at scores, and there is no scorer. Add one, "
+                    "for example scorers=[likelihood], or take a policy that votes: beta."
+                )
+        return self
+
     def dump(self) -> str:
         """YAML that `load` reads back to an equal object."""
         return yaml.safe_dump(_plain(self), sort_keys=False)
@@ -175,6 +205,8 @@ class Config(_Strict):
                 "selectors": tuple(
                     s.model_copy(update={"spec": self._filled("selector", s.spec)}) for s in self.selectors
                 ),
+                "stopping": self.stopping
+                and self.stopping.model_copy(update={"spec": self._filled("policy", self.stopping.spec)}),
             }
         )
 
@@ -193,12 +225,14 @@ def _plain(config: Config) -> dict[str, Any]:
     def spec(item: Spec, **more: Any) -> dict[str, Any]:
         return {"name": item.name, **more, **item.options}
 
-    plain = config.model_dump(mode="python", exclude={"benchmark", "generator", "scorers", "selectors"})
+    plain = config.model_dump(mode="python", exclude={"benchmark", "generator", "scorers", "selectors", "stopping"})
     plain["ks"] = list(config.ks)
     plain["benchmark"] = spec(config.benchmark)
     plain["generator"] = spec(config.generator.spec, n=config.generator.n)
     plain["scorers"] = [spec(s.spec, label=s.label) for s in config.scorers]
     plain["selectors"] = [spec(s.spec, label=s.label) for s in config.selectors]
+    if config.stopping is not None:
+        plain["stopping"] = spec(config.stopping.spec, ahead=config.stopping.ahead)
     return plain
 
 
@@ -355,6 +389,11 @@ def memory_config(raw: Mapping[str, Any]) -> MemoryConfig:
         raise ConfigError(f"In memory: {plugins.explain(error)}") from error
 
 
+def value(text: str, where: str) -> Any:
+    """A value given on the command line, read as YAML. Raises ConfigError."""
+    return _parse_yaml(text, where)
+
+
 def options(items: Sequence[str]) -> dict[str, Any]:
     """Options given as key=value, their values read as YAML. Raises ConfigError."""
     return _override({}, items)
@@ -389,6 +428,8 @@ def check_plugins(config: Config) -> None:
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
     for i, item in enumerate(config.selectors):
         _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+    if config.stopping is not None:
+        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
 
 
 def _check_plugin(family: str, spec: Spec, path: str, *ours: str) -> None:

@@ -107,11 +107,12 @@ class Engine:
         while self._desk.waited_for and time.monotonic() < deadline:
             turns.step()
 
-    def cancel(self, keys: Collection[Key]) -> None:
+    def cancel(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
         """Drop candidates wherever they are: they are not given back any more, and not drawn or scored unless a
-        model is at it already. They may be asked for again.
+        model is at it already. They may be asked for again. `spare_drawn` leaves those alone that are drawn, though
+        not fetched yet or not scored. Returns the candidates that were dropped before they were drawn.
         """
-        self._desk.drop(keys)
+        return self._desk.drop(keys, spare_drawn)
 
     @property
     def busy(self) -> bool:
@@ -254,12 +255,13 @@ class _Desk:
             self._changed.notify_all()
             return found
 
-    def drop(self, keys: Collection[Key]) -> None:
+    def drop(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
         """See Engine.cancel."""
         gone = set(keys)
         with self._changed:
             coming = {key for who, key in self._owed if who is None and key in gone}
             coming -= {event.candidate.key for event in self._events if isinstance(event, Drawn)}
+            gone = coming if spare_drawn else gone
             for problem_id, _ in coming:
                 self._drawing[problem_id] -= 1
             self._dropped |= coming - self._wanted.keys()
@@ -270,6 +272,7 @@ class _Desk:
             self._unrated -= gone
             self._events = deque(event for event in self._events if _owed_by(event)[1] not in gone)
             self._changed.notify_all()
+            return coming
 
     @property
     def waited_for(self) -> bool:

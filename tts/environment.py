@@ -5,6 +5,7 @@ nothing here decides anything.
 import importlib.metadata
 import os
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,18 @@ def host_memory() -> tuple[int, int]:
         return total, available
     cached = int(stat.get("inactive_file", 0))  # of files, which the kernel drops before it refuses
     return min(total, allowed), max(0, min(available, allowed - used + cached))
+
+
+def peak_memory() -> dict[str, float]:
+    """The most memory that was in use since this process began, in MiB: its own, that of the largest child process that
+    has ended, and what torch allocated on a GPU, if there is one.
+    """
+    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    found = {"own_mib": own / 1024, "child_mib": child / 1024}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu_mib"] = max(torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())) / 2**20
+    return found
 
 
 def gpu_memory() -> tuple[int, int] | None:

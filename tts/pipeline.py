@@ -6,10 +6,10 @@ Knows no model, no memory and no report. Everything it finishes is in the store 
 import logging
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
@@ -19,12 +19,14 @@ from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Key, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided
-from tts.protocols import Benchmark, Generator, Scorer
+from tts.protocols import Benchmark, Generator, Policy, Scorer
 from tts.sandbox import Confinement
+from tts.stopping import Live, Step
 from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
 
 LOG = logging.getLogger("tts")
+GENERATE = "generate"
 
 
 class Progress(Protocol):
@@ -77,9 +79,17 @@ def build(config: Config) -> Parts:
 
 
 def needs(config: Config) -> frozenset[str]:
-    """What the config's selectors need beside scores."""
-    selectors = [plugins.build("selector", s.spec, f"selector {s.label!r}", seed=config.seed) for s in config.selectors]
-    return frozenset(need for selector in selectors for need in getattr(selector, "needs", ()))
+    """What the config's selectors, and its policy, need beside candidates."""
+    users = [plugins.build("selector", s.spec, f"selector {s.label!r}", seed=config.seed) for s in config.selectors]
+    users += [policy(config)] if config.stopping is not None else []
+    return frozenset(need for user in users for need in getattr(user, "needs", ()))
+
+
+def policy(config: Config) -> Policy:
+    """The policy of a config that has one."""
+    assert config.stopping is not None
+    built: Policy = plugins.build("policy", config.stopping.spec, "stopping", seed=config.seed)
+    return built
 
 
 def fingerprint(config: Config, benchmark: Benchmark, generator: Generator) -> dict[str, Any]:
@@ -129,10 +139,10 @@ def run(
         store.set_meta({"sandbox": _sandbox(grader)})
     _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
-        _sample(_Sampling(config, parts, store, progress), problems, wanted)
+        undecided = _sample(_Sampling(config, parts, store, progress, grader), problems, wanted)
     pairs = list(_pairs(problems, store))
     with _timed(store, "grade"):
-        undecided = _grade(grader, parts.benchmark, pairs, store, progress)
+        undecided += _grade(grader, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
             undecided += _observe(grader, pairs, store, progress)
@@ -218,33 +228,42 @@ def _check_tests(problems: Sequence[Problem], benchmark: Benchmark, store: Store
 
 @contextmanager
 def _timed(store: Store, stage: str) -> Iterator[None]:
-    """Add a stage's wall seconds to what earlier runs on this folder took."""
+    """Add a stage's wall seconds to what earlier runs on this folder took; keep its peak memory if that is new."""
     begun = time.monotonic()
     try:
         yield
     finally:
-        timings = store.meta("timings") or {}
-        store.set_meta({"timings": timings | {stage: timings.get(stage, 0.0) + time.monotonic() - begun}})
+        timings, peaks = store.meta("timings") or {}, store.meta("peaks") or {}
+        seconds = timings.get(stage, 0.0) + time.monotonic() - begun
+        before, now = peaks.get(stage, {}), environment.peak_memory()
+        peak = {name: max(before.get(name, 0.0), size) for name, size in now.items()}
+        store.set_meta({"timings": timings | {stage: seconds}, "peaks": peaks | {stage: before | peak}})
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampling:
-    """A run's models at work: what they finish is stored at once."""
+    """A run's models at work: what they finish is stored at once. `seen` has the seconds of each model, by GENERATE or
+    label, that are shared out already.
+    """
 
     config: Config
     parts: Parts
     store: Store
     progress: Progress
+    grader: Grader
+    seen: dict[str, float] = field(default_factory=dict)
 
     def engine(self, draws: bool, scores: Collection[str]) -> Engine:
         """The run's engine, under the plan of those models that will be used."""
         parts = self.parts
         models = planning.Models.of(self.config, draws, scores)
         mode, generator, scorers = planning.planned(models, parts.generator, parts.loaded)
+        before, now = self.store.meta("parameters") or {}, planning.parameters(models)
+        self.store.set_meta({"parameters": before | now | {"scorers": before.get("scorers", {}) | now["scorers"]}})
         return Engine(generator, scorers, mode, partial(with_code, rule=self.config.prompt.extraction))
 
-    def keep(self, events: Iterable[Event]) -> None:
-        """Store what is finished, each in a transaction of its own."""
+    def keep(self, events: Sequence[Event], busy: Mapping[str, float]) -> None:
+        """Store what is finished, each in a transaction of its own; `busy` is how long each model was at work."""
         for event in events:
             if isinstance(event, Drawn):
                 _exhaust(self.store.add_candidates([event.candidate]))
@@ -252,6 +271,23 @@ class _Sampling:
             else:
                 _exhaust(self.store.add_scores(self.parts.scorers[event.scorer][0], [finite(event.score)]))
                 self.progress.advance(f"score {event.scorer}")
+        self.store.add_spent(self._shared_out(events, busy))
+
+    def _shared_out(self, events: Sequence[Event], busy: Mapping[str, float]) -> dict[tuple[str, str], float]:
+        """What each model worked since, by (stage, problem): shared among what it has finished, by tokens."""
+        weights: dict[str, Counter[str]] = defaultdict(Counter)
+        for event in events:
+            if isinstance(event, Drawn):
+                weights[GENERATE][event.candidate.problem_id] += event.candidate.tokens or 1
+            else:
+                weights[event.scorer][event.score.problem_id] += event.score.tokens or 1  # type: ignore[assignment]
+        spent: dict[tuple[str, str], float] = {}
+        for name in weights.keys() & busy.keys():
+            seconds, self.seen[name] = busy[name] - self.seen.get(name, 0.0), busy[name]
+            stage = name if name == GENERATE else self.parts.scorers[name][0]
+            total = weights[name].total()
+            spent |= {(stage, problem_id): seconds * part / total for problem_id, part in weights[name].items()}
+        return spent
 
 
 def _exhaust(items: Iterable[object]) -> None:
@@ -259,27 +295,112 @@ def _exhaust(items: Iterable[object]) -> None:
         pass
 
 
-def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> None:
-    """Draw the candidates that are missing, and score them and those that have no score yet."""
+def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> list[Undecided]:
+    """Draw the candidates that are missing, all or as far as the policy says, and score them and those that have no
+    score yet. Returns what could not be run on the public inputs, where the policy asked for that.
+    """
     store, parts = at_work.store, at_work.parts
     held = store.candidate_keys()
     missing = [(problem, index) for problem, index in wanted if (problem.id, index) not in held]
     _mention_more(held, problems, wanted)
-    at_work.progress.stage("generate", len(wanted), len(wanted) - len(missing))
+    at_work.progress.stage(GENERATE, len(wanted), len(wanted) - len(missing))
     if hasattr(parts.generator, "indices"):
         _check_unchanged([(p, i) for p, i in wanted if (p.id, i) in held], parts.generator, store)
-    unscored = _unscored(at_work, list(_pairs(problems, store)), len(missing))
-    if not missing and not any(unscored.values()):
-        return
-    engine = at_work.engine(bool(missing), [label for label, pairs in unscored.items() if missing or pairs])
+    pairs = list(_pairs(problems, store))
+    unscored = _unscored(at_work, pairs, len(missing))
+    stopper = _Stopper(at_work, wanted, pairs) if at_work.config.stopping is not None else None
+    if stopper is None:
+        store.set_meta({"stops": None})
+    else:
+        missing = stopper.follow([]).ask
+    try:
+        if missing or any(unscored.values()):
+            draws = bool(missing) or stopper is not None
+            labels = [label for label, mine in unscored.items() if draws or mine]
+            _run_engine(at_work.engine(draws, labels), at_work, missing, unscored, stopper)
+    finally:
+        if stopper is not None:
+            stopper.close()
+    return [] if stopper is None else stopper.undecided
+
+
+def _run_engine(
+    engine: Engine,
+    at_work: _Sampling,
+    missing: Sequence[tuple[Problem, int]],
+    unscored: Mapping[str, Sequence[Pair]],
+    stopper: "_Stopper | None",
+) -> None:
     try:
         engine.submit(missing, unscored)
-        _remember(store, engine)  # the seed that an engine drew with should outlive a kill
+        _remember(at_work.store, engine)  # the seed that an engine drew with should outlive a kill
         while engine.busy:
-            at_work.keep(engine.poll())
+            events = engine.poll()
+            at_work.keep(events, engine.seconds)
+            if stopper is not None:
+                step = stopper.follow(events)
+                stopper.cancelled += len(engine.cancel(step.cancel, spare_drawn=True))
+                if step.ask:
+                    engine.submit(step.ask)
     finally:
-        at_work.keep(engine.close())
-        _remember(store, engine)
+        at_work.keep(engine.close(), engine.seconds)
+        _remember(at_work.store, engine)
+
+
+class _Stopper:
+    """The config's policy beside the engine: it hears of what is stored and of what comes, has programs run on the
+    public inputs where it compares what they do, and says what to ask for and what to drop.
+    """
+
+    def __init__(self, at_work: _Sampling, wanted: Sequence[tuple[Problem, int]], pairs: Sequence[Pair]) -> None:
+        chosen = at_work.config.stopping
+        assert chosen is not None
+        self.at_work, self.undecided, self.cancelled = at_work, list[Undecided](), 0
+        self.scorer = next(iter(at_work.parts.scorers), None)  # the first is the one that selectors use
+        self.live = Live(policy(at_work.config), wanted, chosen.ahead, scored=self.scorer is not None)
+        for _, candidate in pairs:
+            self.live.drawn(candidate)
+        if self.scorer is not None:
+            for score in at_work.store.scores(at_work.parts.scorers[self.scorer][0]).values():
+                self.live.rated(score)
+        self.live.observed(at_work.store.behaviours(at_work.grader.version))
+
+    def follow(self, events: Sequence[Event]) -> Step:
+        """What follows from what came."""
+        for event in events:
+            if isinstance(event, Drawn):
+                self.live.drawn(event.candidate)
+            elif event.scorer == self.scorer:
+                self.live.rated(finite(event.score))
+        step = self.live.step()
+        while unobserved := self.live.unobserved():
+            self._observe(unobserved)
+            more = self.live.step()
+            step = Step([*step.ask, *more.ask], step.cancel | more.cancel)
+        asked = {(problem.id, index) for problem, index in step.ask}
+        kept = [(problem, index) for problem, index in step.ask if (problem.id, index) not in step.cancel]
+        return Step(kept, step.cancel - asked)
+
+    def _observe(self, pairs: Sequence[Pair]) -> None:
+        at_work = self.at_work
+        failed = _observe(at_work.grader, pairs, at_work.store, Silent())
+        self.undecided += failed
+        self.live.unknowable((item.problem_id, item.program) for item in failed)
+        self.live.observed(at_work.store.behaviours(at_work.grader.version, {problem.id for problem, _ in pairs}))
+
+    def close(self) -> None:
+        """Put what was decided, and what that saved, into the run's record."""
+        store, decided = self.at_work.store, self.live.decisions
+        before = store.meta("stops") or {}
+        stops = {
+            "n_max": self.live.n_max,
+            "decided": {name: asdict(decision) for name, decision in decided.items()},
+            "cancelled": before.get("cancelled", 0) + self.cancelled,
+        }
+        store.set_meta({"stops": stops})
+        LOG.info(
+            "%s of %d problems stopped, %d candidates cancelled", len(decided), len(stops["n_max"]), self.cancelled
+        )
 
 
 def _mention_more(held: Collection[Key], problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> None:

@@ -113,6 +113,18 @@ def planned(models: Models, generator: Any, scorers: Mapping[str, Any]) -> tuple
     return found.mode, drawer, {**scorers, **made}
 
 
+def parameters(models: Models) -> dict[str, Any]:
+    """How many parameters the models have that are planned: {"generator": count, "scorers": {label: count}}, from their
+    config.json. Raises ModelError where that is not to be had.
+    """
+    found: dict[str, Any] = {"scorers": {label: _size("scorer", spec) for label, (spec, _) in models.scorers.items()}}
+    return found if models.generator is None else found | {"generator": _size("generator", models.generator)}
+
+
+def _size(family: str, spec: Spec) -> int:
+    return find_shape(plugins.build(family, spec, family).model).parameters
+
+
 def planned_alone(scorer: Spec, plugin: Any) -> Any:
     """A scorer that has this machine's device for itself, with what the plan decides; only vLLM needs one, since it
     would else take nearly all the memory that there is. Raises as `plan_for`.

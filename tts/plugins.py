@@ -20,12 +20,20 @@ import pydantic
 
 from tts.errors import ConfigError, unknown
 
-FAMILIES = {"benchmark": "problems", "generator": "generate", "scorer": "score", "selector": "select"}
+FAMILIES = {
+    "benchmark": "problems",
+    "generator": "generate",
+    "scorer": "score",
+    "selector": "select",
+    "policy": "stop",
+}
+PLURALS = {"policy": "policies"}  # of the families whose plural is not regular
 METHODS = {
     "benchmark": ("problems", "tests"),
     "generator": ("generate",),
     "scorer": ("score",),
     "selector": ("select",),
+    "policy": ("decide",),
 }
 
 _PLUS = re.compile("_plus$")

@@ -1,4 +1,4 @@
-"""The verbs: what a benchmark, a generator, a scorer and a selector must do. Protocols, so nothing is inherited.
+"""The verbs: what a benchmark, a generator, a scorer, a selector, a policy must do. Protocols, so nothing is inherited.
 
 A generator or scorer that holds a model may also have `start` (a generator's gets what is wanted first), `sleep` and
 `wake` (its memory on the device goes and comes back), `close` (all of it goes; it loads anew when used) and `notes`
@@ -8,7 +8,7 @@ A generator or scorer that holds a model may also have `start` (a generator's ge
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from tts.types import Candidate, Pool, Problem, Score, Selection, Test
+from tts.types import Candidate, Decision, Pool, Problem, Score, Selection, Test
 
 
 @runtime_checkable
@@ -68,6 +68,31 @@ class Ranked(Selector, Protocol):
 
     def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
         """One tuple per candidate, all of one length; -inf for what is missing."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides when a problem has candidates enough: a pure function of what was sampled so far.
+
+    It may have `needs = ("behaviours",)`, as a selector; and `knob = (name of an option, values)`, what `tts replay`
+    varies to draw its curve. It never sees grades.
+    """
+
+    def decide(self, pool: Pool, n_max: int) -> Decision:
+        """Whether to go on. `pool` has what was sampled so far, in the order of sampling, each scored and observed as
+        far as that can be; it may be empty. At most `n_max` candidates are ever sampled, and `wanted` is no more.
+
+        `wanted` says how many are certain to be needed: asked at any number between, the answer would not be to stop.
+        So candidates up to `wanted` can be sampled at once, whatever comes.
+        """
+
+
+@runtime_checkable
+class Allocator(Policy, Protocol):
+    """A policy that weighs the problems of a run against each other."""
+
+    def allot(self, pools: Sequence[Pool], n_max: Sequence[int]) -> list[Decision]:
+        """One decision for each problem, from all problems' pools; `n_max` is the most for each."""
 
 
 @runtime_checkable

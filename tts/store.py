@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,12 +38,19 @@ from tts.types import (
 
 FILE = "run.sqlite"
 LOCK = "lock"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _GRADES = """CREATE TABLE grades (
         grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, verdict TEXT NOT NULL,
         seconds REAL NOT NULL, tests INTEGER NOT NULL, passed INTEGER NOT NULL, detail TEXT NOT NULL,{facts}
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID"""
 GRADES = {1: _GRADES.format(facts=""), 2: _GRADES.format(facts=" facts TEXT NOT NULL,")}  # facts: an object in JSON
+_SCORES = """CREATE TABLE scores (
+        scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,{usage}
+        PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID"""
+SCORES = {2: _SCORES.format(usage=""), 3: _SCORES.format(usage=" tokens REAL, passes REAL,")}
+SPENT = """CREATE TABLE spent (
+        stage TEXT NOT NULL, problem_id TEXT NOT NULL, seconds REAL NOT NULL,
+        PRIMARY KEY (stage, problem_id)) WITHOUT ROWID"""
 TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     """CREATE TABLE problems (
@@ -52,14 +59,15 @@ TABLES = (
         problem_id TEXT NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, code TEXT, extraction TEXT NOT NULL,
         prompt_tokens INTEGER, tokens INTEGER, logprob REAL, finish TEXT NOT NULL,
         truncated INTEGER NOT NULL, PRIMARY KEY (problem_id, idx)) WITHOUT ROWID""",
-    """CREATE TABLE scores (
-        scorer TEXT NOT NULL, problem_id TEXT NOT NULL, idx INTEGER NOT NULL, value REAL, why TEXT NOT NULL,
-        PRIMARY KEY (scorer, problem_id, idx)) WITHOUT ROWID""",
     """CREATE TABLE behaviours (
         grader TEXT NOT NULL, problem_id TEXT NOT NULL, program TEXT NOT NULL, outputs TEXT NOT NULL,
         PRIMARY KEY (grader, problem_id, program)) WITHOUT ROWID""",
 )
-SCHEMAS = {version: (*TABLES, grades) for version, grades in GRADES.items()}
+SCHEMAS = {
+    1: (*TABLES, SCORES[2], GRADES[1]),
+    2: (*TABLES, SCORES[2], GRADES[2]),
+    3: (*TABLES, SCORES[3], GRADES[2], SPENT),
+}
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
 # How values that JSON has not, or would change, are kept: an object of one of these names.
 LONG_INTEGER = "integer in hexadecimal"
@@ -291,16 +299,33 @@ class Store:
 
     def scores(self, scorer: str) -> dict[tuple[str, int], Score]:
         """The scores of one scorer (its identity as stored) by candidate."""
-        found = self._all(Score, "SELECT problem_id, idx, value, why FROM scores WHERE scorer = ?", (scorer,))
+        usage = "NULL, NULL" if self.schema < 3 else "tokens, passes"
+        columns = f"problem_id, idx, value, why, {usage}"
+        found = self._all(Score, f"SELECT {columns} FROM scores WHERE scorer = ?", (scorer,))
         return {score.key: score for score in found}
 
     def add_scores(self, scorer: str, items: Iterable[Score]) -> Iterator[Score]:
         """Store scores as they come; yields each once committed."""
         return self._add(
             items,
-            "INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?)",
-            lambda s: (scorer, s.problem_id, s.index, s.value, encode(s.why)),
+            "INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
+            lambda s: (scorer, s.problem_id, s.index, s.value, encode(s.why), s.tokens, s.passes),
         )
+
+    def spent(self) -> dict[tuple[str, str], float]:
+        """Seconds that the models were at work by (stage, problem id), over all sessions; see `add_spent`."""
+        if self.schema < 3:
+            return {}
+        return dict(self._all(lambda stage, name, seconds: ((stage, name), seconds), "SELECT * FROM spent"))
+
+    def add_spent(self, seconds: Mapping[tuple[str, str], float]) -> None:
+        """Add seconds of a stage ("generate", or a scorer's identity) to what a problem took before."""
+        with self._writing():
+            self._db.executemany(
+                "INSERT INTO spent VALUES (?, ?, ?) "
+                "ON CONFLICT (stage, problem_id) DO UPDATE SET seconds = seconds + excluded.seconds",
+                [(*key, value) for key, value in seconds.items()],
+            )
 
     def grades(self, grader: str) -> dict[tuple[str, str], Grade]:
         """The grades of one grader (its version and limits) by (problem id, program hash)."""
@@ -317,13 +342,14 @@ class Store:
             lambda g: (grader, g.problem_id, g.program, *dump_grade(g)),
         )
 
-    def behaviours(self, grader: str) -> dict[tuple[str, str], Behaviour]:
-        """What programs did on public inputs, by (problem id, program hash)."""
+    def behaviours(self, grader: str, problems: Collection[str] | None = None) -> dict[tuple[str, str], Behaviour]:
+        """What programs did on public inputs, of all or some problems, by (problem id, program hash)."""
+        of = "" if problems is None else f" AND problem_id IN ({', '.join('?' * len(problems))})"
         return dict(
             self._all(
                 lambda name, program, outputs: ((name, program), Behaviour(tuple(json.loads(outputs)))),
-                "SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?",
-                (grader,),
+                f"SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?{of}",
+                (grader, *(problems or ())),
             )
         )
 
@@ -475,16 +501,26 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, found: int) -> None:
-    """Bring a sound file of an older format up to this one, wholly or not at all. A grade of then has no facts."""
+    """Bring a sound file of an older format up to this one, wholly or not at all. A grade of before format 2 has no
+    facts; of a score of before format 3 it is not known what it took.
+    """
     if found == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("ALTER TABLE grades RENAME TO older_grades")
-    connection.execute(GRADES[SCHEMA_VERSION])
-    connection.execute("INSERT INTO grades SELECT *, '{}' FROM older_grades")
-    connection.execute("DROP TABLE older_grades")
+    if found < 2:
+        _rebuild(connection, "grades", GRADES[2], "*, '{}'")
+    _rebuild(connection, "scores", SCORES[3], "*, NULL, NULL")
+    connection.execute(SPENT)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(SCHEMA_VERSION),))
     connection.commit()
+
+
+def _rebuild(connection: sqlite3.Connection, table: str, statement: str, columns: str) -> None:
+    """A table with more columns: ALTER TABLE would leave another statement in the file than a new run has."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO older_{table}")
+    connection.execute(statement)
+    connection.execute(f"INSERT INTO {table} SELECT {columns} FROM older_{table}")
+    connection.execute(f"DROP TABLE older_{table}")
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -533,7 +569,7 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
 def _check(store: Store) -> None:
     """Raise StoreError for another program's file, another version's, or a damaged one."""
     if (found := store.schema) not in list(SCHEMAS):  # which may be anything that is JSON
-        allowed = " and ".join(map(str, SCHEMAS))
+        allowed = f"{min(SCHEMAS)} to {max(SCHEMAS)}"
         raise StoreError(
             f"{store.folder} has run format {found}; this tts reads {allowed}. Install the tts that wrote it."
         )

@@ -120,12 +120,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A scorer's guess about one candidate. `value` None means "not scored", says why, and is not 0."""
+    """A scorer's guess about one candidate. `value` None means "not scored", says why, and is not 0.
+
+    `tokens` is how many a model ran for it, `passes` its part of the forward passes in which it ran with others; what
+    several candidates share is divided among them. None is not known, or no model.
+    """
 
     problem_id: str
     index: int
     value: float | None
     why: str = ""
+    tokens: float | None = None
+    passes: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -177,9 +183,12 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one program did on its problem's public inputs: a canonical output for each, None where it failed."""
+    """What one program did on its problem's public inputs: a canonical output for each, None where it failed. `passed`
+    says of each public test whether it passed; it is empty in runs that did not ask.
+    """
 
     outputs: tuple[str | None, ...]
+    passed: tuple[bool, ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -219,6 +228,19 @@ class Selection:
 
     position: int | None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a stopping policy says of a problem: so many candidates it should have before the policy is asked again. As
+    many as there are, or fewer, means to stop, and `why` says why: the first `wanted` of them are what counts.
+
+    `answer` is the position of the candidate that the policy has settled on; None leaves the choice to a selector.
+    """
+
+    wanted: int
+    why: str = ""
+    answer: int | None = None
 
 
 def program_hash(code: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tts.errors import ModelError, OutOfMemory
 from tts.models import architecture, check_labels, locate, require
-from tts.score._prefix import Row
+from tts.score._prefix import Rated, Row
 from tts.vllm_engine import VllmEngine
 
 IN_FLIGHT = 512  # requests handed to vLLM at once
@@ -39,16 +39,16 @@ class Pooling:
         """What the model computes in."""
         return str(self.engine.config.model_config.dtype).removeprefix("torch.")
 
-    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
+    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[Rated]:
         """Each row once with its logit, as they finish; rows of a group follow each other, so that they find its
         prefix. An engine that dies of memory is started again with half the tokens at once.
         """
         left = {row: None for group in groups for row in group}  # in their order
         while left:
             try:
-                for row, value in self._run(list(left)):
-                    del left[row]
-                    yield row, value
+                for rated in self._run(list(left)):
+                    del left[rated.row]
+                    yield rated
             except OutOfMemory as error:
                 self._shrink(error)
 
@@ -62,7 +62,7 @@ class Pooling:
         self.notes.append(f"out of memory in vLLM; token_budget {before} -> {before // 2}, engine started again")
         self.engine = VllmEngine(self.args)
 
-    def _run(self, rows: Sequence[Row]) -> Iterator[tuple[Row, float]]:
+    def _run(self, rows: Sequence[Row]) -> Iterator[Rated]:
         from vllm import PoolingParams
 
         params = PoolingParams(task="classify", use_activation=False)
@@ -73,8 +73,10 @@ class Pooling:
                     number = waiting.popleft()
                     self.engine.add(number, rows[number].tokens, params)
                 for number, output in self.engine.step():
-                    self.cached_tokens += output.num_cached_tokens or 0
-                    yield rows[number], output.outputs.data.float().item()
+                    cached = output.num_cached_tokens or 0
+                    self.cached_tokens += cached
+                    value = output.outputs.data.float().item()
+                    yield Rated(rows[number], value, len(rows[number].tokens) - cached, None)
         finally:
             self.engine.abort(range(len(rows)))
 

@@ -64,6 +64,17 @@ class Pack:
         """How many tokens are run."""
         return sum(p.shared * p.opens + sum(len(row.tokens) - p.shared for row in p.rows) for p in self.parts)
 
+    @property
+    def shares(self) -> list[float]:
+        """Each row's part of those tokens, parallel to `rows`: its own, and of a prefix that is run, as much as every
+        other row of the part.
+        """
+        return [
+            len(row.tokens) - part.shared + part.shared * part.opens / len(part.rows)
+            for part in self.parts
+            for row in part.rows
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -75,6 +86,21 @@ class Block:
     def tokens(self) -> int:
         """How many tokens are run, padding included."""
         return len(self.rows) * len(self.rows[0].tokens)
+
+    @property
+    def shares(self) -> list[float]:
+        """Each row's part of those tokens."""
+        return [float(len(self.rows[0].tokens))] * len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A row's logit, and what it took: tokens that were run, and its part of a forward pass, None where not known."""
+
+    row: Row
+    value: float
+    tokens: float
+    passes: float | None
 
 
 def unique(tokens: Iterable[tuple[Key, Sequence[int]]]) -> list[Row]:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from tts.errors import ModelError, out_of_memory
 from tts.models import release_memory
-from tts.score._prefix import Row
+from tts.score._prefix import Rated, Row
 
 
 class Batch(Protocol):
@@ -18,6 +18,10 @@ class Batch(Protocol):
     @property
     def tokens(self) -> int:
         """How many tokens it runs."""
+
+    @property
+    def shares(self) -> list[float]:
+        """Each row's part of those tokens."""
 
 
 class Model(Protocol):
@@ -40,7 +44,7 @@ class Runner:
         self.model, self.token_budget = model, token_budget
         self.notes = [] if notes is None else notes
 
-    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[tuple[Row, float]]:
+    def run(self, groups: Iterable[Sequence[Row]]) -> Iterator[Rated]:
         """Each row once, in batches as they finish. Raises ModelError if a single row does not fit the memory."""
         pending = list(groups)
         self.model.forget()  # an earlier call may have been left in the middle
@@ -50,7 +54,8 @@ class Runner:
                 values = self._try(batch)
                 if values is None:
                     break
-                yield from zip(batch.rows, values, strict=True)
+                for row, value, tokens in zip(batch.rows, values, batch.shares, strict=True):
+                    yield Rated(row, value, tokens, tokens / batch.tokens)
                 done.update(batch.rows)
             pending = [left for rows in pending if (left := [row for row in rows if row not in done])]
 

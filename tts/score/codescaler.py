@@ -14,7 +14,7 @@ from tts.errors import ModelError, check_count, check_option
 from tts.models import check_device, content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.score._pairs import chat, overlong, rendered, tokenise
-from tts.score._prefix import Key, Row, unique
+from tts.score._prefix import Key, Rated, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
 from tts.vllm_engine import check_extra, given
@@ -81,8 +81,8 @@ class CodeScaler:
                     fitting.append((candidate.key, ids))
             rows.append(unique(fitting))
         runner = self.pooling if self.backend == "vllm" else self.runner
-        for row, value in runner.run(rows):
-            yield from (Score(*owner, value) for owner in row.owners)
+        for rated in runner.run(rows):
+            yield from _scores(rated)
 
     @property
     def content(self) -> str:
@@ -196,6 +196,14 @@ class CodeScaler:
         for name in ("pooling", "runner", "loaded"):
             vars(self).pop(name, None)
         release_memory()
+
+
+def _scores(rated: Rated) -> Iterator[Score]:
+    """The score of each candidate that the row is; they share what it took."""
+    owners = rated.row.owners
+    tokens = rated.tokens / len(owners)
+    passes = None if rated.passes is None else rated.passes / len(owners)
+    yield from (Score(*owner, rated.value, tokens=tokens, passes=passes) for owner in owners)
 
 
 def _windows(groups: dict[str, list[Candidate]]) -> Iterator[dict[str, list[Candidate]]]:

@@ -1,0 +1,234 @@
+"""A replay on a stored pool: exact where it says so, beside uniform sampling at equal tokens, the same each time."""
+
+import itertools
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import tts
+from test_report import made_up, printed
+
+from tts import analysis, plugins, replay, replay_report
+from tts.errors import ConfigError, UserError
+from tts.stopping import settle, worth
+
+SMALL = made_up(problems=4, n=5)
+LARGE = made_up(problems=8, n=12, seed=2)
+
+
+def by_brute_force(report, spec, selector="argmax", scorer="likelihood") -> tuple[float, float]:
+    """(accuracy, candidates): the mean over problems and over all orders of their candidates."""
+    chosen, policy = plugins.build("selector", selector), plugins.build("policy", spec)
+    values, sizes = [], []
+    for item in report.judged:
+        pool = analysis.pool_of(item, report.scores[scorer])
+        outcomes = []
+        for order in itertools.permutations(range(report.n)):
+            (decision,) = settle(policy, [pool.take(order)], [report.n])
+            outcomes.append(
+                (worth(decision, chosen, pool.take(order), [item.correct[i] for i in order]), decision.wanted)
+            )
+        values.append(np.mean([value for value, _ in outcomes]))
+        sizes.append(np.mean([size for _, size in outcomes]))
+    return float(np.mean(values)), float(np.mean(sizes))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"name": "beta", "confidence": 0.8},
+        {"name": "pandora", "cost": 0.05},
+        {"name": "margin", "confidence": 0.8},
+        {"name": "fixed", "k": 3},
+    ],
+    ids=lambda spec: spec["name"],
+)
+def test_with_few_candidates_all_orders_are_met_and_the_value_is_exact(spec):
+    (spot,) = replay.replay(SMALL, [spec], "argmax", orders=math.factorial(5)).spots
+    value, candidates = by_brute_force(SMALL, spec)
+
+    assert (spot.exact, spot.se) == (True, 0.0)
+    assert spot.value == pytest.approx(value)
+    assert spot.candidates == pytest.approx(candidates)
+    assert spot.tokens == pytest.approx(12 * candidates)  # each has twelve
+
+
+def test_drawn_orders_come_close_and_say_how_close():
+    spec = {"name": "pandora", "cost": 0.05}
+    exact = by_brute_force(SMALL, spec)[0]
+    (spot,) = replay.replay(SMALL, [spec], "argmax", orders=100).spots
+
+    assert not spot.exact
+    assert 0 < spot.se < 0.1
+    assert abs(spot.value - exact) < 5 * spot.se
+
+
+@pytest.mark.parametrize("selector", ["argmax", "majority", "random"])
+def test_uniform_sampling_is_the_exact_best_of_k_of_every_report(selector):
+    found = replay.replay(LARGE, ["fixed"], selector)
+    ks = [point.k for point in found.uniform]
+    config = LARGE.config.model_copy(
+        update={"selectors": tuple(s for s in LARGE.config.selectors if s.label == selector)}
+    )
+    curve = next(
+        c
+        for c in analysis.curves(LARGE.judged, {"likelihood": LARGE.scores["likelihood"]}, config, ks)
+        if c.name == selector
+    )
+
+    assert ks == list(range(1, 13))
+    assert [point.value for point in found.uniform] == pytest.approx([point.value for point in curve.points])
+    assert [point.tokens for point in found.uniform] == pytest.approx([12 * k for k in ks])
+
+
+@pytest.mark.parametrize("selector", ["argmax", "random", "majority"])
+def test_the_policy_fixed_is_uniform_sampling(selector):
+    found = replay.replay(SMALL, ["fixed"], selector, orders=math.factorial(5))
+    uniform = {point.k: point.value for point in found.uniform}
+
+    assert [spot.options for spot in found.spots] == ["k=1", "k=2", "k=4"]
+    for spot, k in zip(found.spots, (1, 2, 4), strict=True):
+        assert spot.value == pytest.approx(uniform[k])
+        assert spot.over_uniform.value == pytest.approx(0, abs=1e-12)
+
+
+def test_the_difference_is_to_uniform_sampling_at_the_same_tokens():
+    (spot,) = replay.replay(SMALL, [{"name": "pandora", "cost": 0.05}], "argmax", orders=120).spots
+    found = replay.replay(SMALL, ["fixed"], "argmax")
+    tokens, values = ([getattr(p, name) for p in found.uniform] for name in ("tokens", "value"))
+
+    assert spot.over_uniform.value == pytest.approx(spot.value - float(np.interp(spot.tokens, tokens, values)))
+    assert spot.over_uniform.low <= spot.over_uniform.value <= spot.over_uniform.high
+
+
+def test_a_replay_is_the_same_each_time_and_every_policy_meets_the_same_orders():
+    specs = ["beta", "pandora", "allocate"]
+    one, other = (replay.replay(LARGE, specs, orders=20) for _ in range(2))
+    alone = replay.replay(LARGE, ["pandora"], orders=20)
+
+    assert replay_report.as_json(one) == replay_report.as_json(other)
+    assert replay_report.as_json(alone)["spots"] == [
+        spot for spot in replay_report.as_json(one)["spots"] if spot["policy"] == "pandora"
+    ]
+
+
+def test_a_shared_budget_is_kept_over_all_problems():
+    found = replay.replay(LARGE, [{"name": "allocate", "pilot": 3, "budget": 6}], orders=20)
+
+    assert found.spots[0].candidates <= 6
+    assert found.spots[0].candidates > 5
+
+
+def test_a_longer_pool_is_cut_to_what_all_have_in_every_order():
+    longer = replace(SMALL, n=3)
+    (spot,) = replay.replay(longer, [{"name": "fixed"} | {"k": 3}], "argmax", orders=60).spots
+
+    assert spot.exact
+    assert spot.candidates == 3
+
+
+def test_without_token_counts_candidates_are_the_cost():
+    bare = replace(
+        SMALL,
+        judged=tuple(
+            replace(item, candidates=tuple(replace(c, tokens=None) for c in item.candidates)) for item in SMALL.judged
+        ),
+    )
+    found = replay.replay(bare, ["beta"], orders=16)
+
+    assert not found.in_tokens
+    assert all(spot.tokens is None for spot in found.spots)
+    assert "equal mean candidates, since tokens are not known" in " ".join(replay_report.notes(found))
+
+
+@pytest.mark.parametrize(
+    ("value", "n", "options"),
+    [
+        ("fixed", 6, ["k=1", "k=2", "k=4"]),
+        ({"name": "fixed", "k": [3, 5]}, 6, ["k=3", "k=5"]),
+        ({"name": "fixed", "k": 2}, 6, ["k=2"]),
+        ({"name": "allocate", "pilot": 8}, 16, ["pilot=8 budget=8", "pilot=8 budget=12", "pilot=8 budget=16"]),
+        (
+            {"name": "pandora", "cost": [0.1, 0.01], "minimum": [3, 4]},
+            9,
+            ["cost=0.1 minimum=3", "cost=0.1 minimum=4", "cost=0.01 minimum=3", "cost=0.01 minimum=4"],
+        ),
+        ({"name": "test_stopping:Greedy", "wanted": 2}, 4, ["wanted=2"]),
+    ],
+    ids=str,
+)
+def test_what_is_replayed_of_a_policy(value, n, options):
+    assert [one.options for one in replay.settings(value, n)] == options
+
+
+def test_what_a_run_has_not_is_told():
+    with pytest.raises(UserError, match="No 'argmx' in the selectors of"):
+        replay.replay(SMALL, ["beta"], "argmx")
+    with pytest.raises(UserError, match="No 'lenght' in the scorers of"):
+        replay.replay(SMALL, ["beta"], scorer="lenght")
+    with pytest.raises(ConfigError, match="cost must be above 0"):
+        replay.replay(SMALL, [{"name": "pandora", "cost": [0.1, -1]}])
+    argmax_alone = SMALL.config.model_copy(
+        update={"selectors": tuple(s for s in SMALL.config.selectors if s.label == "argmax")}
+    )
+    with pytest.raises(UserError, match="were not run on the public inputs"):
+        replay.replay(replace(SMALL, config=argmax_alone), ["beta"])
+    with pytest.raises(UserError, match="looks at scores, and"):
+        replay.replay(replace(SMALL, scores={}), ["pandora"])
+    with pytest.raises(UserError, match="was stopped by a policy"):
+        replay.replay(replace(SMALL, stops={"mini-0": None}), ["beta"])
+
+
+def test_the_table_has_uniform_sampling_and_every_setting():
+    found = replay.replay(LARGE, ["beta", {"name": "pandora", "cost": 0.02}], "majority", orders=20)
+    text = printed(replay_report.table(found), 150)
+
+    assert text.count("uniform") >= 5  # k = 1, 2, 4, 8, 12
+    assert "cost=0.02" in text
+    assert "8 problems, at most 12 candidates each" in " ".join(text.split())
+    assert "drawn orders" in text
+
+
+@pytest.mark.parametrize("name", ["r.png", "r.svg"])
+def test_the_picture_is_drawn_with_its_caption(tmp_path, name):
+    found = replay.replay(LARGE, ["beta"], orders=16)
+    replay_report.write_picture(found, tmp_path / name)
+
+    if name.endswith("png"):
+        assert len(Image.open(tmp_path / name).convert("RGB").getcolors(1 << 24)) > 20
+    else:
+        assert (tmp_path / name).read_text().lstrip().startswith("<?xml")
+    assert "8 problems, n = 12" in replay_report.caption(found)
+    assert "95% interval" in replay_report.caption(found)
+
+
+def test_from_the_command_line(finished):
+    done = tts(finished, "replay", "run", "--policy", "beta", "--policy", "{name: fixed, k: [1, 4]}", "--to", "r.svg")
+
+    assert done.code == 0, done.err
+    assert "uniform" in done.out
+    assert (finished / "r.svg").exists()
+    numbers = json.loads(tts(finished, "replay", "run", "--policy", "pandora", "--json", "--scorer", "length").out)
+    assert {spot["policy"] for spot in numbers["spots"]} == {"pandora"}
+    assert numbers["scorer"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "bata"], "No 'bata' in tts/stop. Did you mean 'beta'?"),
+        (["--policy", "{name: beta, confidense: 1}"], "Did you mean 'confidence'?"),
+        (["--policy", "{"], "is not readable YAML"),
+        (["--policy", "3"], "A policy is a name or a mapping"),
+        (["--policy", "beta", "--to", "r.pdf"], "ends in .png or .svg"),
+        (["--policy", "beta", "--selector", "best"], "No 'best' in the selectors of run"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told(finished, arguments, message):
+    done = tts(finished, "replay", "run", *arguments)
+
+    assert done.code == 2
+    assert message in done.error

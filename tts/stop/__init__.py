@@ -1,0 +1,1 @@
+"""What was sampled so far -> go on or stop: one file per policy."""
