@@ -26,15 +26,16 @@ LAYERS = [
     {"audit_report"},
     {"report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
-    {"scoring", "breakdown"},  # the latter cuts up what the analysis found
+    {"scoring", "breakdown", "certainty"},  # the latter two are of what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"engine", "planning", "verdicts", "ledger"},
+    {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config"},
     {"difference"},
     set(FAMILIES),
-    {"vllm_engine", "ranking", "probes", "rm_bench"},
-    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"},
+    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"}
+    | {"significance"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
