@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tts.chances import LARGEST
 from tts.metrics import Bools, Floats, Ints
 from tts.select._classes import PARSES, RAN, classes
 from tts.select._columns import columns, everyone, greatest
@@ -42,7 +43,9 @@ class Mbr:
 
 
 def _agreements(pool: Pool) -> Floats:
-    """(n, n): on how many inputs two candidates of one level gave the same output."""
+    """(n, n): on how many inputs two candidates of one level gave the same output; kept where it is small."""
+    if len(pool) > LARGEST:
+        return _ran_alike(pool) + _same_text(pool)
     if MEMO not in pool.memo:
         pool.memo[MEMO] = _ran_alike(pool) + _same_text(pool)
     found: Floats = pool.memo[MEMO]
