@@ -28,15 +28,16 @@ LAYERS = [
     {"report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
-    {"scoring", "breakdown", "cost", "replay"},  # all but the first cut up, or replay, what the analysis found
+    {"scoring", "breakdown", "certainty", "cost", "replay"},  # all but the first are of what the analysis found
     {"analysis", "best_of", "files", "selftest"},
     {"pipeline"},
-    {"engine", "planning", "verdicts", "ledger"},
+    {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
     {"difference"},
     set(FAMILIES),
-    {"vllm_engine", "ranking", "probes", "rm_bench"},
-    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"},
+    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"}
+    | {"significance"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},

@@ -21,6 +21,7 @@ from tts.metrics import (
     exact_curve,
     paired_difference,
     pass_at_k,
+    pick_chances,
     sampled_best_of_k,
     selection_efficiency,
 )
@@ -187,15 +188,19 @@ def test_exact_curve_names_the_problem_of_a_wrong_shape() -> None:
 # sampled best-of-k
 
 
+def picked(problem: Problem, members: np.ndarray) -> np.ndarray:
+    return np.array([pick(problem, np.flatnonzero(row).tolist()) for row in members])
+
+
 @given(any_problem, st.integers(1, 9))
 def test_few_subsets_are_enumerated_and_exact(problem: Problem, k: int) -> None:
     n = len(problem[0])
     k = min(k, n)
     seen: list[tuple[int, ...]] = []
 
-    def choose(positions: tuple[int, ...]) -> float:
-        seen.append(positions)
-        return pick(problem, positions)
+    def choose(members: np.ndarray) -> np.ndarray:
+        seen.extend(tuple(np.flatnonzero(row).tolist()) for row in members)
+        return picked(problem, members)
 
     got = sampled_best_of_k(choose, n, k, draws=max(2, math.comb(n, k)), rng=np.random.default_rng(0))
     assert got == Estimate(got.value, 0.0, exact=True)
@@ -210,9 +215,9 @@ def test_many_subsets_are_sampled_near_the_exact_value(k: int) -> None:
     exact = best_of_k(*problem, [k])[0]
     values: list[float] = []
 
-    def choose(positions: tuple[int, ...]) -> float:
-        values.append(pick(problem, positions))
-        return values[-1]
+    def choose(members: np.ndarray) -> np.ndarray:
+        values.extend(picked(problem, members).tolist())
+        return np.array(values)
 
     got = sampled_best_of_k(choose, 40, k, draws=500, rng=rng)
     assert not got.exact
@@ -220,30 +225,38 @@ def test_many_subsets_are_sampled_near_the_exact_value(k: int) -> None:
     assert abs(got.value - exact) < 4 * got.se
 
 
-def test_drawn_subsets_are_ascending_distinct_uniform_and_seeded() -> None:
-    def draw(seed: int) -> list[tuple[int, ...]]:
-        subsets: list[tuple[int, ...]] = []
+def test_drawn_subsets_are_of_one_size_uniform_and_seeded() -> None:
+    def draw(seed: int) -> list[list[bool]]:
+        subsets: list[list[bool]] = []
 
-        def choose(positions: tuple[int, ...]) -> float:
-            subsets.append(positions)
-            return 0.0
+        def choose(members: np.ndarray) -> np.ndarray:
+            subsets.extend(members.tolist())
+            return np.zeros(len(members))
 
         sampled_best_of_k(choose, 30, 6, 2000, np.random.default_rng(seed))
         return subsets
 
     seen = draw(3)
     assert len(seen) == 2000
-    assert all(list(subset) == sorted(set(subset)) and len(subset) == 6 for subset in seen)
-    assert all(type(position) is int for position in seen[0])
-    counts = np.bincount(np.concatenate(seen), minlength=30)
+    assert {sum(row) for row in seen} == {6}
+    counts = np.array(seen).sum(axis=0)
     assert np.abs(counts - 400).max() < 5 * math.sqrt(2000 * 0.2 * 0.8)
     assert seen == draw(3) != draw(4)
+
+
+@given(any_problem)
+def test_pick_chances_are_what_best_of_k_weighs_with(problem: Problem) -> None:
+    ranks, correct = problem
+    ks = range(1, len(ranks) + 1)
+    chances = pick_chances(ranks, ks)
+    assert chances.sum(axis=0) == pytest.approx(1)
+    assert np.array(correct) @ chances == pytest.approx(best_of_k(ranks, correct, ks), abs=1e-12)
 
 
 @pytest.mark.parametrize(("n", "k", "draws"), [(4, 5, 100), (4, 0, 100), (4, 2, 1)])
 def test_sampling_refuses_what_cannot_be(n: int, k: int, draws: int) -> None:
     with pytest.raises(ValueError, match="must"):
-        sampled_best_of_k(lambda _: 1.0, n, k, draws, np.random.default_rng(0))
+        sampled_best_of_k(lambda members: np.ones(len(members)), n, k, draws, np.random.default_rng(0))
 
 
 # intervals

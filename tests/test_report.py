@@ -172,6 +172,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
     assert found.keys() == {"runs"} and len(found["runs"]) == 1
     one = found["runs"][0]
     extra = {"left_out", "efficiency", "over_random", "paired", "unscored", "breakdown", "errata"}
+    extra |= {"estimates", "saved", "certainty"}
     assert one.keys() - extra == {"folder", "benchmark", "problems", "n", "graded", "selectors"}
     assert (one["folder"], one["benchmark"]) == ("runs/demo", "mini")
     assert (one["problems"], one["n"], one["graded"]) == (20, 8, 160)

@@ -6,10 +6,11 @@ Recomputed each time, without a model: changing a selector, k or a scorer's role
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,34 @@ from tts import metrics, pipeline, plugins
 from tts.config import Config, Labelled
 from tts.errors import StoreError, counted
 from tts.plugins import Spec
-from tts.protocols import Ranked, Selector
+from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
+from tts.select import choose
 from tts.store import Store
-from tts.types import Behaviour, Candidate, Decision, Grade, Pool, Problem, Score, Selection, Verdict, program_hash
+from tts.types import (
+    Behaviour,
+    Candidate,
+    Decision,
+    Grade,
+    Pool,
+    Problem,
+    Saved,
+    Score,
+    Selection,
+    Verdict,
+    program_hash,
+)
 
 UNSCORED = "unscored"  # stands for the scorer of a run that has none
 META = (
     *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
     *("peaks", "parameters", "scorers", "stops"),
 )
+ORACLE = "oracle"
+RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
+Scores = Mapping[tuple[str, int], Score]
+NONE: Mapping[str, Scores] = MappingProxyType({})
+NO_SCORER: Mapping[str, Scores] = MappingProxyType({UNSCORED: {}})
 MIN_DRAWS = 16  # subsets per problem and k, however many problems share the budget
 
 
@@ -45,7 +64,8 @@ class Judged:
     @property
     def correct(self) -> list[float]:
         """1.0 where the candidate passed, parallel to the candidates."""
-        return [float(grade.verdict is Verdict.PASSED) for grade in self.grades]
+        passed = Verdict.PASSED
+        return [float(grade.verdict is passed) for grade in self.grades]
 
     def first(self, n: int) -> "Judged":
         """The problem with its first n candidates only."""
@@ -68,8 +88,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One selector with one scorer (None where it uses none). `per_problem` is (P, K); `choices` holds what it picks
-    from each problem's full pool, and `over_random` the paired difference to random at k = n.
+    """One selector with one scorer (None where it uses none, their names where it uses several). `per_problem` is
+    (P, K); `choices` holds what it picks from each problem's full pool, and `over_random` the paired difference to
+    random at k = n. `method` says how it is estimated: "rank key" and "closed form" are exact at every k, "sampled"
+    where there are more subsets than are drawn. `drawn` says that its choices are thrown by dice, `saved` what a
+    selector that prunes would not have done.
     """
 
     name: str
@@ -80,6 +103,9 @@ class Curve:
     choices: dict[str, Selection] = field(repr=False)
     over_random: metrics.Difference
     efficiency: float
+    method: str
+    drawn: bool = False
+    saved: Saved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +125,7 @@ class RunReport:
     judged: tuple[Judged, ...]
     left_out: tuple[tuple[str, str], ...]
     curves: tuple[Curve, ...]
-    scores: dict[str, dict[tuple[str, int], Score]]
+    scores: dict[str, Scores]
     extraction: Counter[str]
     verdicts: Counter[str]
     finish: Counter[str]
@@ -113,7 +139,7 @@ class RunReport:
         return next(curve for curve in self.curves if curve.name == name)
 
 
-def stored_scores(store: Store, config: Config) -> dict[str, dict[tuple[str, int], Score]]:
+def stored_scores(store: Store, config: Config) -> dict[str, Scores]:
     """Scorer label -> candidate key -> score, for the config's scorers as they were when the run was last continued."""
     identities = store.meta("scorers") or {}
     return {item.label: store.scores(identities.get(item.label, "")) for item in config.scorers}
@@ -130,7 +156,7 @@ def stored_config(store: Store) -> Config:
 def judge(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, str]]]:
     """The problems about whose candidates all is known, and those left out with the reason."""
     grader = stored_grader(store)
-    grades, behaviours = store.grades(grader), store.behaviours(grader)
+    grades, behaviours = store.grades(grader), store.behaviours(store.meta("observer") or grader)
     observed, undecided = "behaviours" in pipeline.needs(config), set(store.meta("undecided") or [])
     pools: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in store.candidates():
@@ -230,7 +256,7 @@ def stored_stops(store: Store) -> dict[str, Decision] | None:
     return None if found is None else {name: Decision(**decided) for name, decided in found["decided"].items()}
 
 
-def _unscored(candidates: Sequence[Candidate], held: dict[tuple[str, int], Score]) -> Counter[str]:
+def _unscored(candidates: Sequence[Candidate], held: Scores) -> Counter[str]:
     """Why candidates that have code have no score; what follows a colon is particular, so like reasons are one."""
     missing = Score("", 0, None, "not scored yet")
     reasons = [held.get(c.key, missing) for c in candidates if c.code is not None]
@@ -243,36 +269,59 @@ def choose_ks(n: int, wanted: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({k for k in below if k < n} | {n}))
 
 
-def pool_of(item: Judged, scores: dict[tuple[str, int], Score]) -> Pool:
-    """One problem's pool as a selector sees it with one scorer."""
-    unscored = "not scored"
-    found = tuple(scores.get(c.key) or Score(*c.key, None, unscored) for c in item.candidates)
-    return Pool(item.problem, item.candidates, found, item.behaviours)
+def pool_of(item: Judged, scores: Scores, of_all: Mapping[str, Scores] = NONE) -> Pool:
+    """One problem's pool as a selector sees it with one scorer, `of_all` scorers beside."""
+    every = {label: _scores_of(item, mine) for label, mine in of_all.items()}
+    return Pool(item.problem, item.candidates, _scores_of(item, scores), item.behaviours, every)
 
 
-def curves(
-    judged: Sequence[Judged], scores: dict[str, dict[tuple[str, int], Score]], config: Config, ks: Sequence[int]
-) -> list[Curve]:
-    """Random and oracle first, then every selector with every scorer, those that ignore scores once."""
+def pools_of(judged: Sequence[Judged], scores: Mapping[str, Scores]) -> dict[str, list[Pool]]:
+    """Scorer label -> the pools as a selector sees them with it, those of all scorers beside."""
+    held = [{label: _scores_of(item, mine) for label, mine in (scores or NO_SCORER).items()} for item in judged]
+    return {
+        label: [
+            Pool(item.problem, item.candidates, mine[label], item.behaviours, mine if scores else {})
+            for item, mine in zip(judged, held, strict=True)
+        ]
+        for label in scores or NO_SCORER
+    }
+
+
+def _scores_of(item: Judged, scores: Scores) -> tuple[Score, ...]:
+    name, get = item.problem.id, scores.get
+    return tuple(get((name, c.index)) or Score(name, c.index, None, "not scored") for c in item.candidates)
+
+
+def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, ks: Sequence[int]) -> list[Curve]:
+    """Random and oracle first, then every selector with every scorer; once those that ignore scores, or look at all."""
     correct = [np.array(item.correct) for item in judged]
-    levels = [([-1] * len(right), right) for right in correct]
-    random = metrics.exact_curve(levels, ks)
-    oracle = metrics.exact_curve([((1 - right).astype(int), right) for right in correct], ks)
-    baseline = _Baseline(random, oracle, config, ks)
+    baseline = _Baseline.of(correct, config, ks)
+    pools = pools_of(judged, scores)
     found = []
     for item in _with_random(config.selectors):
         selector: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
-        labels = [*scores] or [UNSCORED]
-        for position, label in enumerate(labels[:1] if getattr(selector, "ignores_scores", False) else labels):
+        for position, label in enumerate([*pools][:1] if _once(selector) else pools):
             name = item.label if position == 0 else f"{item.label}:{label}"
-            pools = [pool_of(one, scores.get(label, {})) for one in judged]
-            estimates = _estimate(selector, name, pools, correct, config, ks)
-            scorer = label if scores and not getattr(selector, "ignores_scores", False) else None
-            choices = {pool.problem.id: selector.select(pool) for pool in pools}
-            found.append(baseline.curve(name, item.label, scorer, estimates, choices))
+            used = _scorer_of(selector, label, list(scores))
+            found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
     best = {item.problem.id: _oracle_choice(item) for item in judged}
-    found.insert(1, baseline.curve("oracle", "oracle", None, _Estimates.of_exact(oracle), best))
+    found.insert(
+        1, baseline.drawn_up(Named(ORACLE, ORACLE, None), _Estimates.of_exact(baseline.oracle, RANK_KEY), best)
+    )
     return found
+
+
+def _once(selector: Selector) -> bool:
+    """Whether one curve is all: it looks at no score, or at every scorer's."""
+    return getattr(selector, "ignores_scores", False) or getattr(selector, "every_scorer", False)
+
+
+def _scorer_of(selector: Selector, label: str, labels: Sequence[str]) -> str | None:
+    if not labels or getattr(selector, "ignores_scores", False):
+        return None
+    if getattr(selector, "every_scorer", False):
+        return ", ".join(getattr(selector, "scorers", ()) or labels)
+    return label
 
 
 def _with_random(selectors: Sequence[Labelled]) -> list[Labelled]:
@@ -288,17 +337,34 @@ def _oracle_choice(item: Judged) -> Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a curve is of: its own name, the selector's, and the scorer's or None."""
+
+    name: str
+    selector: str
+    scorer: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Estimates:
-    """Values (P, K), the sampling error of each k's mean (K,), and whether each k is exact."""
+    """Values (P, K), the sampling error of each k's mean (K,), whether each k is exact, and the method."""
 
     values: metrics.Floats
     se: metrics.Floats
     exact: list[bool]
+    method: str
 
     @classmethod
-    def of_exact(cls, values: metrics.Floats) -> "_Estimates":
+    def of_exact(cls, values: metrics.Floats, method: str) -> "_Estimates":
         values = values.round(12)  # so that equal averages are equal at each k, whatever order they were added in
-        return cls(values, np.zeros(values.shape[1]), [True] * values.shape[1])
+        return cls(values, np.zeros(values.shape[1]), [True] * values.shape[1], method)
+
+    @classmethod
+    def of_cells(cls, grid: Sequence[Sequence[metrics.Estimate]]) -> "_Estimates":
+        values = np.array([[cell.value for cell in row] for row in grid])
+        squares = np.array([[cell.se**2 for cell in row] for row in grid])
+        exact = [all(row[column].exact for row in grid) for column in range(values.shape[1])]
+        return cls(values, np.sqrt(squares.sum(axis=0)) / len(grid), exact, SAMPLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,9 +376,21 @@ class _Baseline:
     config: Config
     ks: Sequence[int]
 
-    def curve(
-        self, name: str, selector: str, scorer: str | None, found: _Estimates, choices: dict[str, Selection]
-    ) -> Curve:
+    @classmethod
+    def of(cls, correct: Sequence[metrics.Floats], config: Config, ks: Sequence[int]) -> "_Baseline":
+        """Over problems with this correctness of their candidates."""
+        random = metrics.exact_curve([([-1] * len(right), right) for right in correct], ks)
+        oracle = metrics.exact_curve([((1 - right).astype(int), right) for right in correct], ks)
+        return cls(random, oracle, config, ks)
+
+    def curve(self, of: Named, selector: Selector, pools: Sequence[Pool], correct: Sequence[metrics.Floats]) -> Curve:
+        """A selector's curve over all problems, and what it picks from each full pool."""
+        estimates = _estimate(selector, of.name, pools, correct, self.config, self.ks)
+        choices = {pool.problem.id: selector.select(pool) for pool in pools}
+        drawn = self.drawn_up(of, estimates, choices)
+        return replace(drawn, drawn=getattr(selector, "drawn", False), saved=_saved(selector, pools))
+
+    def drawn_up(self, of: Named, found: _Estimates, choices: dict[str, Selection]) -> Curve:
         """Points with intervals, and what the curve is worth at k = n beside random and oracle."""
         options = self.config.report
         settings = options.resamples, options.level, self.config.seed
@@ -323,9 +401,9 @@ class _Baseline:
             for k, mean, (low, high), exact, se in zip(self.ks, means, intervals, found.exact, found.se, strict=True)
         )
         return Curve(
-            name=name,
-            selector=selector,
-            scorer=scorer,
+            name=of.name,
+            selector=of.selector,
+            scorer=of.scorer,
             points=points,
             per_problem=found.values,
             choices=choices,
@@ -333,7 +411,17 @@ class _Baseline:
             efficiency=metrics.selection_efficiency(
                 float(means[-1]), float(self.random[:, -1].mean()), float(self.oracle[:, -1].mean())
             ),
+            method=found.method,
         )
+
+
+def _saved(selector: Selector, pools: Sequence[Pool]) -> Saved | None:
+    """What a selector that prunes saves, over all problems; None for any other."""
+    count: Callable[[Pool], Saved] | None = getattr(selector, "saved", None)
+    if count is None:
+        return None
+    each = [count(pool) for pool in pools]
+    return Saved(*(sum(getattr(one, name) for one in each) for name in ("scores", "of_scores", "tests", "of_tests")))
 
 
 def _estimate(
@@ -344,32 +432,37 @@ def _estimate(
     config: Config,
     ks: Sequence[int],
 ) -> _Estimates:
+    """By rank key or closed form where the selector has one for every pool, else over drawn subsets."""
     if isinstance(selector, Ranked):
-        ranked = [
-            (metrics.dense_ranks(selector.rank_key(pool)), right) for pool, right in zip(pools, correct, strict=True)
-        ]
-        return _Estimates.of_exact(metrics.exact_curve(ranked, ks))
+        keys = [selector.rank_key(pool) for pool in pools]
+        ranks = [metrics.dense_ranks(key) for key in keys if key is not None]
+        if len(ranks) == len(pools):
+            return _Estimates.of_exact(metrics.exact_curve(zip(ranks, correct, strict=True), ks), RANK_KEY)
+    if isinstance(selector, Chance):
+        chances = [selector.chances(pool, ks) for pool in pools]
+        values = [right @ one for one, right in zip(chances, correct, strict=True) if one is not None]
+        if len(values) == len(pools):
+            return _Estimates.of_exact(np.minimum(np.stack(values), 1.0), CLOSED_FORM)
     draws = max(MIN_DRAWS, config.report.draws // len(pools))
-    grid = [
-        [_sampled(selector, name, pool, right, k, draws, config.seed) for k in ks]
-        for pool, right in zip(pools, correct, strict=True)
-    ]
-    values = np.array([[cell.value for cell in row] for row in grid])
-    squares = np.array([[cell.se**2 for cell in row] for row in grid])
-    exact = [all(row[column].exact for row in grid) for column in range(len(ks))]
-    return _Estimates(values, np.sqrt(squares.sum(axis=0)) / len(grid), exact)
+    return _Estimates.of_cells(
+        [
+            [_sampled(selector, name, pool, right, k, draws, config.seed) for k in ks]
+            for pool, right in zip(pools, correct, strict=True)
+        ]
+    )
 
 
 def _sampled(
     selector: Selector, name: str, pool: Pool, correct: metrics.Floats, k: int, draws: int, seed: int
 ) -> metrics.Estimate:
-    def choose(positions: tuple[int, ...]) -> float:
-        chosen = selector.select(pool.take(positions)).position
-        return 0.0 if chosen is None else float(correct[positions[chosen]])
+    paid = np.append(correct, 0.0)  # position -1, which is to abstain, earns nothing
+
+    def earned(members: metrics.Bools) -> metrics.Floats:
+        return np.asarray(paid[choose(selector, pool, members)])
 
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
     # At k = 1 all n subsets are enumerated: every selector must equal random there.
-    return metrics.sampled_best_of_k(choose, len(pool), k, max(draws, len(pool)) if k == 1 else draws, rng)
+    return metrics.sampled_best_of_k(earned, len(pool), k, max(draws, len(pool)) if k == 1 else draws, rng)
 
 
 def paired(report: RunReport) -> dict[tuple[str, str], metrics.Difference]:

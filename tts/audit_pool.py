@@ -106,7 +106,7 @@ def _is_mixed(item: Judged) -> bool:
 
 def _ranks_of(item: Judged, scores: Scores) -> Ints:
     pool = pool_of(item, dict(scores))
-    return metrics.dense_ranks([(valid, score) for valid, score, _ in Argmax().rank_key(pool)])
+    return metrics.dense_ranks(Argmax().rank_key(pool)[:, :2])
 
 
 def best_of(judged: Sequence[Judged], scores: Scores, ks: Sequence[int]) -> Floats:

@@ -202,7 +202,8 @@ class BestOfN:
         found = {s.key: finite(s) for s in expected("scorer", {c.key for c in candidates}, self.scorer.score(pairs))}
         scores = tuple(found[c.key] for c in candidates)
         behaviours = self._behaviours(problem, candidates)
-        chosen = self.selector.select(Pool(problem, tuple(candidates), scores, behaviours))
+        pool = Pool(problem, tuple(candidates), scores, behaviours, {"scorer": scores})
+        chosen = self.selector.select(pool)
         if chosen.position is not None and not 0 <= chosen.position < len(candidates):
             raise ConfigError(f"The selector chose {chosen.position}; allowed are 0 to {len(candidates) - 1} and None.")
         if chosen.position is None:
@@ -217,7 +218,8 @@ class BestOfN:
 
 def _observe(problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behaviour | None, ...]:
     """What the candidates do on the problem's public inputs, in the sandbox with its default limits."""
-    jobs = [GradeJob(problem.id, c.code, problem.public_tests) for c in candidates]
+    public = problem.public_tests
+    jobs = [GradeJob(problem.id, c.code, public, len(public)) for c in candidates]
     found = {program: behaviour for _, program, behaviour in Grader(Limits()).behaviours(jobs)}
     failed = [b for b in found.values() if isinstance(b, Undecided)]
     if failed:

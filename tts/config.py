@@ -94,6 +94,15 @@ class MemoryConfig(_Strict):
         return self
 
 
+class BehavioursConfig(_Strict):
+    """What programs are run on, beside the public tests, for selectors that compare what they do: so many inputs
+    mutated from the public ones, and `tests` that a model wrote, the path of a JSONL file (observing.py).
+    """
+
+    extra_inputs: int = Field(default=0, ge=0, le=1000, strict=True)
+    tests: str | None = None
+
+
 class ReportConfig(_Strict):
     """How sure the report's numbers are: bootstrap resamples, subsets drawn per point, and the intervals' level."""
 
@@ -143,6 +152,7 @@ class Config(_Strict):
     seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
     prompt: PromptConfig = PromptConfig()
     grading: GradingConfig = GradingConfig()
+    behaviours: BehavioursConfig = BehavioursConfig()
     memory: MemoryConfig = MemoryConfig()
     report: ReportConfig = ReportConfig()
 
@@ -427,16 +437,30 @@ def check_plugins(config: Config) -> None:
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
     for i, item in enumerate(config.selectors):
-        _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+        selector = _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+        _check_wishes(selector, item.label, config)
     if config.stopping is not None:
         _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
 
 
-def _check_plugin(family: str, spec: Spec, path: str, *ours: str) -> None:
+def _check_wishes(selector: Any, label: str, config: Config) -> None:
+    """What a selector looks at must be there."""
+    if "written_tests" in getattr(selector, "needs", ()) and config.behaviours.tests is None:
+        raise ConfigError(
+            f"The selector {label!r} asks for tests that a model wrote. Name their file, behaviours.tests=PATH, or "
+            "give it the public ones."
+        )
+    known = [item.label for item in config.scorers]
+    for name in getattr(selector, "scorers", ()):
+        if name not in known:
+            raise ConfigError(unknown(name, "the run's scorers", known))
+
+
+def _check_plugin(family: str, spec: Spec, path: str, *ours: str) -> Any:
     """Build one plug-in; `ours` are the keys beside its options that the config itself reads."""
     known = ["name", *ours, *(option.name for option in plugins.options(plugins.find(family, spec.name)))]
     for key in spec.options:
         if key not in known:
             allowed = [f"{path}.{name}" for name in known]
             raise ConfigError(unknown(f"{path}.{key}", f"the options of {family} {spec.name!r}", allowed))
-    plugins.build(family, spec, path)
+    return plugins.build(family, spec, path)

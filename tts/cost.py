@@ -269,7 +269,7 @@ def _outcome(report: RunReport, label: str) -> Outcome:
     selector: Selector = plugins.build("selector", spec, f"selector {label!r}", seed=report.config.seed)
     scores = next(iter(report.scores.values()), {})
     decided = [(item, report.stops[item.problem.id]) for item in report.judged]
-    right = [worth(one, selector, analysis.pool_of(item, scores), item.correct) for item, one in decided]
+    right = [worth(one, selector, analysis.pool_of(item, scores, report.scores), item.correct) for item, one in decided]
     options = report.config.report
     low, high = metrics.bootstrap_interval(right, options.resamples, options.level, report.config.seed)
     answers = sum(decision.answer is not None for _, decision in decided)

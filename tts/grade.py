@@ -73,13 +73,15 @@ EQUALITY = Comparison()
 @dataclass(frozen=True, slots=True)
 class GradeJob:
     """One program to grade on its problem's tests, of which the first `public` are public; `code` None where none was
-    extracted.
+    extracted. Where it is only observed, what follows are inputs that no answer is known for, and the last `written`
+    are tests that a model wrote.
     """
 
     problem_id: str
     code: str | None
     tests: Sequence[Test]
     public: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +176,18 @@ class Grader:
             yield job
 
     def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
-        """(problem id, program, what it does on every test's input) per distinct pair; expected outputs are not used.
-        A program's tests follow each other in one process: this is for choosing, not for scores.
+        """(problem id, program, what it does on every test's input, and which public and written tests it passes) per
+        distinct pair. A program's tests follow each other in one process: this is for choosing, not for scores.
 
         Jobs without code are passed over. On a problem without tests a program has the empty behaviour.
         """
-        for job, outputs in self._run((job for job in jobs if job.code is not None), _observe, "program"):
+        observe = partial(_observe, self.comparison)
+        for job, done in self._run((job for job in jobs if job.code is not None), observe, "program"):
             program = _program(job)
-            if isinstance(outputs, InfraError):
-                yield job.problem_id, program, Undecided(job.problem_id, program, str(outputs))
+            if isinstance(done, InfraError):
+                yield job.problem_id, program, Undecided(job.problem_id, program, str(done))
             else:
-                yield job.problem_id, program, Behaviour(tuple(outputs))
+                yield job.problem_id, program, _behaviour(job, done)
 
     def _run(
         self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
@@ -245,8 +248,18 @@ def _end_of(text: str) -> str:
     return "\n".join(text[-STDERR_CHARACTERS:].splitlines()[-STDERR_LINES:])
 
 
-def _observe(test: Test, outcome: Outcome) -> tuple[str | None, bool]:
-    return canonical(test, outcome), True
+def _observe(comparison: Comparison, test: Test, outcome: Outcome) -> tuple[tuple[str | None, bool], bool]:
+    """A canonical output and whether it is what the test expects."""
+    return (canonical(test, outcome), matches(test, outcome, comparison.default)), True
+
+
+def _behaviour(job: GradeJob, done: Sequence[tuple[str | None, bool]]) -> Behaviour:
+    inputs, passes = len(done) - job.written, [passed for _, passed in done]
+    return Behaviour(
+        outputs=tuple(output for output, _ in done[:inputs]),
+        passed=tuple(passes[: job.public]),
+        written=tuple(passes[inputs:]),
+    )
 
 
 def _grade(job: GradeJob, program: str, steps: Sequence[_Step]) -> Grade:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 _CHUNK_CELLS = 1 << 20  # resamples x problems held at once: a few arrays of 8 MiB each
 
@@ -56,18 +57,36 @@ def pass_at_k(n: ArrayLike, correct: ArrayLike, k: int) -> Floats:
     return np.asarray(1.0 - missed)
 
 
-def dense_ranks(keys: Sequence[tuple[float, ...]]) -> Ints:
+def dense_ranks(keys: Sequence[tuple[float, ...]] | Floats) -> Ints:
     """Ranks (n,) of n keys: 0 for the greatest, equal keys the same rank, no gaps.
 
     Keys are compared as tuples, first entry first, greater is better; -inf stands for "no score". ValueError for NaN,
     which has no place in an order, and for keys of different lengths.
     """
-    if any(math.isnan(part) for key in keys for part in key):
-        raise ValueError("A key holds NaN, which cannot be ranked. Use -inf for a missing score.")
-    if len({len(key) for key in keys}) > 1:
+    if not isinstance(keys, np.ndarray) and len({len(key) for key in keys}) > 1:
         raise ValueError(f"All keys need the same length, got lengths {sorted({len(key) for key in keys})}.")
-    rank = {key: place for place, key in enumerate(sorted(set(keys), reverse=True))}
-    return np.array([rank[key] for key in keys], dtype=np.int64)
+    if len(keys) == 0:
+        return np.zeros(0, dtype=np.int64)
+    rows = np.asarray(keys, dtype=np.float64)
+    if np.isnan(rows).any():
+        raise ValueError("A key holds NaN, which cannot be ranked. Use -inf for a missing score.")
+    ranks = np.zeros(len(rows), dtype=np.int64)
+    order = np.lexsort(rows.T[::-1])[::-1]
+    ranks[order[1:]] = np.cumsum((rows[order[1:]] != rows[order[:-1]]).any(axis=1))
+    return ranks
+
+
+def pick_chances(ranks: ArrayLike, ks: Sequence[int]) -> Floats:
+    """(n, K): the chance that each of n samples is the best-ranked of k drawn without replacement, those of one rank
+    sharing theirs. Its product with the correctness is `best_of_k`. ValueError as there.
+    """
+    places = _integers("ranks", ranks)
+    weights = _pick_weights(len(places), ks)
+    order = np.argsort(places, kind="stable")
+    found = np.empty(weights.shape)
+    for column, weight in enumerate(weights.T):
+        found[order, column] = _tie_means(places[order][None], weight[None])[0]
+    return found
 
 
 def best_of_k(ranks: ArrayLike, correct: ArrayLike, ks: Sequence[int]) -> Floats:
@@ -112,25 +131,32 @@ def exact_curve(per_problem: Iterable[tuple[ArrayLike, ArrayLike]], ks: Sequence
 
 
 def sampled_best_of_k(
-    choose: Callable[[tuple[int, ...]], float], n: int, k: int, draws: int, rng: np.random.Generator
+    choose: Callable[[Bools], Floats], n: int, k: int, draws: int, rng: np.random.Generator
 ) -> Estimate:
     """`best_of_k` of one problem for a selector that has no rank key, by asking it about subsets.
 
-    `choose` gets k ascending positions out of range(n) and returns the correctness of what it selects among them, 0
-    when it abstains. With at most `draws` subsets in all, each is asked once and the answer is exact; otherwise `draws`
-    uniform subsets are asked, and `se` is the standard error of their mean (never 0: draws that all agree are taken for
-    Laplace's estimate, one that differs among two more). ValueError unless 1 <= k <= n, draws >= 2.
+    `choose` gets the members (D, n) of D subsets of k and returns (D,) the correctness of what it selects from each, 0
+    where it abstains. With at most `draws` subsets in all, each is asked once and the answer is exact; otherwise
+    `draws` uniform subsets are asked, and `se` is the standard error of their mean (never 0: draws that all agree are
+    taken for Laplace's estimate, one that differs among two more). ValueError unless 1 <= k <= n, draws >= 2.
     """
     _check_k(k, n)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}: one draw has no standard error.")
     if math.comb(n, k) <= draws:
-        values = np.array([choose(positions) for positions in combinations(range(n), k)], dtype=np.float64)
-        return Estimate(float(values.mean()), 0.0, exact=True)
-    values = np.array([choose(_subset(n, k, rng)) for _ in range(draws)], dtype=np.float64)
+        return Estimate(float(choose(all_subsets(n, k)).mean()), 0.0, exact=True)
+    values = choose(_drawn_subsets(n, k, draws, rng))
     unseen = 1 / (draws + 2)
     spread = max(float(values.std(ddof=1)), math.sqrt(unseen * (1 - unseen)))
     return Estimate(float(values.mean()), spread / math.sqrt(draws), exact=False)
+
+
+def all_subsets(n: int, k: int) -> Bools:
+    """(C(n, k), n): the members of every subset of k, in the order of `itertools.combinations`."""
+    positions = np.array(list(combinations(range(n), k)), dtype=np.int64).reshape(-1, k)
+    members = np.zeros((len(positions), n), dtype=np.bool_)
+    np.put_along_axis(members, positions, True, axis=1)
+    return members
 
 
 def bootstrap_intervals(per_problem: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Floats:
@@ -239,5 +265,8 @@ def _tie_means(ranks: Ints, correct: Floats) -> Floats:
     return np.repeat(means, sizes).reshape(ranks.shape)
 
 
-def _subset(n: int, k: int, rng: np.random.Generator) -> tuple[int, ...]:
-    return tuple(np.sort(rng.choice(n, size=k, replace=False, shuffle=False)).tolist())
+def _drawn_subsets(n: int, k: int, draws: int, rng: np.random.Generator) -> Bools:
+    """(draws, n): the members of subsets of k drawn uniformly, each on its own."""
+    members = np.zeros((draws, n), dtype=np.bool_)
+    members[:, :k] = True
+    return rng.permuted(members, axis=1)

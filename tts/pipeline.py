@@ -19,6 +19,7 @@ from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Key, Pair
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided
+from tts.observing import Observing
 from tts.protocols import Benchmark, Generator, Policy, Scorer
 from tts.sandbox import Confinement
 from tts.stopping import Live, Step
@@ -132,6 +133,7 @@ def run(
     store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
     store.add_problems(problems)
+    _observing(config, "")  # its file of tests should be found missing now
     grader = _settled(config, parts, problems, wanted, store)
     if grader is None:
         grader = _grader(config, config.grading.level)
@@ -145,7 +147,7 @@ def run(
         undecided += _grade(grader, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
-            undecided += _observe(grader, pairs, store, progress)
+            undecided += _observe(_observing(config, grader.version), grader, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
 
@@ -153,6 +155,10 @@ def run(
 def _grader(config: Config, level: str) -> Grader:
     given = config.grading
     return Grader(given.limits, given.workers, isolation=given.isolation, level=level)
+
+
+def _observing(config: Config, grader: str) -> Observing:
+    return Observing.of(config.behaviours, config.seed, grader)
 
 
 def _settled(
@@ -166,7 +172,8 @@ def _settled(
         return None
     grader = _grader(config, level)
     programs = _by_program(_pairs(problems, store)).keys()
-    observed = "behaviours" not in parts.needs or programs <= store.behaviours(grader.version).keys()
+    seen = store.behaviours(_observing(config, grader.version).version).keys()
+    observed = "behaviours" not in parts.needs or programs <= seen
     return grader if observed and programs <= store.grades(grader.version).keys() else None
 
 
@@ -185,6 +192,7 @@ def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
     session = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), **made_with}
     keys = {
         "grader": grader.version,
+        "observer": _observing(config, grader.version).version,
         "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
         "sessions": [*(store.meta("sessions") or []), session],
     }
@@ -363,7 +371,8 @@ class _Stopper:
         if self.scorer is not None:
             for score in at_work.store.scores(at_work.parts.scorers[self.scorer][0]).values():
                 self.live.rated(score)
-        self.live.observed(at_work.store.behaviours(at_work.grader.version))
+        self.observing = _observing(at_work.config, at_work.grader.version)
+        self.live.observed(at_work.store.behaviours(self.observing.version))
 
     def follow(self, events: Sequence[Event]) -> Step:
         """What follows from what came."""
@@ -383,10 +392,11 @@ class _Stopper:
 
     def _observe(self, pairs: Sequence[Pair]) -> None:
         at_work = self.at_work
-        failed = _observe(at_work.grader, pairs, at_work.store, Silent())
+        failed = _observe(self.observing, at_work.grader, pairs, at_work.store, Silent())
         self.undecided += failed
         self.live.unknowable((item.problem_id, item.program) for item in failed)
-        self.live.observed(at_work.store.behaviours(at_work.grader.version, {problem.id for problem, _ in pairs}))
+        seen = at_work.store.behaviours(self.observing.version, {problem.id for problem, _ in pairs})
+        self.live.observed(seen)
 
     def close(self) -> None:
         """Put what was decided, and what that saved, into the run's record."""
@@ -518,16 +528,20 @@ def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -
 
 
 def _observe(
-    grader: Grader, pairs: Sequence[tuple[Problem, Candidate]], store: Store, progress: Progress
+    observing: Observing,
+    grader: Grader,
+    pairs: Sequence[tuple[Problem, Candidate]],
+    store: Store,
+    progress: Progress,
 ) -> list[Undecided]:
-    """Run programs on the public inputs; those that differ in layout only share one run."""
-    version = grader.version
+    """Run programs on the public inputs and further ones; those that differ in layout only share one run."""
+    version = observing.version
     missing = _undone("behaviours", pairs, store.behaviours(version), progress)
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (problem_id, program), (_, code) in missing.items():
         alike[problem_id, prompts.normalised(code)].append(program)
     firsts = {(problem_id, mine[0]): mine for (problem_id, _), mine in alike.items()}
-    jobs = [GradeJob(key[0], missing[key][1], missing[key][0].public_tests) for key in firsts]
+    jobs = (observing.job(*missing[key]) for key in firsts)
     undecided: list[Undecided] = []
 
     def spread() -> Iterator[tuple[str, str, Behaviour]]:

@@ -8,7 +8,14 @@ A generator or scorer that holds a model may also have `start` (a generator's ge
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tts.types import Candidate, Decision, Pool, Problem, Score, Selection, Test
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @runtime_checkable
@@ -53,21 +60,46 @@ class Scorer(Protocol):
 class Selector(Protocol):
     """Chooses one candidate of a pool, or abstains.
 
-    A selector may also have `rank_key(pool)` returning one tuple of floats per candidate, where the greatest wins and
-    equal keys are averaged: it then gets the exact best-of-k estimator. One with `needs = ("behaviours",)` makes the
-    pipeline run the candidates on the public inputs first.
+    How good it is at k of n is estimated by the first of these that it has, and the report says which: `rank_key`
+    (`Ranked`), `chances` (`Chance`), `choose` (`Batched`), or `select` on one drawn subset after the other. One with
+    `needs = ("behaviours",)` makes the pipeline run the candidates on the public inputs first, `needs =
+    ("written_tests",)` on tests that a model wrote; `ignores_scores = True` says that scores change nothing,
+    `every_scorer = True` that it looks at all scorers at once, `drawn = True` that `select` throws dice.
     """
 
     def select(self, pool: Pool) -> Selection:
-        """The choice among `pool` (never empty). Must not depend on the order of candidates, ties aside."""
+        """The choice among `pool` (never empty). Must not depend on the order of candidates."""
 
 
 @runtime_checkable
 class Ranked(Selector, Protocol):
-    """A selector that chooses the greatest key."""
+    """A selector that chooses the greatest key, whoever else was sampled; equal keys are averaged."""
 
-    def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
-        """One tuple per candidate, all of one length; -inf for what is missing."""
+    def rank_key(self, pool: Pool) -> Sequence[tuple[float, ...]] | Floats | None:
+        """One tuple per candidate, all of one length, or an array (n, width); -inf for what is missing. None if its
+        options are such that the order depends on who else was sampled.
+        """
+
+
+@runtime_checkable
+class Chance(Selector, Protocol):
+    """A selector of which it can be computed how likely each candidate is answered with."""
+
+    def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
+        """(n, K): the chance that each candidate is what is selected from k drawn without replacement, averaged over
+        orders where `select` breaks ties by index, and over its dice where it throws any. None where that would cost
+        more than it is worth.
+        """
+
+
+@runtime_checkable
+class Batched(Selector, Protocol):
+    """A selector that chooses from many subsets of a pool at once."""
+
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """(D,): the position in the pool that `select` would choose if only the `members` (D, n) of each row had been
+        sampled, -1 where it abstains. A row may be empty, which is abstaining.
+        """
 
 
 @runtime_checkable

@@ -203,7 +203,7 @@ class _Replaying:
         self.report, self.labelled, self.orders = report, selector, orders
         self.scores = {} if scorer is None else {scorer: report.scores[scorer]}
         found = next(iter(self.scores.values()), {})
-        self.pools = [analysis.pool_of(item, found) for item in report.judged]
+        self.pools = [analysis.pool_of(item, found, report.scores) for item in report.judged]
         self.selector: Selector = plugins.build(
             "selector", selector.spec, f"selector {selector.label!r}", seed=report.config.seed
         )

@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tts import analysis, breakdown, metrics
+from tts import analysis, breakdown, certainty, metrics
 from tts.analysis import Curve, Judged, Point, RunReport
 from tts.breakdown import Part
+from tts.certainty import Certainty, Comparison
 from tts.errors import UserError
 from tts.types import Candidate, Grade, Score, Verdict
 
@@ -241,8 +242,10 @@ def _table(report: RunReport, layout: _Layout) -> Table:
 
 
 def tables(report: RunReport) -> list[Table]:
-    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform."""
-    return [table(report), *breakdown_tables(report)]
+    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform, then how
+    sure all this is.
+    """
+    return [table(report), *breakdown_tables(report), certainty_table(report)]
 
 
 def breakdown_tables(report: RunReport, width: int | None = None) -> list[Table]:
@@ -274,6 +277,52 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
 def _across(parts: Sequence[Part]) -> list[tuple[Curve, list[Point]]]:
     """Each curve, as they are shown, with its points over all parts."""
     return [(row[0][0], [point for _, point in row]) for row in zip(*(_in_order(part) for part in parts), strict=True)]
+
+
+def certainty_table(report: RunReport) -> Table:
+    """The best selector against each other, what the benchmark's size can show, and pass@k beyond n."""
+    found = certainty.certainty(report)
+    drawn = _empty(f"how sure, k = {report.n}")
+    names = dict.fromkeys(name for c in found.comparisons for name in (c.one, c.other))
+    best = max(names, key=lambda name: report.curve(name).points[-1].value, default="")
+    for header in (f"{best or 'no selector'} against", "ahead by", "only it", "only other", "p", "p, Holm"):
+        drawn.add_column(_text(header), justify="left" if "against" in header else "right", overflow="fold")
+    for name in names:
+        compared = found.between(best, name)
+        if compared is not None:
+            drawn.add_row(*map(_text, [name, *_compared(compared, compared.one == best)]))
+    drawn.caption = _caption(*certainty_notes(report, found))
+    return drawn
+
+
+def _compared(found: Comparison, is_first: bool) -> list[str]:
+    gap, sign = found.difference, 1 if is_first else -1
+    low, high = sorted((sign * gap.low, sign * gap.high))
+    alone = [str(found.only_one), str(found.only_other)]
+    ahead = f"{_percent(sign * gap.value, True)} {_interval(low, high, True)}"
+    return [ahead, *alone[::sign], f"{found.p:.3g}", f"{found.holm:.3g}"]
+
+
+def certainty_notes(report: RunReport, found: Certainty) -> list[str]:
+    """What comparisons, detectable difference and forecasts are, a sentence or two each."""
+    notes = [
+        "Problems are what is paired and resampled: the candidates of one problem are not independent of each other.",
+    ]
+    if found.comparisons:
+        notes.append(
+            "p: McNemar's exact test on what each selector chose at k = n, over the problems that only one of the two "
+            f"solves; Holm: corrected for {_count(len(found.comparisons), 'comparison')} of selectors."
+        )
+    if found.detectable is not None:
+        size = found.detectable
+        notes.append(
+            f"With {_count(size.problems, 'problem')}, of which two selectors here differ on "
+            f"{_percent(size.disagreement)}%, a true difference under {_percent(size.difference)} points is missed "
+            f"more often than {100 * (1 - size.power):.0f}% of the time (at {_level(report)})."
+        )
+    foretold = ", ".join(f"{f.k}: {_percent(f.value)}% {_interval(f.low, f.high)}" for f in found.forecasts)
+    notes.append(f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}.")
+    return notes
 
 
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
@@ -411,6 +460,9 @@ def _run_json(report: RunReport) -> dict[str, Any]:
         "left_out": [{"problem": name, "why": why} for name, why in report.left_out],
         "breakdown": {tag: [_part_json(part) for part in parts] for tag, parts in breakdown.by_tag(report).items()},
         "errata": _errata_json(report),
+        "estimates": {curve.name: curve.method for curve in ordered(report)},
+        "saved": {curve.name: asdict(curve.saved) for curve in ordered(report) if curve.saved is not None},
+        "certainty": asdict(certainty.certainty(report)),
     }
 
 

@@ -342,23 +342,18 @@ class Store:
             lambda g: (grader, g.problem_id, g.program, *dump_grade(g)),
         )
 
-    def behaviours(self, grader: str, problems: Collection[str] | None = None) -> dict[tuple[str, str], Behaviour]:
-        """What programs did on public inputs, of all or some problems, by (problem id, program hash)."""
+    def behaviours(self, observer: str, problems: Collection[str] | None = None) -> dict[tuple[str, str], Behaviour]:
+        """What programs of all or some problems did when observed so, by (problem id, program hash)."""
         of = "" if problems is None else f" AND problem_id IN ({', '.join('?' * len(problems))})"
-        return dict(
-            self._all(
-                lambda name, program, outputs: ((name, program), Behaviour(tuple(json.loads(outputs)))),
-                f"SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?{of}",
-                (grader, *(problems or ())),
-            )
-        )
+        query = f"SELECT problem_id, program, outputs FROM behaviours WHERE grader = ?{of}"
+        return dict(self._all(_behaviour_row, query, (observer, *(problems or ()))))
 
-    def add_behaviours(self, grader: str, items: Iterable[tuple[str, str, Behaviour]]) -> Iterator[Any]:
+    def add_behaviours(self, observer: str, items: Iterable[tuple[str, str, Behaviour]]) -> Iterator[Any]:
         """Store (problem id, program hash, behaviour) as they come; yields each once committed."""
         return self._add(
             items,
             "INSERT OR IGNORE INTO behaviours VALUES (?, ?, ?, ?)",
-            lambda b: (grader, b[0], b[1], json.dumps(b[2].outputs)),
+            lambda b: (observer, b[0], b[1], json.dumps(asdict(b[2]))),
         )
 
     # -- SQLite -----------------------------------------------------------------------------------------------------
@@ -412,6 +407,13 @@ def load_grade(problem_id: str, program: str, verdict: str, *rest: Any) -> Grade
     lcb = facts.pop("lcb_verdict", None)
     lcb_verdict = None if lcb is None else Verdict(lcb)
     return replace(Grade(problem_id, program, Verdict(verdict), *columns), lcb_verdict=lcb_verdict, **facts)
+
+
+def _behaviour_row(problem_id: str, program: str, text: str) -> tuple[tuple[str, str], Behaviour]:
+    """A row of outputs alone is of a run from before marks were kept."""
+    held = json.loads(text)
+    parts = {"outputs": held} if isinstance(held, list) else dict(held)
+    return (problem_id, program), Behaviour(**{name: tuple(values) for name, values in parts.items()})
 
 
 def _candidate(*row: Any) -> Candidate:

@@ -183,12 +183,14 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one program did on its problem's public inputs: a canonical output for each, None where it failed. `passed`
-    says of each public test whether it passed; it is empty in runs that did not ask.
+    """What one program did, all of it claims of an untrusted process: `outputs` is a canonical output for each input
+    (the public tests' first, then those mutated from them), None where it failed. `passed` says of each public test
+    whether it passed, `written` of each test that a model wrote; both are empty in runs that did not ask.
     """
 
     outputs: tuple[str | None, ...]
     passed: tuple[bool, ...] = ()
+    written: tuple[bool, ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -200,14 +202,18 @@ class Behaviour:
 class Pool:
     """One problem's candidates, in parallel tuples of length n, as a selector sees them.
 
+    `scores` are of the scorer that the selector is used with, `all_scores` of every scorer of the run by its label.
     `behaviours` is empty unless a selector of the run declared `needs = ("behaviours",)`; an entry is None for a
-    candidate without code.
+    candidate without code. `memo` is where selectors keep what they worked out of this very pool, by a name of their
+    own, so that the next one need not; it is no part of the pool's value.
     """
 
     problem: Problem
     candidates: tuple[Candidate, ...]
     scores: tuple[Score, ...]
     behaviours: tuple[Behaviour | None, ...] = ()
+    all_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict, hash=False)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -219,6 +225,7 @@ class Pool:
             tuple(self.candidates[i] for i in positions),
             tuple(self.scores[i] for i in positions),
             tuple(self.behaviours[i] for i in positions) if self.behaviours else (),
+            {label: tuple(scores[i] for i in positions) for label, scores in self.all_scores.items()},
         )
 
 
@@ -241,6 +248,16 @@ class Decision:
     wanted: int
     why: str = ""
     answer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a selector that prunes would have saved: scores of so many, and runs of a program on a public test."""
+
+    scores: int
+    of_scores: int
+    tests: int
+    of_tests: int
 
 
 def program_hash(code: str) -> str:

@@ -1,28 +1,107 @@
-"""Programs that do the same on the public inputs are one class: the voters of majority and weighted_vote.
+"""Programs that do the same on the public inputs are one class: the voters of majority and its kin.
 
 Only valid programs that gave an output for at least one input vote; where none did, every valid program does, each for
-its own text.
+its own text; where nothing is valid, each candidate is a class of its own. Who votes thus depends on who was sampled:
+the three are levels, and of a subset those of the lowest level that it has are its voters.
 """
 
-from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
-from tts.types import Pool
+import numpy as np
 
+from tts.chances import LARGEST, Kind, plurality
+from tts.metrics import Bools, Floats, Ints, pick_chances
+from tts.select._columns import Columns, first
+from tts.types import Candidate, Pool
 
-def classes(pool: Pool) -> list[list[int]]:
-    """Positions grouped by behaviour; never empty. Where nothing is valid, each candidate is a class of its own."""
-    valid = [i for i in range(len(pool)) if pool.candidates[i].valid]
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i in valid:
-        behaviour = pool.behaviours[i] if pool.behaviours else None
-        if behaviour is not None and behaviour.ran:
-            groups[behaviour.outputs].append(i)
-    if not groups:
-        for i in valid:
-            groups[pool.candidates[i].code].append(i)
-    return list(groups.values()) or [[i] for i in range(len(pool))]
+MEMO = "classes"
+RAN, PARSES, NEITHER = range(3)
 
 
-def first_index(pool: Pool, positions: list[int]) -> int:
-    """The lowest index of some candidates: how ties between classes are broken whatever the pool's order."""
-    return min(pool.candidates[i].index for i in positions)
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """`level` (n,) says when a candidate votes, `label` (n,) which of the `count` classes it is in; no class has
+    candidates of two levels.
+    """
+
+    level: Ints
+    label: Ints
+    count: int
+
+    def voters(self, members: Bools) -> Bools:
+        """(D, n): those of each row's members that vote there."""
+        levels = np.where(members, self.level, NEITHER + 1)
+        return np.asarray(members & (levels == levels.min(axis=1, keepdims=True)))
+
+    def sums(self, values: Floats, order: Ints) -> Floats:
+        """(D, count): the sum of the values (D, n) in each class. Values are added in the given order of the
+        candidates, so that classes of equal values have equal sums.
+        """
+        rows = len(values)
+        cells = self.label[order] + self.count * np.arange(rows)[:, None]
+        flat = np.bincount(cells.ravel(), weights=values[:, order].ravel(), minlength=rows * self.count)
+        return flat.astype(np.float64).reshape(rows, self.count)
+
+
+def classes(pool: Pool) -> Classes:
+    """The pool's classes by behaviour, from its memo if they are there."""
+    if MEMO not in pool.memo:
+        pool.memo[MEMO] = grouped(pool, [_behaviour(pool, i) for i in range(len(pool))])
+    found: Classes = pool.memo[MEMO]
+    return found
+
+
+def _behaviour(pool: Pool, position: int) -> Hashable:
+    """What a candidate did, None if it did nothing."""
+    behaviour = pool.behaviours[position] if pool.behaviours else None
+    return behaviour.outputs if behaviour is not None and behaviour.ran else None
+
+
+def grouped(pool: Pool, done: Sequence[Hashable]) -> Classes:
+    """The classes of valid candidates that did the same; `done` is None for one that did nothing."""
+    keys = [
+        _key(candidate, position, what)
+        for position, (candidate, what) in enumerate(zip(pool.candidates, done, strict=True))
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    level = np.array([level for level, _ in keys], dtype=np.int64)
+    return Classes(level, np.array([numbers[key] for key in keys], dtype=np.int64), len(numbers))
+
+
+def _key(candidate: Candidate, position: int, done: Hashable) -> tuple[int, Hashable]:
+    if not candidate.valid:
+        return NEITHER, position
+    return (PARSES, candidate.code) if done is None else (RAN, done)
+
+
+def elect(found: Classes, sums: Floats, voters: Bools, known: Columns, place: Ints) -> Ints:
+    """(D,): of the class whose sum (D, count) is greatest the candidate whose `place` is lowest. Of equal classes the
+    one sampled first wins. -1 where nobody votes.
+    """
+    each = np.where(voters, sums[:, found.label], -np.inf)
+    winner = first(voters & (each == each.max(axis=1, keepdims=True)), known.age)
+    return first(voters & (found.label == found.label[winner][:, None]), place)
+
+
+def class_chances(pool: Pool, found: Classes, worth: Callable[[int, int], Kind], ks: Sequence[int]) -> Floats | None:
+    """(n, K): the chance that each candidate is answered with, if the class worth most wins and any member of it is
+    taken; `worth` gives a class's, by its label and its size. None in a large pool.
+    """
+    if len(pool) > LARGEST:
+        return None
+    whole: Floats = pick_chances(found.level, ks) * (found.level == NEITHER)[:, None]
+    for level in (RAN, PARSES):
+        labels = np.unique(found.label[found.level == level])
+        sizes = np.array([np.count_nonzero(found.label == label) for label in labels], dtype=np.int64)
+        kinds = [worth(int(label), int(size)) for label, size in zip(labels, sizes, strict=True)]
+        idle = np.count_nonzero(found.level > level)
+        won = plurality(kinds, int(idle), len(pool), ks)
+        for label, size, chances in zip(labels, sizes, won, strict=True):
+            whole[found.label == label] = chances / size
+    return whole
+
+
+def share_of(found: Classes, voters: Bools, position: int) -> int:
+    """How many of the voters (n,) are of one candidate's class."""
+    return int(np.count_nonzero(voters & (found.label == found.label[position])))

@@ -1,12 +1,13 @@
 """The highest score wins, a program that parses before one that does not (the CodeScaler recipe's validity first).
 
 Equal scores fall back on the log probability; what is still equal is averaged by the exact estimator, and `select`
-takes the lowest index.
+takes the lowest index. Estimate: exact by rank key.
 """
 
 from dataclasses import dataclass
 
-from tts.select._keys import best, quality
+from tts.metrics import Floats
+from tts.select._columns import columns
 from tts.types import Pool, Selection
 
 
@@ -14,13 +15,13 @@ from tts.types import Pool, Selection
 class Argmax:
     """No options."""
 
-    def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
-        """(validity, score, log probability) for each candidate."""
-        return [quality(pool, i) for i in range(len(pool))]
+    def rank_key(self, pool: Pool) -> Floats:
+        """(n, 3): validity, score, log probability."""
+        return columns(pool).quality
 
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
-        chosen = best(pool, range(len(pool)))
+        chosen = int(columns(pool).order[0])
         return Selection(chosen, f"highest score ({pool.scores[chosen].value})")
 
 

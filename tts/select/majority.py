@@ -1,11 +1,16 @@
 """The behaviour that most programs share wins (self-consistency, arXiv 2203.11171, with outputs on the public inputs
 for answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of equal classes the one sampled first wins.
+
+Estimate: exact by closed form (`chances.plurality`), in which classes that tie share the win.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.select._classes import classes, first_index
+from tts.metrics import Bools, Floats, Ints
+from tts.select._classes import class_chances, classes, elect, share_of
+from tts.select._columns import columns, everyone
 from tts.types import Pool, Selection
 
 
@@ -16,12 +21,23 @@ class Majority:
     needs: ClassVar[tuple[str, ...]] = ("behaviours",)
     ignores_scores: ClassVar[bool] = True
 
+    def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
+        """A class is worth its members; each of them is as likely to be its first."""
+        return class_chances(pool, classes(pool), lambda _, size: tuple(map(float, range(1, size + 1))), ks)
+
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The first sampled program of the largest class, row by row."""
+        found, known = classes(pool), columns(pool)
+        voters = found.voters(members)
+        return elect(found, found.sums(voters.astype(float), known.order), voters, known, known.age)
+
     def select(self, pool: Pool) -> Selection:
         """The first sampled program of the largest class."""
-        largest = max(classes(pool), key=lambda group: (len(group), -first_index(pool, group)))
-        chosen = min(largest, key=lambda i: pool.candidates[i].index)
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        found = classes(pool)
         alike = "behave alike" if pool.behaviours else "are the same text, without public inputs to run them on"
-        return Selection(chosen, f"{len(largest)} of {len(pool)} {alike}")
+        size = share_of(found, found.voters(everyone(pool))[0], chosen)
+        return Selection(chosen, f"{size} of {len(pool)} {alike}")
 
 
 plugin = Majority

@@ -1,9 +1,16 @@
-"""Any candidate, each as likely: the baseline that every other selector stands beside."""
+"""Any candidate, each as likely: the baseline that every other selector stands beside.
+
+Estimate: exact by rank key, all keys being equal.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from tts.metrics import Floats
 from tts.seeds import seed_of
+from tts.select._columns import columns
 from tts.types import Pool, Selection
 
 
@@ -13,16 +20,17 @@ class Random:
 
     seed: int = 0
     ignores_scores: ClassVar[bool] = True
+    drawn: ClassVar[bool] = True
 
-    def rank_key(self, pool: Pool) -> list[tuple[float, ...]]:
+    def rank_key(self, pool: Pool) -> Floats:
         """All equal: the exact estimator averages over them."""
-        return [(0.0,)] * len(pool)
+        return np.zeros((len(pool), 1))
 
     def select(self, pool: Pool) -> Selection:
         """A draw that depends on the seed, the problem and which candidates there are, not on their order."""
-        order = sorted(range(len(pool)), key=lambda i: pool.candidates[i].index)
-        indices = [pool.candidates[i].index for i in order]
-        return Selection(order[seed_of(self.seed, pool.problem.id, *indices) % len(order)], "drawn at random")
+        indices = sorted(c.index for c in pool.candidates)
+        place = seed_of(self.seed, pool.problem.id, *indices) % len(indices)
+        return Selection(int(np.flatnonzero(columns(pool).age == place)[0]), "drawn at random")
 
 
 plugin = Random

@@ -2,6 +2,8 @@
 
 Scores are not comparable across problems, so the threshold is by default relative to the problem's best score; a
 quantile keeps the same share everywhere; an absolute one is for scorers that were calibrated.
+
+Estimate: sampled; what is kept depends on who else was sampled.
 """
 
 import math
@@ -10,9 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from tts import plugins
 from tts.errors import ConfigError
+from tts.metrics import Bools, Floats, Ints
 from tts.protocols import Selector
+from tts.select._columns import columns, everyone
+from tts.select._subsets import choose
 from tts.types import Pool, Selection
 
 
@@ -48,33 +55,34 @@ class Threshold:
         """What the following selector needs."""
         return getattr(self.chooser, "needs", ())
 
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The following selector's choice among those kept of each row; -1 where none is."""
+        return choose(self.chooser, pool, self.kept(pool, members))
+
     def select(self, pool: Pool) -> Selection:
         """The following selector's choice among those kept, or none."""
-        kept = self.kept(pool)
+        kept = np.flatnonzero(self.kept(pool, everyone(pool))[0]).tolist()
         if not kept:
             return Selection(None, f"no score reaches the threshold ({self.mode} {self.value})")
         inner = self.chooser.select(pool.take(kept))
         position = None if inner.position is None else kept[inner.position]
         return Selection(position, f"{len(kept)} of {len(pool)} kept, then {inner.why}")
 
-    def kept(self, pool: Pool) -> list[int]:
-        """Positions at or above the threshold; an invalid or unscored candidate is never among them."""
-        values = {
-            i: score.value
-            for i, score in enumerate(pool.scores)
-            if score.value is not None and pool.candidates[i].valid
-        }
-        if not values:
-            return []
-        limit = self._limit(sorted(values.values()))
-        return [i for i, value in values.items() if value >= limit]
+    def kept(self, pool: Pool, members: Bools) -> Bools:
+        """(D, n): members at or above their row's threshold; an invalid or unscored candidate is never among them."""
+        known = columns(pool)
+        judged = members & known.valid & known.scored
+        return judged & (known.score >= self._limits(np.where(judged, known.score, np.inf)))
 
-    def _limit(self, ascending: list[float]) -> float:
+    def _limits(self, scores: Floats) -> Floats:
+        """(D, 1) from the scores (D, n) of each row, inf for what is not judged."""
         if self.mode == "absolute":
-            return self.value
-        if self.mode == "relative":
-            return ascending[-1] - self.value
-        return ascending[min(len(ascending) - 1, math.floor(self.value * len(ascending)))]
+            return np.full((len(scores), 1), self.value)
+        ascending, counts = np.sort(scores, axis=1), np.isfinite(scores).sum(axis=1)
+        place = counts - 1 if self.mode == "relative" else np.floor(self.value * counts).astype(np.int64)
+        limits = np.take_along_axis(ascending, np.clip(place, 0, np.maximum(counts - 1, 0))[:, None], axis=1)
+        below = self.value if self.mode == "relative" else 0.0
+        return np.where(np.isfinite(limits), limits, 0.0) - below
 
 
 plugin = Threshold

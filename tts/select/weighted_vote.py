@@ -1,15 +1,19 @@
 """Majority in which each program votes with softmax(score / temperature) over the pool, so that logits of either sign
 are weighted rightly. Score differences of a Bradley-Terry reward model are log odds, which makes temperature 1
 principled.
+
+Estimate: sampled; which subsets a class wins is a question of subset sums, for which no closed form is known.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from tts.errors import ConfigError
-from tts.select._classes import classes, first_index
-from tts.select._keys import best
+from tts.metrics import Bools, Floats, Ints
+from tts.select._classes import classes, elect
+from tts.select._columns import columns, everyone
 from tts.types import Pool, Selection
 
 
@@ -24,29 +28,32 @@ class WeightedVote:
         if not self.temperature > 0:
             raise ConfigError(f"weighted_vote's temperature must be above 0, got {self.temperature}.")
 
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The best program of the heaviest class, row by row."""
+        found, known = classes(pool), columns(pool)
+        voters = found.voters(members)
+        sums = found.sums(self.weights(pool, voters), known.order)
+        return elect(found, sums, voters, known, known.place)
+
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
-        groups = classes(pool)
-        weights = self.weights(pool, groups)
-        heaviest = max(
-            groups,
-            key=lambda group: (math.fsum(weights[i] for i in group), -first_index(pool, group)),
-        )
-        share = math.fsum(weights[i] for i in heaviest)
-        return Selection(best(pool, heaviest), f"its class holds {share:.0%} of the vote")
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        found = classes(pool)
+        weights = self.weights(pool, found.voters(everyone(pool)))[0]
+        share = weights[found.label == found.label[chosen]].sum() / weights.sum()
+        return Selection(chosen, f"its class holds {share:.0%} of the vote")
 
-    def weights(self, pool: Pool, groups: list[list[int]]) -> dict[int, float]:
-        """Position -> weight of each voter, summing to 1; an unscored one has none unless nothing is scored: then all
-        are equal. The softmax is over the voters, so that a higher score without a vote cannot drown them all.
+    def weights(self, pool: Pool, voters: Bools) -> Floats:
+        """(D, n): the weight of each row's voters, the greatest 1; an unscored one has none unless no voter of the row
+        is scored: then all are equal. The softmax is over the voters, so that a higher score without a vote cannot
+        drown them all.
         """
-        values = {i: pool.scores[i].value for group in groups for i in group}
-        scored = [value for value in values.values() if value is not None]
-        if not scored:
-            return dict.fromkeys(values, 1 / len(values))
-        top = max(scored)
-        raw = {i: 0.0 if value is None else math.exp((value - top) / self.temperature) for i, value in values.items()}
-        total = math.fsum(raw.values())
-        return {i: weight / total for i, weight in raw.items()}
+        known = columns(pool)
+        scored = voters & known.scored
+        held = np.where(scored, known.score, -np.inf)
+        top = held.max(axis=1, keepdims=True)
+        distance = np.where(scored, (held - np.where(np.isfinite(top), top, 0.0)) / self.temperature, -np.inf)
+        return np.where(scored.any(axis=1, keepdims=True), np.exp(distance), voters.astype(float))
 
 
 plugin = WeightedVote

@@ -1,0 +1,485 @@
+"""Every selector against its definition, written out again without arrays, over all subsets of small tied pools."""
+
+import itertools
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_contracts import pool_of, pools
+
+from tts import analysis, chances, config, plugins
+from tts.analysis import Judged
+from tts.types import Behaviour, Candidate, Grade, Pool, Problem, Score, Stdin, Verdict
+
+Chosen = dict[int, float]  # position -> the chance that it is chosen; what is missing to 1 abstains
+
+
+# The definitions.
+
+
+def shared(positions: Sequence[int]) -> Chosen:
+    """Each as likely."""
+    return {i: 1 / len(positions) for i in positions}
+
+
+def youngest(pool: Pool, positions: Sequence[int]) -> Chosen:
+    """The one sampled first."""
+    return {min(positions, key=lambda i: pool.candidates[i].index): 1.0}
+
+
+def low(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def quality(pool: Pool, i: int) -> tuple[float, ...]:
+    c = pool.candidates[i]
+    return float(c.valid), low(pool.scores[i].value), low(c.logprob)
+
+
+def greatest(pool: Pool, key: Callable[[int], Any], positions: Sequence[int] | None = None) -> list[int]:
+    among = range(len(pool)) if positions is None else positions
+    top = max(map(key, among))
+    return [i for i in among if key(i) == top]
+
+
+def best(pool: Pool, positions: Sequence[int]) -> Chosen:
+    return youngest(pool, greatest(pool, lambda i: quality(pool, i), positions))
+
+
+def groups(pool: Pool, done: Callable[[int], Any]) -> list[list[int]]:
+    """Candidates that did the same; those that did something before those that parse before the rest."""
+    valid = [i for i in range(len(pool)) if pool.candidates[i].valid]
+    found = defaultdict(list)
+    for i in valid:
+        if done(i) is not None:
+            found[done(i)].append(i)
+    if not found:
+        for i in valid:
+            found[pool.candidates[i].code].append(i)
+    return list(found.values()) or [[i] for i in range(len(pool))]
+
+
+def behaviour(pool: Pool) -> Callable[[int], Any]:
+    def done(i: int) -> Any:
+        found = pool.behaviours[i] if pool.behaviours else None
+        return found.outputs if found is not None and any(o is not None for o in found.outputs) else None
+
+    return done
+
+
+def marks(pool: Pool, i: int, kind: str) -> tuple[bool, ...]:
+    found = pool.behaviours[i] if pool.behaviours else None
+    if found is None:
+        return ()
+    return {"public": found.passed, "written": found.written, "both": found.passed + found.written}[kind]
+
+
+def elected(pool: Pool, found: Sequence[list[int]], worth: Callable[[list[int]], float], then: Callable) -> Chosen:
+    """The class worth most, of equal ones that sampled first; then one of it."""
+    near = max(map(worth, found))
+    tied = [group for group in found if worth(group) == near or math.isclose(worth(group), near, rel_tol=1e-12)]
+    first = min(tied, key=lambda group: min(pool.candidates[i].index for i in group))
+    return then(pool, first)
+
+
+def any_of_a_greatest(pool: Pool, found: Sequence[list[int]], worth: Callable[[list[int]], float]) -> Chosen:
+    """Classes that tie share the win, and so do the members of a class."""
+    top = max(map(worth, found))
+    tied = [group for group in found if worth(group) == top]
+    return {i: 1 / len(tied) / len(group) for group in tied for i in group}
+
+
+def random(pool: Pool) -> Chosen:
+    return shared(range(len(pool)))
+
+
+def argmax(pool: Pool) -> Chosen:
+    return shared(greatest(pool, lambda i: quality(pool, i)))
+
+
+def majority(pool: Pool) -> Chosen:
+    return any_of_a_greatest(pool, groups(pool, behaviour(pool)), len)
+
+
+def codet(pool: Pool, tests: str = "public") -> Chosen:
+    def worth(group: list[int]) -> float:
+        mine = marks(pool, group[0], tests) if pool.candidates[group[0]].valid else ()
+        return len(group) * (sum(mine) if mine else 1)
+
+    return any_of_a_greatest(pool, groups(pool, lambda i: marks(pool, i, tests) or None), worth)
+
+
+def soft(pool: Pool, temperature: float = 1.0) -> Chosen:
+    valid = [i for i in range(len(pool)) if pool.candidates[i].valid]
+    scored = [i for i in valid if pool.scores[i].value is not None]
+    if not scored:
+        return shared(valid or range(len(pool)))
+    top = max(pool.scores[i].value for i in scored)
+    weights = {i: math.exp((pool.scores[i].value - top) / temperature) for i in scored}
+    return {i: weight / sum(weights.values()) for i, weight in weights.items()}
+
+
+def weighted_vote(pool: Pool) -> Chosen:
+    found = groups(pool, behaviour(pool))
+    scores = {i: pool.scores[i].value for group in found for i in group}
+    known = [s for s in scores.values() if s is not None]
+
+    def weight(i: int) -> float:
+        return 1.0 if not known else 0.0 if scores[i] is None else math.exp(scores[i] - max(known))
+
+    return elected(pool, found, lambda group: math.fsum(map(weight, group)), best)
+
+
+def mob(pool: Pool, m: int | None = None) -> Chosen:
+    """By every bootstrap there is, one after the other."""
+    found = groups(pool, behaviour(pool))
+    voters = [i for group in found for i in group]
+    draws = m or max(1, round(math.sqrt(len(voters))))
+    wins: dict[int, Fraction] = defaultdict(Fraction)
+    for drawn in itertools.product(voters, repeat=draws):
+        top = max(quality(pool, i) for i in drawn)
+        tied = [i for i in voters if quality(pool, i) == top]  # which of equals is drawn is a matter of symmetry
+        for i in tied:
+            wins[i] += Fraction(1, len(tied))
+    return elected(pool, found, lambda group: float(sum(wins[i] for i in group)), best)
+
+
+def mbr(pool: Pool) -> Chosen:
+    done = behaviour(pool)
+    found = groups(pool, done)
+    voters = [i for group in found for i in group]
+    if done(voters[0]) is None or not pool.candidates[voters[0]].valid:
+        return elected(pool, found, len, youngest)
+
+    def risk(i: int) -> int:
+        pairs = [(a, b) for j in voters for a, b in zip(done(i), done(j), strict=True)]
+        return sum(a is None or b is None or a != b for a, b in pairs)
+
+    return youngest(pool, greatest(pool, lambda i: -risk(i), voters))
+
+
+def by_tests_then_score(pool: Pool) -> Chosen:
+    def key(i: int) -> tuple[float, ...]:
+        valid, *rest = quality(pool, i)
+        return valid, sum(marks(pool, i, "public")), *rest
+
+    return shared(greatest(pool, key))
+
+
+def staged(pool: Pool, tests: int = 1) -> Chosen:
+    """Stage by stage; a stage that would drop all drops none."""
+    left = list(range(len(pool)))
+    needed = min(tests, len(pool.problem.public_tests))
+    stages = (lambda i: pool.candidates[i].valid, lambda i: sum(marks(pool, i, "public")[:tests]) >= max(needed, 1))
+    for stage in stages:
+        left = [i for i in left if stage(i)] or left
+    return shared(greatest(pool, lambda i: quality(pool, i), left))
+
+
+def pessimistic(pool: Pool, alpha: float = 1.0) -> Chosen:
+    found = groups(pool, behaviour(pool))
+    voters = sum(map(len, found))
+
+    def worth(group: list[int]) -> float:
+        known = [pool.scores[i].value for i in group if pool.scores[i].value is not None]
+        return statistics.fmean(known) - alpha * math.log(voters) / (len(group) + 1) if known else -math.inf
+
+    return elected(pool, found, worth, best)
+
+
+def judged_by(pool: Pool) -> list[int]:
+    return [i for i in range(len(pool)) if pool.candidates[i].valid] or list(range(len(pool)))
+
+
+def ensemble(pool: Pool, how: str = "rank", alpha: float = 1.0) -> Chosen:
+    among, scorers = judged_by(pool), list(pool.all_scores.values())
+
+    def rank(i: int) -> float:
+        above = [sum(low(s[j].value) > low(s[i].value) for j in among) for s in scorers]
+        same = [sum(low(s[j].value) == low(s[i].value) for j in among) for s in scorers]
+        return statistics.fmean(a + (b + 1) / 2 for a, b in zip(above, same, strict=True))
+
+    def z(i: int) -> float:
+        found = []
+        for scores in scorers:
+            known = {j: scores[j].value for j in among if scores[j].value is not None}
+            spread = statistics.pstdev(known.values()) if known else 0.0
+            each = {j: (v - statistics.fmean(known.values())) / spread if spread else 0.0 for j, v in known.items()}
+            found.append(each.get(i, min(each.values(), default=0.0)))
+        return round(statistics.fmean(found) - (alpha * statistics.pstdev(found) if how == "bound" else 0), 7)
+
+    return youngest(pool, greatest(pool, (lambda i: -rank(i)) if how == "rank" else z, among))
+
+
+def regularised(pool: Pool, by: str = "length", beta: float = 0.5) -> Chosen:
+    among = judged_by(pool)
+    known = [i for i in among if pool.scores[i].value is not None]
+    if by == "logprob":
+
+        def key(i: int) -> tuple[float, ...]:
+            score, logprob = pool.scores[i].value, pool.candidates[i].logprob
+            return -math.inf if None in (score, logprob) else score + beta * logprob, low(score)
+
+        return shared(greatest(pool, key, among))
+    sizes = {i: len(pool.candidates[i].code or "") for i in known}
+    spread = statistics.pstdev(sizes.values()) if known else 0.0
+
+    def value(i: int) -> float:
+        z = (sizes[i] - statistics.fmean(sizes.values())) / spread if spread else 0.0
+        return round(pool.scores[i].value - beta * z, 7)
+
+    return youngest(pool, greatest(pool, value, known) if known else among)
+
+
+def threshold(pool: Pool) -> Chosen:
+    known = [i for i in range(len(pool)) if pool.candidates[i].valid and pool.scores[i].value is not None]
+    kept = [i for i in known if pool.scores[i].value >= max(pool.scores[j].value for j in known) - 1.0]
+    if not kept:
+        return {}
+    part = pool.take(kept)
+    (chosen,) = elected(part, groups(part, behaviour(part)), len, youngest)
+    return {kept[chosen]: 1.0}
+
+
+DEFINED: Mapping[str, tuple[Any, Callable[[Pool], Chosen]]] = {
+    "random": ("random", random),
+    "argmax": ("argmax", argmax),
+    "majority": ("majority", majority),
+    "weighted_vote": ("weighted_vote", weighted_vote),
+    "threshold": ("threshold", threshold),
+    "soft": ("soft", soft),
+    "soft, colder": ({"name": "soft", "temperature": 0.3}, lambda pool: soft(pool, 0.3)),
+    "mob": ("mob", mob),
+    "mob of 3": ({"name": "mob", "m": 3}, lambda pool: mob(pool, 3)),
+    "mbr": ("mbr", mbr),
+    "codet": ("codet", codet),
+    "codet, written": ({"name": "codet", "tests": "written"}, lambda pool: codet(pool, "written")),
+    "codet, both": ({"name": "codet", "tests": "both"}, lambda pool: codet(pool, "both")),
+    "tests_then_score": ("tests_then_score", by_tests_then_score),
+    "pessimistic": ("pessimistic", pessimistic),
+    "ensemble": ("ensemble", ensemble),
+    "ensemble of z": ({"name": "ensemble", "how": "zscore"}, lambda pool: ensemble(pool, "zscore")),
+    "ensemble, bound": ({"name": "ensemble", "how": "bound"}, lambda pool: ensemble(pool, "bound")),
+    "regularised": ("regularised", regularised),
+    "regularised by belief": ({"name": "regularised", "by": "logprob"}, lambda pool: regularised(pool, "logprob")),
+    "staged": ("staged", staged),
+    "staged, 2 tests": ({"name": "staged", "tests": 2}, lambda pool: staged(pool, 2)),
+}
+every_definition = pytest.mark.parametrize(("spec", "define"), DEFINED.values(), ids=DEFINED)
+few = settings(max_examples=25)
+
+
+def test_every_selector_is_defined_here() -> None:
+    names = {spec if isinstance(spec, str) else spec["name"] for spec, _ in DEFINED.values()}
+    assert names == set(plugins.names("selector"))
+
+
+@every_definition
+@few
+@given(pool=pools())
+def test_a_selector_chooses_what_its_definition_allows(spec, define, pool) -> None:
+    chosen = plugins.build("selector", spec).select(pool).position
+    allowed = define(pool)
+    assert (chosen is None and not allowed) or allowed[chosen] > 0
+
+
+def judged(pool: Pool, correct: Sequence[bool]) -> Judged:
+    """The pool with the truth about it."""
+    verdicts = [Verdict.PASSED if right else Verdict.WRONG_ANSWER for right in correct]
+    grades = tuple(Grade("p", str(i), verdict, 0.0, 1, 0) for i, verdict in enumerate(verdicts))
+    return Judged(pool.problem, pool.candidates, grades, pool.behaviours or (None,) * len(pool))
+
+
+def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000) -> analysis.Curve:
+    """What the report says of a selector on one problem."""
+    raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "report": {"draws": draws}}
+    labels = ["mine", "other"]
+    plan = config.parse(
+        raw | {"scorers": [{"name": "length", "label": label} for label in labels], "selectors": [spec]}, where="test"
+    )
+    scores = {label: {s.key: s for s in pool.all_scores[label]} for label in labels}
+    ks = range(1, len(pool) + 1)
+    name = spec if isinstance(spec, str) else spec["name"]
+    return next(c for c in analysis.curves([judged(pool, correct)], scores, plan, ks) if c.name == name)
+
+
+def over_all_subsets(define: Callable[[Pool], Chosen], pool: Pool, correct: Sequence[bool]) -> list[float]:
+    """The mean over every subset, by k."""
+    found = []
+    for k in range(1, len(pool) + 1):
+        subsets = list(itertools.combinations(range(len(pool)), k))
+        parts = [(define(pool.take(subset)), subset) for subset in subsets]
+        found.append(math.fsum(p * correct[s[i]] for chosen, s in parts for i, p in chosen.items()) / len(subsets))
+    return found
+
+
+@every_definition
+@few
+@given(data=st.data())
+def test_its_estimate_is_the_mean_over_all_subsets(spec, define, data) -> None:
+    pool = data.draw(pools(max_size=5))
+    pool = Pool(pool.problem, pool.candidates, pool.scores, pool.behaviours or (None,) * len(pool), pool.all_scores)
+    correct = data.draw(st.lists(st.booleans(), min_size=len(pool), max_size=len(pool)))
+
+    found = curve(spec, pool, correct)
+
+    assert [point.estimate for point in found.points] == ["exact"] * len(pool)
+    assert [point.value for point in found.points] == pytest.approx(over_all_subsets(define, pool, correct), abs=1e-9)
+
+
+def test_a_closed_form_is_exact_where_subsets_are_too_many_to_ask() -> None:
+    rng = np.random.default_rng(0)
+    outputs = [(str(x),) for x in rng.integers(5, size=14)]
+    pool = pool_of(rng.normal(size=14).tolist(), outputs)
+    correct = [output == ("2",) for output in outputs]
+    for spec, define in (("majority", majority), ("soft", soft)):
+        found = curve(spec, pool, correct, draws=100)
+        assert found.method == "closed form" and {point.estimate for point in found.points} == {"exact"}
+        exact = over_all_subsets(define, pool, correct)
+        assert [point.value for point in found.points] == pytest.approx(exact, abs=1e-10)
+
+
+def test_a_sampled_estimate_says_its_error_and_is_within_it() -> None:
+    rng = np.random.default_rng(1)
+    outputs = [(str(x),) for x in rng.integers(4, size=12)]
+    pool = pool_of(rng.normal(size=12).tolist(), outputs)
+    correct = [output == ("1",) for output in outputs]
+    found = curve("weighted_vote", pool, correct, draws=400)
+    exact = over_all_subsets(weighted_vote, pool, correct)
+    assert found.method == "sampled" and {p.estimate for p in found.points} == {"exact", "sampled"}
+    for point, value in zip(found.points, exact, strict=True):
+        assert abs(point.value - value) <= 4 * point.se + 1e-12
+    again = curve("weighted_vote", pool, correct, draws=400)
+    assert [p.value for p in again.points] == [p.value for p in found.points], "the seed is fixed"
+
+
+def test_in_a_large_pool_a_closed_form_gives_way_to_sampling() -> None:
+    n = chances.LARGEST + 1
+    pool = pool_of([0.0] * n, [("1",)] * n)
+    found = curve(
+        "majority", Pool(pool.problem, pool.candidates, pool.scores, pool.behaviours, pool.all_scores), [True] * n
+    )
+    assert found.method == "sampled" and found.points[-1].value == 1.0
+
+
+# By hand.
+
+
+def chosen(spec: Any, pool: Pool) -> int | None:
+    return plugins.build("selector", spec).select(pool).position
+
+
+def marked(passed: Sequence[tuple[bool, ...]], scores: Sequence[float | None] | None = None) -> Pool:
+    """A pool in which only the public tests' marks and the scores differ."""
+    problem = Problem("p", "", (), tuple(Stdin(str(i), "") for i in range(len(passed[0]))))
+    candidates = tuple(Candidate("p", i, "", f"print({i})", "tagged") for i in range(len(passed)))
+    found = tuple(Score("p", i, value) for i, value in enumerate(scores or [0.0] * len(passed)))
+    return Pool(problem, candidates, found, tuple(Behaviour(("1",) * len(m), m) for m in passed))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (0.0, 0),  # the best mean
+        (1.0, 0),  # 2 - ln(4)/2 = 1.31 against 1.5 - ln(4)/4 = 1.15
+        (2.0, 1),  # 0.61 against 0.81
+    ],
+)
+def test_pessimism_prefers_what_several_share(alpha: float, expected: int) -> None:
+    pool = pool_of([2.0, 1.5, 1.5, 1.5], [("1",), ("2",), ("2",), ("2",)])
+    assert chosen({"name": "pessimistic", "alpha": alpha}, pool) == expected
+
+
+def test_codet_weighs_the_size_of_a_set_with_the_tests_it_passes() -> None:
+    yes, no = True, False
+    assert chosen("codet", marked([(yes, yes, yes), (yes, no, no), (yes, no, no)])) == 0  # 1 * 3 against 2 * 1
+    assert chosen("codet", marked([(yes, yes, no)] + [(yes, no, no)] * 3)) == 1  # 1 * 2 against 3 * 1
+    assert chosen("codet", marked([(no, no)] * 3 + [(no, yes)])) == 3  # a set that passes nothing is worth nothing
+
+
+def test_mbr_takes_the_program_that_agrees_with_most_on_most_inputs() -> None:
+    pool = pool_of([0.0] * 5, [("1", "a"), ("1", "a"), ("1", "b"), ("2", "b"), ("3", "b")])
+    assert chosen("majority", pool) == 0
+    assert chosen("mbr", pool) == 2  # 3 agree on the first input, 3 on the second
+
+
+def test_mob_is_majority_with_one_draw_and_argmax_with_many() -> None:
+    pool = pool_of([3.0, 1.0, 1.5, 0.0], [("1",), ("2",), ("2",), ("2",)])
+    assert chosen({"name": "mob", "m": 1}, pool) == 2
+    assert chosen({"name": "mob", "m": 50}, pool) == 0
+
+
+def test_staged_drops_what_fails_the_first_test_and_counts_what_it_saved() -> None:
+    yes, no = True, False
+    pool = marked([(no, yes, yes), (yes, no, no), (yes, yes, no)], [9.0, 1.0, 2.0])
+    staged_one = plugins.build("selector", "staged")
+    assert staged_one.select(pool).position == 2
+    saved = staged_one.saved(pool)
+    assert (saved.scores, saved.of_scores, saved.tests, saved.of_tests) == (1, 3, 6, 9)
+    assert chosen("tests_then_score", pool) == 0, "which looks at all three tests"
+
+
+def test_regularised_takes_length_out_of_a_score() -> None:
+    pool = pool_of([1.0, 1.1], codes=["x", "x" * 50])
+    assert chosen({"name": "regularised", "beta": 0.0}, pool) == 1
+    assert chosen({"name": "regularised", "beta": 0.1}, pool) == 0
+    belief = pool_of([1.0, 1.1], logprobs=[-0.1, -0.9])
+    assert chosen({"name": "regularised", "by": "logprob", "beta": 1.0}, belief) == 0
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=6), st.sampled_from([-1e5, 0.0, 1e5]))
+def test_only_differences_of_scores_matter_to_those_that_weigh(scores: list[float], shift: float) -> None:
+    rounded = [round(score, 2) for score in scores]
+    outputs = [(str(i % 2),) for i in range(len(scores))]
+    for spec in ("soft", "weighted_vote", "mob", "argmax"):
+        here, there = (pool_of([score + move for score in rounded], outputs) for move in (0.0, shift))
+        assert chosen(spec, here) == chosen(spec, there) or _is_close(rounded, outputs)
+
+
+def _is_close(scores: Sequence[float], outputs: Sequence[tuple[str]]) -> bool:
+    """Whether two classes weigh so nearly the same that the shift's rounding decides."""
+    weights = Counter()
+    for score, output in zip(scores, outputs, strict=True):
+        weights[output] += math.exp(score - max(scores))
+    heavy = sorted(weights.values())[-2:]
+    return len(heavy) == 2 and math.isclose(*heavy, rel_tol=1e-6)
+
+
+def test_soft_draws_as_often_as_it_says() -> None:
+    pool = pool_of([0.0, -1.0, -2.0, None])
+    drawn = Counter(
+        plugins.build("selector", {"name": "soft", "seed": seed}).select(pool).position for seed in range(3000)
+    )
+    for position, share in soft(pool).items():
+        assert abs(drawn[position] - 3000 * share) < 5 * math.sqrt(3000 * share * (1 - share))
+    assert drawn[3] == 0
+
+
+# Closed forms by themselves.
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=6), st.integers(0, 3))
+def test_a_softmax_over_drawn_subsets_has_chances_that_add_up(logits: list[float], idle: int) -> None:
+    n = len(logits) + idle
+    ks = range(1, n + 1)
+    total = chances.softmax(np.array(logits), idle, ks).sum(axis=0)
+    none = [math.comb(idle, k) / math.comb(n, k) for k in ks]
+    assert total == pytest.approx([1 - share for share in none], abs=1e-10)
+
+
+@pytest.mark.parametrize("n", [16, 64, 128])
+def test_chances_of_classes_add_up_and_grow_with_the_class(n: int) -> None:
+    sizes = [n // 2, n // 4, *[1] * (n - n // 2 - n // 4)]
+    kinds = [tuple(map(float, range(1, size + 1))) for size in sizes]
+    ks = [k for k in (1, 2, 5, 16, 64, 128) if k <= n]
+    found = chances.plurality(kinds, 0, n, ks)
+    assert found.sum(axis=0) == pytest.approx(1, abs=1e-9)
+    assert found[:, 0] == pytest.approx([size / n for size in sizes])
+    assert (np.diff(found[0]) > -1e-12).all() and found[0, -1] == pytest.approx(1)

@@ -1,0 +1,79 @@
+"""CodeT (arXiv 2207.10397): programs that pass the same tests are a consensus set; a set is worth its size times the
+number of tests that it passes, and one of the set that is worth most is the answer.
+
+The tests are those that a model wrote (the paper's; `behaviours.tests` of a config names their file), the public ones,
+or both. Of equal sets the one sampled first wins, and of a set its first. Without any test, sets are of the same text.
+
+Estimate: exact by closed form (`chances.plurality`), in which sets that tie share the win.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from tts.metrics import Bools, Floats, Ints
+from tts.select._classes import RAN, Classes, class_chances, elect, grouped, share_of
+from tts.select._columns import columns, everyone
+from tts.select._marks import public_marks, written_marks
+from tts.types import Pool, Selection
+
+
+@dataclass(frozen=True)
+class CodeT:
+    """Options: `tests` "public", "written" or "both"."""
+
+    tests: Literal["public", "written", "both"] = "public"
+    ignores_scores: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Behaviours hold the marks; written tests must be there to be passed."""
+        return ("behaviours",) if self.tests == "public" else ("behaviours", "written_tests")
+
+    def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
+        """Each member of a set is as likely to be its first."""
+        found, passes = self._sets(pool)
+        return class_chances(pool, found, lambda label, size: tuple(_worths(passes[label], size)), ks)
+
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The first program of the set that is worth most, row by row."""
+        found, passes = self._sets(pool)
+        known, voters = columns(pool), found.voters(members)
+        worth = found.sums(voters.astype(float), known.order) * passes
+        return elect(found, worth, voters, known, known.age)
+
+    def select(self, pool: Pool) -> Selection:
+        """The first program of the set that is worth most."""
+        found, passes = self._sets(pool)
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        size = share_of(found, found.voters(everyone(pool))[0], chosen)
+        if found.level[chosen] != RAN:
+            return Selection(chosen, f"{size} of {len(pool)} are the same text, without tests to run them on")
+        return Selection(chosen, f"{size} of {len(pool)} pass the same {passes[found.label[chosen]]:.0f} tests")
+
+    def _sets(self, pool: Pool) -> tuple[Classes, Floats]:
+        """The consensus sets, and how many tests each passes; 1 where there are none."""
+        memo = f"consensus sets over {self.tests} tests"
+        if memo not in pool.memo:
+            marks = [self._marks(pool, i) for i in range(len(pool))]
+            found = grouped(pool, [mine or None for mine in marks])
+            passes = np.ones(found.count)
+            for i, mine in enumerate(marks):
+                if found.level[i] == RAN:
+                    passes[found.label[i]] = sum(mine)
+            pool.memo[memo] = found, passes
+        kept: tuple[Classes, Floats] = pool.memo[memo]
+        return kept
+
+    def _marks(self, pool: Pool, position: int) -> tuple[bool, ...]:
+        public = () if self.tests == "written" else public_marks(pool, position)
+        return public + (() if self.tests == "public" else written_marks(pool, position))
+
+
+def _worths(passes: float, size: int) -> list[float]:
+    return [float(x * passes) for x in range(1, size + 1)]
+
+
+plugin = CodeT

@@ -1,0 +1,59 @@
+"""Pessimistic verification (Heimdall, arXiv 2504.10337): the behaviour whose mean score, less what is uncertain of it,
+is highest.
+
+A class of n programs among N voters is worth mean(score) - alpha * ln(N) / (n + 1), the paper's bound with one
+verification per program: a class that few share must score higher to win. Alpha is in units of the score. Unscored
+programs count in n and N, and not in the mean; a class without a score loses to every other.
+
+Estimate: sampled; a class's mean depends on which of its members were drawn, and no closed form is known.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tts.errors import ConfigError
+from tts.metrics import Bools, Floats, Ints
+from tts.select._classes import classes, elect
+from tts.select._columns import columns, everyone
+from tts.types import Pool, Selection
+
+
+@dataclass(frozen=True)
+class Pessimistic:
+    """Options: `alpha`, at least 0, the price of uncertainty in units of the score."""
+
+    alpha: float = 1.0
+    needs: ClassVar[tuple[str, ...]] = ("behaviours",)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha < math.inf:
+            raise ConfigError(f"pessimistic's alpha must be a number of at least 0, got {self.alpha}.")
+
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The best program of the class that is worth most, row by row."""
+        found, known = classes(pool), columns(pool)
+        voters = found.voters(members)
+        return elect(found, self.worths(pool, voters), voters, known, known.place)
+
+    def select(self, pool: Pool) -> Selection:
+        """The best program of the class that is worth most."""
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        found = classes(pool)
+        worth = self.worths(pool, found.voters(everyone(pool)))[0, found.label[chosen]]
+        return Selection(chosen, f"its class scores at least {worth:.3g}")
+
+    def worths(self, pool: Pool, voters: Bools) -> Floats:
+        """(D, classes): the lower bound of each class's score; -inf for one without a score."""
+        found, known = classes(pool), columns(pool)
+        scored = voters & known.scored
+        sizes = found.sums(voters.astype(float), known.order)
+        counts = found.sums(scored.astype(float), known.order)
+        sums = found.sums(np.where(scored, known.score, 0.0), known.order)
+        price = self.alpha * np.log(np.maximum(voters.sum(axis=1, keepdims=True), 1)) / (sizes + 1)
+        return np.where(counts > 0, sums / np.maximum(counts, 1) - price, -np.inf)
+
+
+plugin = Pessimistic

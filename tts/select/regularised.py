@@ -1,0 +1,74 @@
+"""The score corrected for what reward models overrate: less beta times the z-score of the program's length (`length`),
+or plus beta times its mean log probability (`logprob`), as a policy's own belief regularises a reward (arXiv
+2404.01054).
+
+Beta is in units of the score. Length is in characters; its z-score is over the valid and scored programs of the subset.
+A program without a score, or without the log probability that is asked for, goes last. Estimate: `logprob` exact by
+rank key; `length` sampled, since a z-score depends on who else was sampled.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tts.errors import ConfigError
+from tts.metrics import Bools, Floats, Ints
+from tts.select._columns import columns, everyone, greatest
+from tts.types import Pool, Selection
+
+DIGITS = 9  # to which a corrected score is rounded, so that equal ones are equal whatever they were summed beside
+
+
+@dataclass(frozen=True)
+class Regularised:
+    """Options: `by` "length" or "logprob", and `beta`, the weight of the correction, any finite number."""
+
+    by: Literal["length", "logprob"] = "length"
+    beta: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.beta):
+            raise ConfigError(f"regularised's beta must be a finite number, got {self.beta}.")
+
+    def rank_key(self, pool: Pool) -> Floats | None:
+        """(n, 3): validity, corrected score, score; None for `length`."""
+        if self.by == "length":
+            return None
+        known = columns(pool)
+        both = known.scored & (known.logprob > -np.inf)
+        logprob = np.where(both, known.logprob, 0.0)
+        value = np.where(both, known.score + self.beta * logprob, -np.inf)
+        return np.column_stack([known.valid, value, known.score])
+
+    def choose(self, pool: Pool, members: Bools) -> Ints:
+        """The highest corrected score, row by row; of equals the one sampled first."""
+        known = columns(pool)
+        valid = members & known.valid
+        judged = np.where(valid.any(axis=1, keepdims=True), valid, members)
+        keys = self.rank_key(pool)
+        if keys is not None:
+            order = np.lexsort([known.age, -keys[:, 2], -keys[:, 1], -keys[:, 0]])
+            return greatest(np.broadcast_to(-np.argsort(order).astype(float), judged.shape), judged, known.age)
+        return greatest(self._shortened(pool, judged), judged, known.age)
+
+    def select(self, pool: Pool) -> Selection:
+        """The highest corrected score."""
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        return Selection(chosen, f"highest score ({pool.scores[chosen].value}) corrected for its {self.by}")
+
+    def _shortened(self, pool: Pool, judged: Bools) -> Floats:
+        """(D, n): the score less beta times the z-score of the length; -inf for what has no score."""
+        known = columns(pool)
+        held = judged & known.scored
+        lengths = np.array([len(c.code or "") for c in pool.candidates], dtype=np.float64)
+        count = np.maximum(held.sum(axis=1, keepdims=True), 1)
+        mean = np.where(held, lengths, 0.0).sum(axis=1, keepdims=True) / count
+        centred = np.where(held, lengths - mean, 0.0)
+        deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
+        z = centred / np.where(deviation > 0, deviation, 1.0)
+        return np.where(held, (np.where(held, known.score, 0.0) - self.beta * z).round(DIGITS), -np.inf)
+
+
+plugin = Regularised

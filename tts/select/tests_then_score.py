@@ -1,0 +1,37 @@
+"""The programs that pass the most public tests, and of these the one with the highest score.
+
+What execution decides goes before what a model guesses; a program that does not parse goes last.
+Estimate: exact by rank key.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tts.metrics import Floats
+from tts.select._columns import columns, everyone
+from tts.select._marks import passed, public_marks
+from tts.select._subsets import choose
+from tts.types import Pool, Selection
+
+
+@dataclass(frozen=True)
+class TestsThenScore:
+    """No options."""
+
+    needs: ClassVar[tuple[str, ...]] = ("behaviours",)
+
+    def rank_key(self, pool: Pool) -> Floats:
+        """(n, 4): validity, public tests passed, score, log probability."""
+        return np.insert(columns(pool).quality, 1, passed(pool), axis=1)
+
+    def select(self, pool: Pool) -> Selection:
+        """The candidate of the greatest key."""
+        chosen = int(choose(self, pool, everyone(pool))[0])
+        marks = public_marks(pool, chosen)
+        score = pool.scores[chosen].value
+        return Selection(chosen, f"passes {sum(marks)} of {len(marks)} public tests, then its score ({score})")
+
+
+plugin = TestsThenScore
