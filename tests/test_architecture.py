@@ -22,19 +22,20 @@ FAMILIES = ("problems", "generate", "score", "select", "sandbox")
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
-    {"preview"},  # shows text as the report does
     {"audit_report"},
-    {"report", "audit", "audit_tables"},
-    {"audit_form", "audit_pool", "audit_probing"},
-    {"scoring", "breakdown"},  # the latter cuts up what the analysis found
-    {"analysis", "best_of", "files", "selftest"},
+    {"page"},
+    {"page_data", "report", "formats", "picture"},
+    {"palette", "comparison", "audit", "audit_tables", "live"},
+    {"sentences", "audit_form", "audit_pool", "audit_probing"},
+    {"scoring", "breakdown", "margins"},  # the latter two go on from what the analysis found
+    {"analysis", "best_of", "files", "selftest", "preview"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger"},
     {"grade", "store", "config"},
     {"difference"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench"},
-    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"},
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -70,8 +71,8 @@ HEAVY = {
         "score/_reward",
     },
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
-    "matplotlib": {"report"},
-    "jinja2": {"report"},
+    "matplotlib": {"picture"},
+    "jinja2": {"page"},
     "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console
 
-from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained
+from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained, unknown
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -235,16 +235,24 @@ def _writing(folder: Path) -> AbstractContextManager[None]:
 
 
 def _show(store: Any) -> None:
-    """Print the table, write picture, page and YAML beside the store, and say where."""
-    from tts import analysis, report
+    """Print the table, write pictures, page and YAML beside the store, and say where."""
+    from tts import analysis
 
     found = analysis.analyse(store)
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
-        report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html", more=_audit_of(store.folder))
+    _show_one(found)
+
+
+def _show_one(found: "RunReport") -> None:
+    """Print a run's tables, write its pictures and its page, and say where they are and how large."""
+    from tts import page, picture
+
+    with _writing(found.folder):
+        picture.write_pictures([found], found.folder)
+        written = page.write_page([found], found.folder / "report.html", more=_audit_of(found.folder))
     _print_tables(found)
-    print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+    print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
 
 
 def _print_tables(found: "RunReport") -> None:
@@ -279,45 +287,70 @@ def _analysed(folders: list[Path]) -> "list[RunReport]":
 @app.command()
 def report(
     folders: Folders,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+    format: Annotated[
+        str | None, typer.Option(help="Print numbers instead of writing pages: md, json, csv or tex")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show how far a run is, until it is done; nothing else")
+    ] = False,
 ) -> None:
     """Print the table of finished or half-finished runs and write their pages anew; nothing is sampled or graded.
 
-    Example: tts report runs/demo --json
-    """
-    from tts import report as reports
+    Example: tts report runs/demo
 
-    found = _analysed(folders)
-    if as_json:
-        print(json.dumps(reports.as_json(found), indent=1))
-        return
-    for one in found:
-        _print_tables(one)
-        with _writing(one.folder):
-            reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html", more=_audit_of(one.folder))
-        print(f"Report: {one.folder / 'report.html'}")
+    Example: tts report runs/demo --format md
+
+    Example: tts report runs/demo --watch
+    """
+    if watch:
+        _watch(folders, format or ("json" if as_json else None))
+    elif format or as_json:
+        _print_numbers(folders, format or "json")
+    else:
+        for one in _analysed(folders):
+            _show_one(one)
+
+
+def _print_numbers(folders: list[Path], format: str) -> None:
+    from tts.formats import FORMATS
+
+    if format not in FORMATS:
+        raise ConfigError(unknown(format, "--format", FORMATS))
+    sys.stdout.write(FORMATS[format](_analysed(folders)))
+
+
+def _watch(folders: list[Path], format: str | None) -> None:
+    from tts import live
+
+    if format or len(folders) > 1:
+        raise ConfigError("--watch shows one run in the terminal: give it one folder, and no --format.")
+    with _stoppable("The run goes on; this only watched it."):
+        live.watch(folders[0], Console())
 
 
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="A run folder")],
-    second: Annotated[Path, typer.Argument(help="Another run folder")],
-    to: Annotated[Path, typer.Option(help="Where to put the common picture and page")] = Path("runs/compare"),
+    others: Annotated[list[Path], typer.Argument(help="More run folders, each compared with the first")],
+    to: Annotated[Path, typer.Option(help="Where to put the common pictures and page")] = Path("runs/compare"),
 ) -> None:
-    """Compare two runs on the problems they share: both curves, and paired differences with intervals.
+    """Compare runs on the problems they share: their curves, and paired differences with intervals.
 
     Example: tts compare runs/small-n64 runs/large-n8
     """
+    from tts import comparison, page, picture
     from tts import report as reports
 
-    both = _analysed([first, second])
-    Console().print(reports.compare_table(*both))
+    runs = _analysed([first, *others])
+    compared = [comparison.compare(runs[0], other) for other in runs[1:]]
+    for one in compared:
+        Console().print(reports.compare_table(one))
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
-        reports.write_picture(both, to / "curves.png")
-        reports.write_page(both, to / "report.html")
-    print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
+        picture.write_pictures(runs, to)
+        written = page.write_page(runs, to / "report.html", compared=compared)
+    print(f"Report: {written}   Picture: {to / 'curves.png'}, .svg")
 
 
 @app.command()
