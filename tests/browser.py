@@ -34,6 +34,10 @@ class Opened:
         """The text of the first such element, as it is in the document."""
         return str(self.page.locator(selector).first.text_content())
 
+    def field(self, label: str, form: str = "#filter", exact: bool = False) -> Any:
+        """A form's field by its label."""
+        return self.page.locator(form).get_by_label(label, exact=exact)
+
     def texts(self, selector: str) -> list[str]:
         return list(self.page.locator(selector).all_text_contents())
 

@@ -39,7 +39,7 @@ def test_a_run_that_asks_for_more_than_it_has_is_not_complete(small: Small) -> N
         while_open = live.look(small.folder / "run")
     after = live.look(small.folder / "run")
 
-    assert [(stage.name, stage.done, stage.total) for stage in after.stages][0] == ("generate", 6, 12)
+    assert after.stages[0] == live.Stage("generate", 6, 12)
     assert "behaviours" not in [stage.name for stage in after.stages]
     assert (while_open.at_work, after.at_work) == (True, False)
     assert not after.complete
@@ -49,7 +49,7 @@ def test_programs_are_counted_once_however_often_they_were_sampled(small: Small)
     bring_up(small)
     with open_for_writing(small.folder / "run") as store:
         problem = store.problems()[0]
-        twice = [c for c in store.candidates() if c.problem_id == problem.id][0]
+        twice = next(c for c in store.candidates() if c.problem_id == problem.id)
         again = Candidate(problem.id, 99, twice.text, twice.code, twice.extraction)
         for _ in store.add_candidates([again]):
             pass
@@ -121,7 +121,7 @@ def test_watching_ends_with_the_run_and_says_that_it_is_complete(small: Small) -
 def test_watching_a_run_that_was_left_says_how_to_go_on(small: Small) -> None:
     bring_up(small, "generator.n=2")
     with open_for_writing(small.folder / "run") as store:
-        store.set_meta({"config": configs.load(small.folder / "config.yaml").resolved().dump()})
+        store.set_meta({"config": configs.load(small.folder / "config.yaml", ["generator.n=4"]).resolved().dump()})
     done = tts(small.folder, "report", "run", "--watch")
 
     assert done.code == 0

@@ -105,35 +105,35 @@ def test_it_opens_with_the_verdict_and_every_picture_drawn(run: RunReport, shown
 
 def test_selectors_are_shown_and_hidden_in_every_picture(shown: Opened) -> None:
     assert "majority" in named(shown) and "majority" in named(shown, "difficulty-0")
-    shown.page.get_by_label("majority", exact=True).uncheck()
+    shown.field("majority", "#drawn", exact=True).uncheck()
     assert "majority" not in named(shown) | named(shown, "difficulty-0")
-    shown.page.get_by_label("argmax:length", exact=True).check()
+    shown.field("argmax:length", "#drawn", exact=True).check()
     assert "argmax:length" in named(shown)
 
 
 def test_the_axis_and_the_intervals_can_be_switched(shown: Opened) -> None:
     kind = "document.getElementById('curves').layout.xaxis.type"
     assert traces(shown) and shown.page.evaluate(kind) == "log"
-    shown.page.get_by_label("logarithmic").uncheck()
+    shown.field("logarithmic", "#drawn").uncheck()
     assert shown.page.evaluate(kind) == "linear"
     assert any(trace.get("fill") for trace in traces(shown))
-    shown.page.get_by_label("intervals").uncheck()
+    shown.field("intervals", "#drawn").uncheck()
     assert not any(trace.get("fill") for trace in traces(shown))
 
 
 def test_problems_are_filtered_by_text_and_by_who_solved_them(run: RunReport, shown: Opened) -> None:
     assert sorted(listed(shown)) == sorted(item.problem.id for item in run.judged)
-    shown.page.get_by_label("Filter problems by text").fill("Title of mini-7")
+    shown.field("Filter problems by text").fill("Title of mini-7")
     assert listed(shown) == ["mini-7"] and shown.text("#filter output") == "1 of 20 problems"
-    shown.page.get_by_label("Filter problems by text").fill("HARD")
+    shown.field("Filter problems by text").fill("HARD")
     assert set(listed(shown)) == {item.problem.id for item in run.judged if item.problem.tags["difficulty"] == "hard"}
-    shown.page.get_by_label("Filter problems by text").fill("")
-    shown.page.get_by_label("solved by").select_option("argmax")
-    shown.page.get_by_label("missed by").select_option("majority")
+    shown.field("Filter problems by text").fill("")
+    shown.field("solved by").select_option("argmax")
+    shown.field("missed by").select_option("majority")
     right = {curve.name: chosen_right(run, curve.name) for curve in run.curves}
     assert set(listed(shown)) == (right["argmax"] - right["majority"]) != set()
-    shown.page.get_by_label("missed by").select_option("nothing")
-    shown.page.get_by_label("solved by").select_option("no candidate")
+    shown.field("missed by").select_option("nothing")
+    shown.field("solved by").select_option("no candidate")
     assert set(listed(shown)) == {item.problem.id for item in run.judged if not any(item.correct)} != set()
 
 
@@ -145,8 +145,8 @@ def chosen_right(run: RunReport, name: str) -> set[str]:
 
 @pytest.mark.parametrize("k", [8, 2])
 def test_problems_are_sorted_by_the_regret_of_a_selector_at_some_k(run: RunReport, shown: Opened, k: int) -> None:
-    shown.page.get_by_label("regret of").select_option("argmax:length")
-    shown.page.get_by_label("at k =").select_option(str(k))
+    shown.field("regret of").select_option("argmax:length")
+    shown.field("at k =").select_option(str(k))
     column = run.ks.index(k)
     lost = run.curve("oracle").per_problem[:, column] - run.curve("argmax:length").per_problem[:, column]
     regret = {item.problem.id: round(float(value), 4) for item, value in zip(run.judged, lost, strict=True)}
@@ -214,7 +214,7 @@ def test_everything_is_reached_with_the_keyboard(shown: Opened) -> None:
     shown.page.evaluate("document.querySelector('.problem summary').focus()")
     keys.press("Enter")
     shown.page.locator(".candidate").first.wait_for()
-    shown.page.get_by_label("majority", exact=True).focus()
+    shown.field("majority", "#drawn", exact=True).focus()
     keys.press("Space")
     assert "majority" not in named(shown)
 
@@ -302,15 +302,15 @@ def test_several_runs_share_the_page(browser: Any, run: RunReport, tmp_path: Pat
     page.write_page([run, other], tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         assert {"majority · demo", "majority · other"} <= named(shown)
-        shown.page.get_by_label("other", exact=True).uncheck()
+        shown.field("other", "#drawn", exact=True).uncheck()
         assert not any("other" in name for name in named(shown))
-        shown.page.get_by_label("solved by").select_option("majority · other")
-        shown.page.get_by_label("missed by").select_option("majority · demo")
+        shown.field("solved by").select_option("majority · other")
+        shown.field("missed by").select_option("majority · demo")
         assert set(listed(shown)) == {
             name for name in chosen_right(other, "majority") - chosen_right(run, "majority") if solvable(run, name)
         }
-        shown.page.get_by_label("solved by").select_option("anything")
-        shown.page.get_by_label("missed by").select_option("nothing")
+        shown.field("solved by").select_option("anything")
+        shown.field("missed by").select_option("nothing")
         shown.page.locator(".problem > summary").first.click()
         shown.page.locator(".candidate").first.wait_for()
         assert shown.texts(".problem h3") == ["demo: 8 candidates", "other: 4 candidates"]

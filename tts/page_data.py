@@ -257,17 +257,16 @@ def _candidates(report: RunReport, item: Judged) -> Json:
         key = candidate.code is None, candidate.text if candidate.code is None else candidate.code
         if key not in programs:
             programs[key] = len(told)
-            told.append(_program(key[1], grade, len(item.problem.public_tests)) | {"class": classes[place]})
+            program = {"code": _clipped(key[1]), "raw": key[0], "class": classes[place]}
+            told.append(program | _truth(grade, len(item.problem.public_tests)))
         rows.append(_candidate(report, candidate, programs[key], [c for c in choices if c[1].position == place]))
     abstained = [[name, choice.why] for name, choice in choices if choice.position is None and name != ORACLE]
     return {"programs": told, "candidates": sorted(rows, key=lambda row: row["index"]), "abstained": abstained}
 
 
-def _program(text: str, grade: Grade, public: int) -> Json:
+def _truth(grade: Grade, public: int) -> Json:
     failed = grade.failed_test
     return {
-        "code": _clipped(text),
-        "raw": grade.verdict is Verdict.NO_CODE,
         "passed": grade.verdict is Verdict.PASSED,
         "verdict": verdict_of(grade),
         "cost": cost_of(grade),

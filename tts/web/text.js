@@ -1,5 +1,6 @@
 // Others' text as text: never markup, and what cannot be seen in it is written out, apart from the rest.
 
+const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'" }; // those that highlight.js writes
 let unseen = /[]/gu; // the index says which characters cannot be seen
 
 function escaped(character) {
@@ -35,11 +36,26 @@ function mark(node) {
   return node;
 }
 
+// Python with its parts in spans. Its markup is read here rather than by the browser, which would drop characters.
+function highlighted(text) {
+  const open = [document.createDocumentFragment()];
+  const { value } = hljs.highlight(text, { language: "python", ignoreIllegals: true });
+  for (const piece of value.split(/(<span class="[^"]*">|<\/span>)/)) {
+    if (piece === "</span>") open.pop();
+    else if (piece.startsWith("<span ")) {
+      const span = element("span", { class: piece.slice('<span class="'.length, -'">'.length) });
+      open.at(-1).append(span);
+      open.push(span);
+    } else open.at(-1).append(piece.replace(/&(?:amp|lt|gt|quot|#x27);/g, entity => ENTITIES[entity]));
+  }
+  return open[0];
+}
+
 // A clipped text in a box that can be scrolled with the keyboard; Python is highlighted.
 function listing(clipped, kind, label) {
   const text = clipped.text.replaceAll("\r\n", "\n");
   const code = document.createElement("code");
-  if (kind === "code") code.innerHTML = hljs.highlight(text, { language: "python", ignoreIllegals: true }).value;
+  if (kind === "code") code.append(highlighted(text));
   else code.textContent = text;
   const box = element("pre", { class: kind, tabindex: 0, role: "region", "aria-label": label }, mark(code));
   if (clipped.length <= clipped.text.length) return [box];
