@@ -19,7 +19,7 @@ from tts.wording import UNSEEN as RANGES
 from tts.wording import visible
 
 LINE = "x = '" + "a" * 1_000_000 + "'"
-EDGES = "".join(chr(point) for ends in RANGES for point in ends)
+EDGES = [chr(point) for ends in RANGES for point in ends]
 TEXTS = "body, figcaption, .chip, .candidate pre, .tag, .cell, .regret"
 COLOURS = """
 texts => {
@@ -243,7 +243,7 @@ def _linear(part: int) -> float:
 
 
 def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
-    texts = [HOSTILE + UNSEEN, EDGES, LINE, "<b>&amp;</b>\r\n\\u202e"]
+    texts = [HOSTILE + UNSEEN, "x".join(EDGES), LINE, "<b>&amp;</b>\r\n\\u202e"]
     found = [Candidate(HOSTILE, i, text, text, UNPARSABLE, finish=HOSTILE) for i, text in enumerate(texts)]
     silent = Candidate(HOSTILE, len(texts), HOSTILE + UNSEEN, None, "none", finish="stop")
     problem = Problem(HOSTILE, HOSTILE + UNSEEN, (Stdin(HOSTILE, HOSTILE),), tags={"title": HOSTILE})

@@ -405,7 +405,7 @@ def dump_grade(grade: Grade) -> tuple[Any, ...]:
         "peak_mib": grade.peak_mib,
         "stderr": grade.stderr,
         "diff": grade.diff,
-        "got": encode(grade.got),
+        "got": grade.got,
         "lcb_verdict": grade.lcb_verdict,
     }
     counts = grade.seconds, grade.tests, grade.passed

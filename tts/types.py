@@ -167,8 +167,8 @@ class Grade:
     peak_mib: float = 0.0
     stderr: str = ""
     diff: str = ""
-    got: str = ""
     lcb_verdict: Verdict | None = None
+    got: str = ""
 
     @property
     def failed_test(self) -> int | None:
