@@ -256,6 +256,10 @@ def test_what_lay_beside_an_earlier_page_is_gone(run: RunReport, tmp_path: Path)
     assert large.folder is not None and large.folder_bytes > 0 and "in report_files/" in str(large)
     small = page.write_page([run], tmp_path / "report.html")
     assert small.folder is None and not (tmp_path / "report_files").exists()
+    (tmp_path / "report_files").mkdir()
+    (tmp_path / "report_files" / "saved.css").touch()
+    page.write_page([run], tmp_path / "report.html")
+    assert [file.name for file in (tmp_path / "report_files").iterdir()] == ["saved.css"]  # not ours
     assert str(small) == f"{tmp_path}/report.html ({(tmp_path / 'report.html').stat().st_size / 1e6:.1f} MB)"
 
 

@@ -9,9 +9,9 @@ fetches nothing: its policy says so to the browser.
 import base64
 import hashlib
 import json
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -71,11 +71,11 @@ def write_page(
     folder = path.with_name(f"{path.stem}_files")
     beside = sum(map(len, packed)) > inline
     source = {"token": hashlib.sha256(data.encode()).hexdigest()[:12], "folder": folder.name if beside else None}
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_groups(folder)
     if beside:
         _write_groups(folder, source["token"] or "", packed)
     _write(path, runs, {"data": data, "source": source, "groups": [] if beside else packed}, more, compared)
-    size = sum(file.stat().st_size for file in folder.iterdir()) if beside else 0
+    size = sum(file.stat().st_size for file in _groups(folder)) if beside else 0
     return Written(path, path.stat().st_size, folder if beside else None, size)
 
 
@@ -84,9 +84,21 @@ def _packed(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
 
 
+def _groups(folder: Path) -> list[Path]:
+    """The scripts in a page's folder that tts has written; a browser saves pages into folders of that name too."""
+    return [file for file in folder.glob("*.js") if file.stem.isdecimal()]
+
+
+def _remove_groups(folder: Path) -> None:
+    for file in _groups(folder):
+        file.unlink()
+    with suppress(OSError):  # not there, or somebody else's files are in it
+        folder.rmdir()
+
+
 def _write_groups(folder: Path, token: str, packed: Sequence[str]) -> None:
     """Scripts, since a page of a disk may load nothing else; the token tells a page's own from another's."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for number, text in enumerate(packed):
         (folder / f"{number}.js").write_text(f'ttsGroup("{token}",{number},"{text}")\n', encoding="ascii")
 
