@@ -95,11 +95,14 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1055)
     parser.add_argument("--n", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="where to keep the run, and find it again; default: nowhere")
     parser.add_argument("--name", default="report_page", help="results/<name>.json")
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        run = make(Path(folder) / "run", given.problems, given.n)
+    with tempfile.TemporaryDirectory() as temporary:
+        run = given.folder or Path(temporary) / "run"
+        if not run.exists():
+            make(run, given.problems, given.n)
         report = written(run)
         found = visits(run / "report.html", given.rounds)
     print(f"{given.problems} problems x {given.n} candidates; load before: {load:.1f}")

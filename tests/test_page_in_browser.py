@@ -179,6 +179,7 @@ def test_a_failing_public_test_shows_its_input_what_was_expected_and_what_was_go
     problem.locator("summary").first.click()
     failed = problem.locator(".candidate", has_text="wrong answer in test 0").first
     failed.locator("summary").click()
+    failed.locator("pre").first.wait_for()
     told = dict(zip(failed.locator(".note").all_text_contents()[-5:], ["", *boxes(failed)[-4:]], strict=True))
     assert (told["Input:"], told["Expected:"], told["Got:"]) == ("2 2\n", "4\n", "5\n")
     assert told["The expected lines with - and those got with +:"] == "-4\n+5"
@@ -257,6 +258,7 @@ def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
         shown.page.locator(".candidate").first.wait_for()
         for summary in shown.page.locator(".candidate > summary").all():
             summary.click()
+        shown.page.locator(".candidate").last.locator("pre").wait_for()
         assert shown.text("pre.statement") == visible(HOSTILE + UNSEEN)
         clipped = [visible(text[: page.page_data.CLIP]) for text in texts]
         assert shown.texts(".candidate pre.code") == clipped
