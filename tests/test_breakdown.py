@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import Page
 from support import Small, bring_up, rows_of, write_rows
-from test_report import Reader, by_hand, made_up, printed
+from test_report import by_hand, made_up, printed
 
-from tts import breakdown, metrics, report
+from tts import breakdown, formats, metrics, page, report
 from tts.analysis import RunReport, analyse
 from tts.store import open_for_reading
 
@@ -110,7 +111,7 @@ def test_a_run_of_nothing_but_errata_and_one_without_any() -> None:
 
     assert found is not None and found.without is None
     assert "These are 2 problems with errata (2 bad tests), and no others." in printed(report.table(faulty), 200)
-    assert report.as_json([faulty])["runs"][0]["errata"]["without"] is None
+    assert formats.as_json([faulty])["runs"][0]["errata"]["without"] is None
     assert breakdown.errata(made_up()) is None
     assert "errata" not in printed(report.table(made_up()), 200)
 
@@ -123,7 +124,7 @@ def test_the_error_of_a_sampled_point_is_not_known_for_a_part(run: RunReport) ->
     part = breakdown.by_tag(replace(run, curves=tuple(drawn)))["platform"][0]
 
     assert all(math.isnan(point.se) and point.estimate == "sampled" for _, point in part.points)
-    point = report.as_json([replace(run, curves=tuple(drawn))])["runs"][0]["breakdown"]["platform"][0]["selectors"]
+    point = formats.as_json([replace(run, curves=tuple(drawn))])["runs"][0]["breakdown"]["platform"][0]["selectors"]
     assert point["argmax"]["se"] is None
 
 
@@ -168,7 +169,7 @@ def test_the_note_has_both_kinds_and_every_selector_once_more(run: RunReport) ->
 
 
 def test_json_has_the_parts_and_the_errata(run: RunReport) -> None:
-    one: dict[str, Any] = json.loads(json.dumps(report.as_json([run]), allow_nan=False))["runs"][0]
+    one: dict[str, Any] = json.loads(json.dumps(formats.as_json([run]), allow_nan=False))["runs"][0]
 
     assert [(part["value"], part["problems"]) for part in one["breakdown"]["difficulty"]] == [
         ("easy", 7),
@@ -178,29 +179,61 @@ def test_json_has_the_parts_and_the_errata(run: RunReport) -> None:
     assert one["breakdown"]["platform"][0]["selectors"].keys() == one["selectors"].keys()
     assert one["errata"]["problems"][1] == {"problem": "mini-1", "kind": "bad_tests"}
     assert one["errata"]["without"]["problems"] == 18
-    assert report.as_json([made_up()])["runs"][0]["breakdown"] == {}
+    assert formats.as_json([made_up()])["runs"][0]["breakdown"] == {}
 
 
 def test_the_page_has_both_tables_and_the_note(run: RunReport, tmp_path: Path) -> None:
-    report.write_page([run], tmp_path / "report.html")
-    reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page.write_page([run], tmp_path / "report.html")
+    reader = Page(tmp_path / "report.html")
     text = " ".join(reader.text.split())
 
     assert reader.open == []
-    assert re.search(r"Percent solved by difficulty, k = 8 selector ?easy \(7\) ?medium \(7\) ?hard \(6\)", text)
+    assert re.search(r"Percent solved by difficulty, k = 8 .*selector ?easy \(7\) ?medium \(7\) ?hard \(6\)", text)
     assert "Percent solved by platform, k = 8" in text and "Without the 2 problems with errata" in text
-    assert "errata interactive" in text  # beside the problem itself
+    assert "errata interactive" in reader.index["problems"][0]["more"]
 
 
 def test_hostile_tags_are_shown_as_text(tmp_path: Path) -> None:
     evil = [{"difficulty": "<b>\x1b[31m"}, {"difficulty": "\u202ex", "errata": "</li>\x00"}]
     run = tagged(by_hand("r", (1.0, 0.0)), evil)
     text = "".join(printed(table, 100) for table in report.tables(run))
-    report.write_page([run], tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page.write_page([run], tmp_path / "report.html")
+    shown = Page(tmp_path / "report.html")
 
-    assert Reader(page).open == [] and "<b>\\x1b" in Reader(page).text
-    assert not set("\x1b\x00\u202e") & set(text + page)
+    assert shown.open == [] and "<b>\\x1b" in shown.text
+    assert not set("\x1b\x00\u202e") & set(text + shown.text)
+
+
+# By date.
+
+
+@settings(max_examples=30)
+@given(months=st.lists(st.integers(0, 120), min_size=20, max_size=20))
+def test_parts_by_date_are_few_in_order_and_hold_every_problem(months: list[int]) -> None:
+    days = [f"{2015 + month // 12}-{month % 12 + 1:02}-07T12:00:00" for month in months]
+    run = tagged(PLAIN, [{"contest_date": day} for day in days])
+    found = breakdown.by_date(run)
+
+    assert (found is None) == (len(set(months)) < 2)
+    if found is not None:
+        unit, parts = found
+        names = [part.name for part in parts]
+        width = {"month": 7, "quarter": 0, "year": 4}[unit]
+        assert names == sorted(names) and len(parts) <= breakdown.MOST_PERIODS
+        assert sum(part.problems for part in parts) == 20
+        if width:
+            assert [part.problems for part in parts] == [[day[:width] for day in days].count(name) for name in names]
+
+
+def test_problems_without_a_day_are_a_part_of_their_own_and_the_last() -> None:
+    days = ["2024-03-01", "", "soon", "2024-01-31", *["2024-01-01"] * 16]
+    found = breakdown.by_date(tagged(PLAIN, [{"contest_date": day} for day in days]))
+
+    assert found is not None
+    assert (found[0], [(part.name, part.problems) for part in found[1]]) == (
+        "month",
+        [("2024-01", 17), ("2024-03", 1), ("", 2)],
+    )
 
 
 # From the command line.

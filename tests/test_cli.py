@@ -87,13 +87,13 @@ class TestRun:
 
         assert result.code == 0, result.err
         written = {path.name for path in (folder / "runs" / "small").iterdir()}
-        assert written >= {"run.sqlite", "config.yaml", "curves.png", "report.html"}
+        assert written >= {"run.sqlite", "config.yaml", "curves.png", "curves.svg", "report.html"}
 
     def test_ends_with_the_table_and_the_reports_path(self, ran):
         _, result = ran
 
         assert all(re.search(rf"^ *{name}\b", result.out, re.MULTILINE) for name in (*SELECTORS, "oracle"))
-        assert "runs/small/report.html" in result.out.splitlines()[-1]
+        assert re.search(r"runs/small/report\.html \(\d+\.\d MB\)", result.out.splitlines()[-1])
 
     def test_shows_progress_of_each_stage_on_standard_error(self, ran):
         _, result = ran
@@ -208,6 +208,25 @@ class TestReport:
         assert "argmax" in done.out and "run/report.html" in done.out
         assert "<html" in (tmp_path / "run" / "report.html").read_text()
 
+    @pytest.mark.parametrize(
+        ("format", "first"),
+        [("md", "### run"), ("csv", "run,benchmark,problems"), ("tex", r"\begin{table}"), ("json", "{")],
+    )
+    def test_prints_numbers_in_a_format_and_writes_nothing(self, finished, tmp_path, format, first):
+        shutil.copytree(finished / "run", tmp_path / "run")
+        (tmp_path / "run" / "report.html").unlink()
+        done = tts(tmp_path, "report", "run", "--format", format)
+
+        assert done.code == 0, done.err
+        assert done.out.startswith(first) and "argmax" in done.out
+        assert not (tmp_path / "run" / "report.html").exists()
+
+    def test_names_the_formats_there_are(self, finished):
+        done = tts(finished, "report", "run", "--format", "jsn")
+
+        assert done.code == 2
+        assert done.error == "Error: No 'jsn' in --format. Did you mean 'json'? There are: csv, json, md, tex.\n"
+
 
 class TestCompare:
     def test_overlays_two_runs_and_says_where_the_page_is(self, finished, cli, tmp_path):
@@ -217,7 +236,17 @@ class TestCompare:
 
         assert done.code == 0, done.err
         assert "argmax" in done.out and "both/report.html" in done.out
-        assert {path.name for path in (tmp_path / "both").iterdir()} == {"curves.png", "report.html"}
+        assert {path.name for path in (tmp_path / "both").iterdir()} == {"curves.png", "curves.svg", "report.html"}
+
+    def test_takes_more_than_two_runs_each_beside_the_first(self, finished, cli, tmp_path):
+        for name in ("first", "second", "third"):
+            shutil.copytree(finished / "run", tmp_path / name)
+        done = cli("compare", "first", "second", "third", "--to", "all")
+
+        assert done.code == 0, done.err
+        assert "A first · B second" in done.out and "A first · B third" in done.out
+        page = (tmp_path / "all" / "report.html").read_text()
+        assert "second beside first" in page and "third beside first" in page
 
 
 GRADED = [

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import Page
 from support import Small, bring_up, write_rows
 
-from tts import report
+from tts import page
 from tts.analysis import analyse
 from tts.errors import ConfigError, DataError, UserError
 from tts.problems._prompt import messages
@@ -317,14 +318,15 @@ def test_a_run_grades_on_all_tests_and_its_page_shows_the_problem_s_own_time_lim
 
     with open_for_reading(tmp_path / "run") as store:
         found = analyse(store)
-    report.write_page([found], tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    page.write_page([found], tmp_path / "report.html")
+    shown = Page(tmp_path / "report.html")
     assert {item.problem.tags["difficulty"]: str(item.grades[0].verdict) for item in found.judged} == {
         "A": "passed",
         "B": "wrong_answer",
     }
-    assert "time limit seconds 1.5" in page and "errata named_files" in page
-    assert "Without the 1 problem with errata (1 named files), at k = 1: random 100.0%" in page
+    assert "time limit seconds 1.5" in shown.index["problems"][0]["more"]
+    assert "errata named_files" in shown.index["problems"][1]["more"]
+    assert "Without the 1 problem with errata (1 named files), at k = 1: random 100.0%" in shown.text
 
 
 # Broken rows: the file, the line's number, the reason.

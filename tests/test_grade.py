@@ -7,6 +7,7 @@ import pytest
 from tts.errors import DataError
 from tts.grade import (
     EQUALITY,
+    GOT_CHARACTERS,
     STDERR_CHARACTERS,
     STDERR_LINES,
     Comparison,
@@ -34,7 +35,7 @@ def test_a_right_program_passes_all_its_tests():
     assert 0 < grade.seconds < 1
     assert grade.wall_seconds > 0
     assert 1 < grade.peak_mib < 128
-    assert (grade.failed_test, grade.stderr, grade.diff, grade.lcb_verdict) == (None, "", "", None)
+    assert (grade.failed_test, grade.stderr, grade.diff, grade.got, grade.lcb_verdict) == (None, "", "", "", None)
 
 
 def test_a_failing_public_test_is_told_in_full():
@@ -42,11 +43,12 @@ def test_a_failing_public_test_is_told_in_full():
 
     assert (grade.failed_test, grade.detail, grade.stderr) == (2, "test 2: wrong answer", "said")
     assert grade.diff == "At line 1 (1 line expected, 1 printed):\n-4\n+2"
+    assert grade.got == "2\n"
 
     grade = grade_one("n = int(input())\nprint(2 * n)\nif n == 2: raise ValueError('two')", public=3)
     assert grade.detail.endswith("ValueError: two")
     assert grade.stderr.endswith("ValueError: two")
-    assert grade.diff == ""
+    assert grade.diff == grade.got == ""
 
 
 def test_of_a_hidden_test_only_the_way_it_failed_is_told():
@@ -54,8 +56,16 @@ def test_of_a_hidden_test_only_the_way_it_failed_is_told():
     for end in ("print(2 * min(n, 1))", "print(2 * n)\nif n == 2: raise ValueError('two')"):
         grade = grade_one(code + end, public=2)
 
-        assert (grade.failed_test, grade.stderr, grade.diff) == (2, "", "")
+        assert (grade.failed_test, grade.stderr, grade.diff, grade.got) == (2, "", "", "")
         assert grade.detail in ("test 2: wrong answer", "test 2: exit code 1 (ValueError)")
+
+
+def test_what_is_kept_of_a_wrong_answer_is_its_beginning_as_text():
+    printed = grade_one("print('7' * 5_000)", public=5)
+    returned = grade_one("def f(n):\n    return [n, {'a': 1}]", [Call("f", (3,), 4)], public=1)
+
+    assert printed.got == "7" * GOT_CHARACTERS
+    assert returned.got == '[3, {"a": 1}]'
 
 
 def test_what_is_kept_of_standard_error_is_short():

@@ -123,10 +123,10 @@ class TestRoundTrips:
             assert store.scores("length") == {("p", 0): Score("p", 0, value, encode(why), tokens, passes)}
             assert store.scores("another") == {}
 
-    @given(st.sampled_from(Verdict), FINITE, ODD, FINITE, ODD, ODD, st.none() | st.sampled_from(Verdict))
+    @given(st.sampled_from(Verdict), FINITE, ODD, FINITE, ODD, ODD, st.none() | st.sampled_from(Verdict), ODD)
     @settings(max_examples=20, deadline=None)
-    def test_grades(self, any_folder, verdict, seconds, detail, peak, stderr, diff, lcb):
-        rest = 2 * peak, peak, stderr, diff, lcb
+    def test_grades(self, any_folder, verdict, seconds, detail, peak, stderr, diff, lcb, got):
+        rest = 2 * peak, peak, stderr, diff, lcb, got
         with open_for_writing(any_folder()) as store:
             list(store.add_grades("v1", [Grade("p", "hash", verdict, seconds, 5, 3, detail, *rest)]))
 
@@ -425,7 +425,7 @@ class TestAnOlderFormat:
         assert (older / FILE).read_bytes() == before
 
     def test_is_brought_up_to_this_one_when_it_is_written_and_nothing_is_lost(self, older):
-        new = Grade("p", "new", Verdict.TIMEOUT, 1.0, 3, 0, "late", 2.0, 64.0, "err", "diff")
+        new = Grade("p", "new", Verdict.TIMEOUT, 1.0, 3, 0, "late", 2.0, 64.0, "err", "diff", got="5")
         for _ in range(2):
             with open_for_writing(older) as store:
                 assert store.schema == SCHEMA_VERSION == 3

@@ -20,7 +20,7 @@ from tts.types import Call, Check, Grade, Stdin, Tolerance, Verdict, program_has
 from tts.verdicts import Key, Verdicts, hash_of_tests
 
 KEY = Key("p", "tests", "program", "grader")
-GRADE = Grade("p", "program", Verdict.WRONG_ANSWER, 0.5, 3, 1, "why", 0.75, 12.5, "err", "-1\n+2", Verdict.PASSED)
+GRADE = Grade("p", "program", Verdict.WRONG_ANSWER, 0.5, 3, 1, "why", 0.75, 12.5, "err", "-1\n+2", Verdict.PASSED, "2")
 MEASURED = ("seconds", "wall_seconds", "peak_mib")
 COUNT = 24
 

@@ -19,7 +19,8 @@ from rich.text import Text
 from tts.audit import VERSION, Audit
 from tts.audit_tables import Found, Rows, facts, sections, warnings
 from tts.errors import DataError, explained
-from tts.report import page_environment, visible
+from tts.page import page_environment
+from tts.wording import visible
 
 FILE, PAGE = "audit.json", "audit.html"
 NOTHING = markupsafe.Markup()

@@ -1,18 +1,21 @@
-"""A run's curves over some of its problems: those of one difficulty or platform, and those without errata.
+"""A run's curves over some of its problems: those of one difficulty, platform or time, and those without errata.
 
 At the largest k only, where selectors are compared. Computes only, from what `analysis.py` found; `report.py` shows.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from tts import metrics
 from tts.analysis import Curve, Point, RunReport
-from tts.types import ERRATA
+from tts.types import ERRATA, Problem
 
+DATE = "contest_date"  # the tag that says when a problem was published: text that begins with an ISO day
+MOST_PERIODS = 24  # that a breakdown by date has, so that each holds problems enough to say something
 TAGS = ("difficulty", "platform")
 ASCENDING = ("easy", "medium", "hard", "harder", "hardest")  # any other value comes after these, by the alphabet
 
@@ -44,9 +47,47 @@ def by_tag(report: RunReport) -> dict[str, list[Part]]:
     for tag in TAGS:
         values = [item.problem.tags.get(tag, "") for item in report.judged]
         if len(set(values) - {""}) >= 2:
-            rows = {value: [row for row, mine in enumerate(values) if mine == value] for value in set(values)}
-            found[tag] = [_part(report, value, rows[value]) for value in sorted(rows, key=_place)]
+            found[tag] = _parts(report, values)
     return found
+
+
+def by_date(report: RunReport) -> tuple[str, list[Part]] | None:
+    """The run's parts by "month", "quarter" or "year", whichever is the finest of at most MOST_PERIODS; None if its
+    problems are not of two months or more.
+    """
+    days = [_day(item.problem) for item in report.judged]
+    if len({_month(day) for day in days if day}) < 2:
+        return None
+    cut = {unit: ["" if day is None else period(day) for day in days] for unit, period in PERIODS}
+    unit = next((unit for unit, values in cut.items() if len(set(values) - {""}) <= MOST_PERIODS), PERIODS[-1][0])
+    return unit, _parts(report, cut[unit])
+
+
+def _day(problem: Problem) -> date | None:
+    try:
+        return date.fromisoformat(problem.tags.get(DATE, "")[:10])
+    except ValueError:  # of a benchmark that says nothing, or something else
+        return None
+
+
+def _month(day: date) -> str:
+    return f"{day.year}-{day.month:02}"
+
+
+def _quarter(day: date) -> str:
+    return f"{day.year} Q{(day.month + 2) // 3}"
+
+
+PERIODS: tuple[tuple[str, Callable[[date], str]], ...] = (
+    ("month", _month),
+    ("quarter", _quarter),
+    ("year", lambda day: str(day.year)),
+)
+
+
+def _parts(report: RunReport, values: Sequence[str]) -> list[Part]:
+    rows = {value: [row for row, mine in enumerate(values) if mine == value] for value in set(values)}
+    return [_part(report, value, rows[value]) for value in sorted(rows, key=_place)]
 
 
 def _place(value: str) -> tuple[bool, int, str]:

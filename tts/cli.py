@@ -237,16 +237,24 @@ def _writing(folder: Path) -> AbstractContextManager[None]:
 
 
 def _show(store: Any) -> None:
-    """Print the table, write picture, page and YAML beside the store, and say where."""
-    from tts import analysis, report
+    """Print the table, write pictures, page and YAML beside the store, and say where."""
+    from tts import analysis
 
     found = analysis.analyse(store)
     with _writing(store.folder):
         (store.folder / "config.yaml").write_text(found.config.dump(), encoding="utf-8")
-        report.write_picture([found], store.folder / "curves.png")
-        report.write_page([found], store.folder / "report.html", more=_more(found))
+    _show_one(found)
+
+
+def _show_one(found: "RunReport") -> None:
+    """Print a run's tables, write its pictures and its page, and say where they are and how large."""
+    from tts import page, picture
+
+    with _writing(found.folder):
+        picture.write_pictures([found], found.folder)
+        written = page.write_page([found], found.folder / "report.html", more=_more(found))
     _print_tables(found)
-    print(f"Report: {store.folder / 'report.html'}   Picture: {store.folder / 'curves.png'}")
+    print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
 
 
 def _print_tables(found: "RunReport") -> None:
@@ -292,41 +300,52 @@ def _analysed(folders: list[Path]) -> "list[RunReport]":
 @app.command()
 def report(
     folders: Folders,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+    format: Annotated[
+        str | None, typer.Option(help="Print numbers instead of writing pages: md, json, csv or tex")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show how far a run is, until it is done; nothing else")
+    ] = False,
 ) -> None:
     """Print the table of finished or half-finished runs and write their pages anew; nothing is sampled or graded.
 
-    Example: tts report runs/demo --json
+    Example: tts report runs/demo
+
+    Example: tts report runs/demo --format md
+
+    Example: tts report runs/demo --watch
     """
-    from tts import report as reports
-
-    found = _analysed(folders)
-    if as_json:
-        print(json.dumps(_with_costs(reports.as_json(found), found), indent=1))
-        return
-    for one in found:
-        _print_tables(one)
-        with _writing(one.folder):
-            reports.write_picture([one], one.folder / "curves.png")
-            reports.write_page([one], one.folder / "report.html", more=_more(one))
-        print(f"Report: {one.folder / 'report.html'}")
+    if watch:
+        _watch(folders, format or ("json" if as_json else None))
+    elif format or as_json:
+        _print_numbers(folders, format or "json")
+    else:
+        for one in _analysed(folders):
+            _show_one(one)
 
 
-def _with_costs(numbers: dict[str, Any], found: "list[RunReport]") -> dict[str, Any]:
-    """The report's numbers, and beside them what each run took and what its policy saved."""
-    from tts import cost, cost_report
+def _print_numbers(folders: list[Path], format: str) -> None:
+    from tts.formats import FORMATS
 
-    for run, one in zip(numbers["runs"], found, strict=True):
-        saved = cost.saved(one)
-        run["cost"] = cost_report.account_json(cost.account(one))
-        run["stopping"] = None if saved is None else cost_report.saved_json(saved)
-    return numbers
+    if format not in FORMATS:
+        raise ConfigError(unknown(format, "--format", FORMATS))
+    sys.stdout.write(FORMATS[format](_analysed(folders)))
+
+
+def _watch(folders: list[Path], format: str | None) -> None:
+    from tts import live
+
+    if format or len(folders) > 1:
+        raise ConfigError("--watch shows one run in the terminal: give it one folder, and no --format.")
+    with _stoppable("The run goes on; this only watched it."):
+        live.watch(folders[0], Console())
 
 
 @app.command()
 def compare(
     folders: Folders,
-    to: Annotated[Path, typer.Option(help="Where to put the common picture and page")] = Path("runs/compare"),
+    to: Annotated[Path, typer.Option(help="Where to put the common pictures and page")] = Path("runs/compare"),
     cost: Annotated[
         str | None, typer.Option(help="What cost is in: flops, tokens, seconds or k; default: the first that all know")
     ] = None,
@@ -339,27 +358,28 @@ def compare(
 
     Example: tts compare runs/0.5b runs/1.5b runs/7b --cost flops
     """
-    from tts import cost_report, frontier
+    from tts import comparison, cost_report, frontier, page, picture
     from tts import report as reports
 
     if not 2 <= len(folders) <= MOST_COMPARED:
         raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
-    all_of_them = _analysed(folders)
-    found = frontier.frontier(all_of_them, _unit(cost))
+    runs = _analysed(folders)
+    found = frontier.frontier(runs, _unit(cost))
     if as_json:
-        print(json.dumps(cost_report.frontier_json(all_of_them, found), indent=1))
+        print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
         return
+    compared = [comparison.compare(runs[0], other) for other in runs[1:]]
     console = Console()
-    for other in all_of_them[1:]:
-        console.print(reports.compare_table(all_of_them[0], other))
-    console.print(cost_report.frontier_table(all_of_them, found), cost_report.even_table(all_of_them, found))
-    for sentence in cost_report.verdict(all_of_them, found):
+    for one in compared:
+        console.print(reports.compare_table(one))
+    console.print(cost_report.frontier_table(runs, found), cost_report.even_table(runs, found))
+    for sentence in cost_report.verdict(runs, found):
         console.print(sentence, highlight=False, markup=False)
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
-        reports.write_picture(all_of_them, to / "curves.png")
-        reports.write_page(all_of_them, to / "report.html")
-    print(f"Report: {to / 'report.html'}   Picture: {to / 'curves.png'}")
+        picture.write_pictures(runs, to)
+        written = page.write_page(runs, to / "report.html", compared=compared)
+    print(f"Report: {written}   Picture: {to / 'curves.png'}, .svg")
 
 
 def _unit(name: str | None) -> "Unit | None":

@@ -17,7 +17,7 @@ from tts.analysis import RunReport
 from tts.cost import UNITS, Account, Saved, Unit, saved
 from tts.errors import counted
 from tts.frontier import Even, Frontier
-from tts.report import visible
+from tts.wording import interval, percent, visible
 
 COLUMNS = {
     "prompt_tokens": "prompt\ntokens",
@@ -38,17 +38,6 @@ def number(value: float | None) -> str:
     if value >= EXPONENT:
         return f"{value:.2e}".replace("e+", "e")
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
-
-
-def percent(fraction: float, sign: bool = False) -> str:
-    """A fraction in percent, one decimal."""
-    text = f"{100 * fraction:{'+' if sign else ''}.1f}"
-    return text if float(text) else "0.0"
-
-
-def interval(low: float, high: float, sign: bool = False) -> str:
-    """Both ends in percent."""
-    return f"[{percent(low, sign)}, {percent(high, sign)}]"
 
 
 def plain_table(title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> Table:

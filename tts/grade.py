@@ -28,8 +28,8 @@ from tts.sandbox import (
     matches,
     run_programs,
 )
-from tts.sandbox.compare import matches_lcb
-from tts.types import Behaviour, Grade, Stdin, Test, Tolerance, Verdict, program_hash
+from tts.sandbox.compare import matches_lcb, shown
+from tts.types import Behaviour, Check, Grade, Stdin, Test, Tolerance, Verdict, program_hash
 
 VERSION = 3
 
@@ -41,6 +41,7 @@ _VERDICTS = {
 }
 STDERR_LINES, STDERR_CHARACTERS = 20, 1_000  # the last so many, of which a grade keeps no more
 DETAIL_CHARACTERS = 2_500
+GOT_CHARACTERS = 1_000  # of a wrong answer, its first
 EXCEPTIONS = frozenset(
     name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
 )
@@ -105,6 +106,7 @@ class _Step:
     detail: str
     stderr: str
     diff: str
+    got: str
 
 
 class Grader:
@@ -225,6 +227,7 @@ def _judge(comparison: Comparison, test: Test, outcome: Outcome) -> tuple[_Step,
         detail=("wrong answer\n" * wrong + outcome.detail[:DETAIL_CHARACTERS]).strip(),
         stderr="" if verdict is Verdict.PASSED else _end_of(outcome.stderr),
         diff=difference(test, outcome.output, comparison.default) if wrong else "",
+        got=_got(test, outcome) if wrong else "",
     )
     return step, _goes_on(verdict, lcb, outcome.reused)
 
@@ -241,6 +244,14 @@ def _verdict(outcome: Outcome, right: bool) -> Verdict:
     if outcome.status is not Status.OK:
         return _VERDICTS[outcome.status]
     return Verdict.PASSED if right else Verdict.WRONG_ANSWER
+
+
+def _got(test: Test, outcome: Outcome) -> str:
+    """The beginning of an answer, for people; a check's program has none."""
+    if isinstance(test, Check):
+        return ""
+    answer: str = outcome.output if isinstance(test, Stdin) else shown(outcome.output, GOT_CHARACTERS)
+    return answer[:GOT_CHARACTERS]
 
 
 def _end_of(text: str) -> str:
@@ -281,6 +292,7 @@ def _grade(job: GradeJob, program: str, steps: Sequence[_Step]) -> Grade:
         peak_mib=max(step.peak_bytes for step in counted) / (1 << 20),
         stderr=failed.stderr if failed and public else "",
         diff=failed.diff if failed and public else "",
+        got=failed.got if failed and public else "",
         lcb_verdict=_lcb_verdict(steps),
     )
 

@@ -11,8 +11,8 @@ from typing import Any
 from tts import plugins
 from tts.errors import counted
 from tts.protocols import Benchmark
-from tts.report import visible
 from tts.types import Problem, Test, Tolerance
+from tts.wording import visible
 
 
 @dataclass(frozen=True, slots=True)

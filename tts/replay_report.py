@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from tts.cost_report import add_row, interval, number, percent, plain_table
+from tts.cost_report import add_row, number, plain_table
 from tts.errors import counted
+from tts.palette import COLOURS, GREY, INK, MARKERS
+from tts.picture import MARKERS as SHAPES
 from tts.replay import Replay, Spot, Uniform
-from tts.report import COLOURS, GREY, INK, MARKERS, visible
+from tts.wording import interval, percent, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +102,7 @@ def _figure(found: Replay) -> "Figure":
     _draw_uniform(axes, found)
     for position, (name, mine) in enumerate(groupby(found.spots, key=lambda spot: spot.policy)):
         spots = sorted(mine, key=lambda spot: _cost(spot))
-        colour, marker = COLOURS[position % len(COLOURS)], MARKERS[position % len(MARKERS)]
+        colour, marker = COLOURS[position % len(COLOURS)], SHAPES[MARKERS[position % len(MARKERS)]]
         look: dict[str, Any] = {"color": colour, "marker": marker, "linewidth": 1.4, "markersize": 4.5, "zorder": 3}
         axes.plot([_cost(s) for s in spots], [100 * s.value for s in spots], label=_plain(name), **look)
     _draw_axes(axes, found)

@@ -167,6 +167,20 @@ def _load_problem(name: str, text: str) -> Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of a run is stored: `programs` are the distinct ones that have candidates, `scored` is by scorer, and
+    `verdicts` counts the graded programs.
+    """
+
+    problems: int
+    candidates: int
+    programs: int
+    scored: dict[str, int]
+    verdicts: dict[str, int]
+    observed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mismatch:
     """A key of the fingerprint that differs, with both values."""
 
@@ -271,6 +285,24 @@ class Store:
     def problems(self) -> list[Problem]:
         """The problems of the last config, in their order."""
         return self._all(_load_problem, "SELECT id, data FROM problems WHERE position >= 0 ORDER BY position")
+
+    def counts(self, grader: str, scorers: Mapping[str, str]) -> Counts:
+        """What there is for the problems of the last config, without reading texts: by a grader, and by scorers (label
+        to identity).
+        """
+        mine = "problem_id IN (SELECT id FROM problems WHERE position >= 0)"
+        programs = f"(SELECT DISTINCT problem_id, code FROM candidates WHERE code IS NOT NULL AND {mine})"
+        scores = f"SELECT COUNT(*) FROM scores WHERE scorer = ? AND {mine}"
+        grades = f"SELECT verdict, COUNT(*) FROM grades WHERE grader = ? AND {mine} GROUP BY verdict"
+        behaviours = f"SELECT COUNT(*) FROM behaviours WHERE grader = ? AND {mine}"
+        return Counts(
+            problems=self._all(int, "SELECT COUNT(*) FROM problems WHERE position >= 0")[0],
+            candidates=self._all(int, f"SELECT COUNT(*) FROM candidates WHERE {mine}")[0],
+            programs=self._all(int, f"SELECT COUNT(*) FROM {programs}")[0],
+            scored={label: self._all(int, scores, (name,))[0] for label, name in scorers.items()},
+            verdicts=dict(self._all(_row, grades, (grader,))),
+            observed=self._all(int, behaviours, (grader,))[0],
+        )
 
     def complaint(self) -> str | None:
         """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
@@ -394,6 +426,7 @@ def dump_grade(grade: Grade) -> tuple[Any, ...]:
         "peak_mib": grade.peak_mib,
         "stderr": grade.stderr,
         "diff": grade.diff,
+        "got": grade.got,
         "lcb_verdict": grade.lcb_verdict,
     }
     counts = grade.seconds, grade.tests, grade.passed
@@ -523,6 +556,16 @@ def _rebuild(connection: sqlite3.Connection, table: str, statement: str, columns
     connection.execute(statement)
     connection.execute(f"INSERT INTO {table} SELECT {columns} FROM older_{table}")
     connection.execute(f"DROP TABLE older_{table}")
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether some process of this machine has the run open for writing, found without touching its lock."""
+    try:
+        inode = (folder / LOCK).stat().st_ino
+        held = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:  # never written under a lock, or nobody says who holds one
+        return False
+    return any(" FLOCK " in line and f":{inode} " in line for line in held)
 
 
 def _lock(folder: Path) -> IO[str]:

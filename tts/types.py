@@ -157,9 +157,9 @@ class Grade:
 
     `seconds` is the CPU time and `wall_seconds` the wall time of all tests up to the first failure, `peak_mib` the most
     memory that one of them took; `tests` is the number there are, `passed` those passed before the first failure.
-    `detail` says what went wrong. `stderr`, the end of what was written there, and `diff`, how the answer differs, are
-    of a failing public test only: nothing here tells what a hidden test gives or expects. `lcb_verdict` is the verdict
-    under LiveCodeBench's own comparison, None where nobody asked for it.
+    `detail` says what went wrong. `stderr`, the end of what was written there, `got`, the beginning of a wrong answer,
+    and `diff`, how it differs, are of a failing public test only: nothing here tells what a hidden test gives or
+    expects. `lcb_verdict` is the verdict under LiveCodeBench's own comparison, None where nobody asked for it.
     """
 
     problem_id: str
@@ -174,6 +174,7 @@ class Grade:
     stderr: str = ""
     diff: str = ""
     lcb_verdict: Verdict | None = None
+    got: str = ""
 
     @property
     def failed_test(self) -> int | None:

@@ -1,0 +1,269 @@
+"""What is said of a run in words: its verdict, what its numbers are, where its time went, what it was made with.
+
+One wording for the terminal, the page and the files: each takes these sentences. Every number comes from `analysis.py`
+and `breakdown.py`, and each is said to be exact or sampled.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tts import breakdown
+from tts.analysis import Curve, Point, RunReport
+from tts.breakdown import Part
+from tts.certainty import Certainty
+from tts.errors import counted
+from tts.margins import Margins
+from tts.types import Grade, Score, Verdict
+from tts.wording import interval, percent
+
+ORACLE, RANDOM = "oracle", "random"
+NO_TAG = "none given"
+
+
+def level(report: RunReport) -> str:
+    """The level of a run's intervals, like 95%."""
+    return f"{100 * report.config.report.level:g}%"
+
+
+def ordered(report: RunReport) -> list[Curve]:
+    """The curves as they are shown: in their order, random first, oracle last."""
+    return sorted(report.curves, key=lambda curve: curve.name == ORACLE)
+
+
+def summary_sentence(report: RunReport) -> str:
+    """What the run came to in one sentence: the best selector at k = n beside random and oracle."""
+    random, oracle = report.curve(RANDOM).points[-1].value, report.curve(ORACLE).points[-1].value
+    baselines = f"random {percent(random)}%, oracle {percent(oracle)}%"
+    chosen = [curve for curve in report.curves if curve.name not in (RANDOM, ORACLE)]
+    if not chosen:
+        return f"No selector but the baselines at k = {report.n}: {baselines}."
+    best = max(chosen, key=lambda curve: curve.points[-1].value)
+    gain, point = best.over_random, best.points[-1]
+    pick = f", the best of {len(chosen)} selectors" if len(chosen) > 1 else ""
+    unsure = f", no certain gain at {level(report)}" if gain.low <= 0 <= gain.high else ""
+    nothing = math.isnan(best.efficiency)
+    part = "nothing to gain by choosing" if nothing else f"{share(best.efficiency)} of what an oracle could gain"
+    return (
+        f"{best.name} at k = {point.k}{pick}: {marked(point)}% {interval(point.low, point.high)}, "
+        f"{percent(gain.value, True)} points over random {interval(gain.low, gain.high, True)}{unsure}, {part} "
+        f"({baselines})."
+    )
+
+
+def share(efficiency: float) -> str:
+    """A selection efficiency in percent; "-" where there was nothing to gain."""
+    return "-" if math.isnan(efficiency) else f"{100 * efficiency:.0f}%"
+
+
+def marked(point: Point) -> str:
+    """The value in percent, with ~ before one that was sampled."""
+    return ("~" if point.estimate == "sampled" else "") + percent(point.value)
+
+
+def error(point: Point) -> str:
+    """A sampled point's standard error with its sign; nothing for an exact one."""
+    return f"±{percent(point.se)}" if point.estimate == "sampled" else ""
+
+
+def notes(report: RunReport) -> list[str]:
+    """What a reader of the numbers must know, a sentence or two each."""
+    problems, most = len(report.judged), max(len(item.candidates) for item in report.judged)
+    n = f"n = {report.n}" if most == report.n else f"n = {report.n} to {most}"
+    said = [
+        f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
+        f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
+        f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
+        f"With {counted(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
+    ]
+    if any(point.estimate == "sampled" for curve in report.curves for point in curve.points):
+        said.append("~ is sampled: an average over drawn subsets, ± its standard error; everything else is exact.")
+    else:
+        said.append("All values are exact averages over the ways to draw k of n.")
+    if report.scores:
+        said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
+    said += [_unscored(label, why) for label, why in report.unscored.items() if why]
+    return said + _errata(report) + _left_out(report)
+
+
+def certainty_notes(report: RunReport, found: Certainty) -> list[str]:
+    """What comparisons, detectable difference and forecasts are, a sentence or two each."""
+    said = [
+        "Problems are what is paired and resampled: the candidates of one problem are not independent of each other.",
+    ]
+    if found.comparisons:
+        said.append(
+            "p: McNemar's exact test on what each selector chose at k = n, over the problems that only one of the two "
+            f"solves; Holm: corrected for {counted(len(found.comparisons), 'comparison')} of selectors."
+        )
+    if found.detectable is not None:
+        size = found.detectable
+        said.append(
+            f"With {counted(size.problems, 'problem')}, of which two selectors here differ on "
+            f"{percent(size.disagreement)}%, a true difference under {percent(size.difference)} points is missed "
+            f"more often than {100 * (1 - size.power):.0f}% of the time (at {level(report)})."
+        )
+    foretold = ", ".join(f"{f.k}: {percent(f.value)}% {interval(f.low, f.high)}" for f in found.forecasts)
+    return [*said, f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}."]
+
+
+def _errata(report: RunReport) -> list[str]:
+    """The numbers once more without the problems whose verdicts are known not to be fair, if there are any."""
+    found = breakdown.errata(report)
+    if found is None:
+        return []
+    kinds = Counter(kind.replace("_", " ") for _, kind in found.problems)
+    faulty = (
+        f"{counted(len(found.problems), 'problem')} with errata ({', '.join(f'{n} {k}' for k, n in kinds.items())})"
+    )
+    if found.without is None:
+        return [f"These are {faulty}, and no others."]
+    values = [
+        f"{curve.name} {marked(point)}% {interval(point.low, point.high)}" for curve, point in in_order(found.without)
+    ]
+    return [f"Without the {faulty}, at k = {report.n}: {', '.join(values)}."]
+
+
+def in_order(part: Part) -> list[tuple[Curve, Point]]:
+    """A part's curves as they are shown: in their order, random first, oracle last."""
+    return sorted(part.points, key=lambda pair: pair[0].name == ORACLE)
+
+
+def across(parts: Sequence[Part]) -> list[tuple[Curve, list[Point]]]:
+    """Each curve, as they are shown, with its points over all parts."""
+    return [(row[0][0], [point for _, point in row]) for row in zip(*(in_order(part) for part in parts), strict=True)]
+
+
+def _unscored(label: str, why: Counter[str]) -> str:
+    reasons = "; ".join(f"{count} {reason}" for reason, count in why.most_common(3))
+    return f"{label} gave no score to {counted(why.total(), 'candidate')} with code ({reasons}): they rank last."
+
+
+def _left_out(report: RunReport, most: int = 3) -> list[str]:
+    if not report.left_out:
+        return []
+    first = "; ".join(f"{name} ({why})" for name, why in report.left_out[:most])
+    more = f"; and {len(report.left_out) - most} more" if len(report.left_out) > most else ""
+    return [f"{counted(len(report.left_out), 'problem')} left out, in no number here: {first}{more}."]
+
+
+def over_random(curve: Curve, between: str = " ") -> str:
+    """The paired difference to random at k = n, in points, and its interval; "-" for random itself."""
+    if curve.name == RANDOM:
+        return "-"
+    gain = curve.over_random
+    return f"{percent(gain.value, True)}{between}{interval(gain.low, gain.high, True)}"
+
+
+def gained(curve: Curve) -> str:
+    """The share of what an oracle gains over random; "-" for these two and where there is nothing to gain."""
+    return "-" if curve.name in (RANDOM, ORACLE) else share(curve.efficiency)
+
+
+def picture_caption(reports: Sequence[RunReport]) -> str:
+    """n, k, problems and interval of the picture of the curves, in words."""
+    of = level(reports[0])
+    if len(reports) == 1:
+        drawn = f"Bars at the right: {of} intervals at k = {reports[0].n}, a bootstrap over problems"
+    else:
+        widest = max((p.high - p.low) / 2 for report in reports for curve in report.curves for p in curve.points)
+        drawn = f"{of} intervals (a bootstrap over problems) are up to ±{percent(widest)} points and not drawn"
+    return f"{sizes(reports)}. {drawn}. Paired differences: see the table."
+
+
+def curves_caption(reports: Sequence[RunReport]) -> str:
+    """The same of the page's picture, where each curve can have its intervals drawn."""
+    return (
+        f"{sizes(reports)}. Shaded: {level(reports[0])} intervals of the selectors, a bootstrap over problems; "
+        "those of two may overlap where their paired difference is certain. The table has all of them."
+    )
+
+
+def sizes(reports: Sequence[RunReport]) -> str:
+    """Benchmark, problems, n and k of each run, in words."""
+    return "; ".join(
+        f"{report.config.benchmark.name}{f' ({name})' if len(reports) > 1 else ''}: "
+        f"{counted(len(report.judged), 'problem')}, n = {report.n}, k = {', '.join(map(str, report.ks))}"
+        for name, report in zip(run_names(reports), reports, strict=True)
+    )
+
+
+def run_names(reports: Sequence[RunReport]) -> list[str]:
+    """Folder names, or whole paths where two runs would share one."""
+    names = [report.folder.name for report in reports]
+    return [name if names.count(name) == 1 else str(r.folder) for name, r in zip(names, reports, strict=True)]
+
+
+def score_text(score: Score | None) -> str:
+    """A score, or why there is none."""
+    if score is None:
+        return "not scored"
+    return f"none ({score.why})" if score.value is None else f"{score.value:.3f}"
+
+
+def verdict_of(grade: Grade) -> str:
+    """The verdict in words, and how far a failing program came."""
+    words = grade.verdict.replace("_", " ")
+    if grade.verdict is Verdict.PASSED or not grade.tests:
+        return words
+    return f"{words} in test {grade.passed} of {grade.tests}, counted from 0"
+
+
+def cost_of(grade: Grade) -> str:
+    """What a program used; a run of an older format knows its processor time alone."""
+    used = f"{grade.seconds:.2f} CPU seconds"
+    return f"{used} in {grade.wall_seconds:.2f}, {grade.peak_mib:.0f} MiB" if grade.wall_seconds else used
+
+
+def parts_caption(report: RunReport, tag: str, parts: Sequence[Part]) -> str:
+    """Of a picture of a run's parts."""
+    of = ", ".join(f"{part.problems:,} {part.name or NO_TAG}" for part in parts)
+    return (
+        f"{sizes([report])}. Percent solved at k = {report.n} by {tag} ({of}), each with its {level(report)} interval, "
+        "a bootstrap over the problems of that part alone."
+    )
+
+
+def counts_caption(report: RunReport) -> str:
+    """Of a picture that counts a run's candidates."""
+    return (
+        f"{sizes([report])}. All {counted(report.graded, 'candidate')} of these problems are counted, whatever k; "
+        "counts have no interval."
+    )
+
+
+def margins_caption(report: RunReport, found: Margins) -> str:
+    """Of a picture of what a scorer's margins are worth."""
+    pairs, known = found.pairs, sum(one.right.problems for one in found.bins)
+    scale = "" if math.isnan(pairs.scale.value) else f" (scale {pairs.scale.value:.3g})"
+    return (
+        f"{sizes([report])}. {found.scorer}: filled, how often its best candidate at k = n is right, by how far its "
+        f"score lies above that of the best other program ({counted(known, 'problem')}); open, how often the higher of "
+        "a right and a wrong candidate's scores is the right one's, by their difference "
+        f"({counted(pairs.pairs, 'pair')} in {counted(pairs.scale.problems, 'problem')}); line, the same if "
+        f"differences were log odds{scale}. {level(report)} intervals, a bootstrap over problems."
+    )
+
+
+def wall_time(report: RunReport) -> str:
+    """Where the wall time went, or nothing if it is not known."""
+    timings = report.meta.get("timings") or {}
+    if not timings:
+        return ""
+    total = sum(timings.values())
+    parts = ", ".join(f"{stage} {seconds:,.1f} s" for stage, seconds in timings.items())
+    return f"Wall time: {parts}; {total:,.1f} s in all, {total / max(1, report.graded):,.2f} s per graded candidate."
+
+
+def facts(report: RunReport) -> list[tuple[str, str]]:
+    """What the run was made with."""
+    known = {name: report.meta.get(name) for name in ("versions", "hardware", "commit", "sandbox")}
+    return [("folder", str(report.folder)), *((name, _fact(value)) for name, value in known.items())]
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_fact, value))
+    return "not known" if value is None else str(value)

@@ -1,0 +1,203 @@
+// The pictures, drawn by plotly from the index; selectors, runs, x axis and intervals are chosen in one form for all.
+
+const DASHES = ["solid", "dash", "dot", "longdashdot", "longdash"]; // of runs
+const OPEN = "-open";
+const SHOWN_AT_FIRST = 4; // selectors beside the baselines
+const drawn = new Map(); // chart's element -> what draws it
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function seen(hex, opacity) {
+  const [red, green, blue] = [1, 3, 5].map(place => parseInt(hex.slice(place, place + 2), 16));
+  return `rgba(${red},${green},${blue},${opacity})`;
+}
+
+// A look's colour; the ink of a baseline is that of the page.
+function inkOf(look) {
+  return look.name === "oracle" ? colour("--ink") : look.colour;
+}
+
+function layout(more) {
+  const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("--ink"), size: 13 },
+    margin: { l: 50, r: 12, t: 10, b: 40 },
+    hoverlabel: { bgcolor: colour("--raised"), font: { color: colour("--ink") } },
+    showlegend: false,
+    ...more,
+    xaxis: { ...axis, ...more.xaxis },
+    yaxis: { ...axis, ...more.yaxis },
+  };
+}
+
+function draw(chart, traces, look) {
+  const narrow = chart.clientWidth < 480;
+  const config = { displaylogo: false, responsive: true, displayModeBar: narrow ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  Plotly.react(chart, traces, layout(look), config);
+}
+
+const percents = { title: { text: "problems solved (%)" }, rangemode: "tozero" };
+
+// Every curve that is chosen, and its interval as a band.
+function drawCurves(chart) {
+  const chosen = choices();
+  const axis = index.axes.find(one => one.key === chosen.axis);
+  const curves = index.curves.filter(curve => chosen.names.has(curve.name) && chosen.runs.has(curve.run) && curve.x[axis.key]);
+  const bands = bandsOf(curves, chosen, curve => curve.x[axis.key]);
+  const lines = curves.map(curve => line(curve, curve.x[axis.key]));
+  const ticks = [...new Set(curves.flatMap(curve => curve.x[axis.key]))].sort((a, b) => a - b);
+  const named = axis.key === "k" ? { tickvals: ticks, ticktext: ticks.map(String) } : {};
+  const xaxis = { title: { text: axis.title }, type: chosen.log ? "log" : "linear", ...named };
+  draw(chart, [...bands, ...lines], { xaxis, yaxis: percents, hovermode: "closest" });
+}
+
+function line(curve, x) {
+  const look = looks.get(curve.name);
+  const text = curve.y.map((y, i) => `${curve.sampled[i] ? "~" : ""}${y.toFixed(1)}% [${curve.low[i].toFixed(1)}, ${curve.high[i].toFixed(1)}]`);
+  return {
+    x,
+    y: curve.y,
+    text,
+    name: label(curve),
+    mode: look.marker === null ? "lines" : "lines+markers",
+    line: { color: inkOf(look), width: 2, dash: index.runs.length > 1 ? DASHES[curve.run % DASHES.length] : (look.dash ?? "solid") },
+    marker: { symbol: look.marker ?? "circle", size: 7 },
+    hovertemplate: "%{fullData.name}<br>%{text} at %{x}<extra></extra>",
+  };
+}
+
+// The intervals of selectors as bands; those of the baselines, which everything would lie in, are in the table.
+function bandsOf(curves, chosen, xOf) {
+  const able = curves.filter(curve => chosen.intervals && !index.baselines.includes(curve.name));
+  return able.flatMap(curve => band(curve, xOf(curve)));
+}
+
+function band(curve, x) {
+  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  return [
+    { ...edge, y: curve.low },
+    { ...edge, y: curve.high, fill: "tonexty", fillcolor: seen(looks.get(curve.name).colour, 0.12) },
+  ];
+}
+
+function label(curve) {
+  return index.runs.length > 1 ? `${curve.name} · ${index.runs[curve.run].label}` : curve.name;
+}
+
+// A run's parts: chosen curves beside each other in each part, with intervals.
+function drawParts(chart, parts) {
+  const chosen = choices();
+  const dated = !/^(difficulty|platform)-/.test(chart.id);
+  const curves = parts.curves.filter(curve => chosen.names.has(curve.name));
+  const traces = curves.map(curve => {
+    const look = looks.get(curve.name);
+    const above = curve.high.map((high, i) => high - curve.y[i]);
+    const below = curve.low.map((low, i) => curve.y[i] - low);
+    return {
+      x: parts.names,
+      y: curve.y,
+      name: curve.name,
+      mode: dated ? "lines+markers" : "markers",
+      line: { color: inkOf(look), width: 1.5, dash: look.dash ?? "solid" },
+      marker: { symbol: look.marker ?? "line-ew-open", size: 9, color: inkOf(look) },
+      error_y: { type: "data", array: above, arrayminus: below, visible: chosen.intervals && !dated, thickness: 1.2, width: 2, color: inkOf(look) },
+      hovertemplate: "%{fullData.name}<br>%{y:.1f}% of %{x}<extra></extra>",
+    };
+  });
+  const bands = dated ? bandsOf(curves, chosen, () => parts.names) : [];
+  const look = dated ? {} : { scattermode: "group", scattergap: 0.3 };
+  draw(chart, [...bands, ...traces], { ...look, xaxis: { type: "category" }, yaxis: percents });
+}
+
+function drawCounts(chart, counts) {
+  const text = counts.counts.map((count, i) => `${count.toLocaleString("en")} (${counts.shares[i].toFixed(counts.shares[i] < 1 ? 1 : 0)}%)`);
+  const bars = { type: "bar", orientation: "h", x: counts.counts, y: counts.names, text, textposition: "auto", cliponaxis: false, marker: { color: colour("--bar") }, hovertemplate: "%{y}: %{text}<extra></extra>" };
+  draw(chart, [bars], { xaxis: { visible: false }, yaxis: { autorange: "reversed", ticksuffix: "  ", showgrid: false }, margin: { l: 10, r: 40, t: 4, b: 4 } });
+}
+
+// How often the higher score is right, by how much higher it is.
+function drawMargins(chart, margins) {
+  const points = (bins, name, symbol, ink) => ({
+    x: bins.from.map((from, i) => (from + bins.to[i]) / 2),
+    y: bins.y,
+    text: bins.from.map((from, i) => `${from.toPrecision(3)} to ${bins.to[i].toPrecision(3)}, ${bins.sizes[i].toLocaleString("en")}`),
+    name,
+    mode: "markers",
+    marker: { symbol, size: 9, color: ink },
+    error_y: { type: "data", array: bins.high.map((high, i) => high - bins.y[i]), arrayminus: bins.low.map((low, i) => bins.y[i] - low), thickness: 1.2, width: 3, color: ink },
+    hovertemplate: "%{fullData.name} with a margin of %{text}: %{y:.1f}%<extra></extra>",
+  });
+  const { choices: chosen, pairs, fitted } = margins;
+  const [blue, orange] = index.looks.filter(look => look.marker !== null).map(look => look.colour).concat("#0072b2", "#d55e00");
+  const traces = [
+    { x: pairs.from.map((from, i) => (from + pairs.to[i]) / 2), y: fitted, mode: "lines", name: "if log odds", line: { color: orange, width: 1.5, dash: "dot" }, hovertemplate: "%{y:.1f}% if differences were log odds<extra></extra>" },
+    points(pairs, "pairs", "square" + OPEN, orange),
+    points(chosen, "choices", "circle", blue),
+  ];
+  const half = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 50, y1: 50, line: { color: colour("--soft"), width: 1, dash: "dash" } };
+  draw(chart, traces, { shapes: [half], showlegend: true, legend: { orientation: "h", y: 1.12 }, xaxis: { title: { text: "difference of scores" }, rangemode: "tozero" }, yaxis: { title: { text: "right (%)" }, range: [-2, 102] } });
+}
+
+// What the form says.
+function choices() {
+  const form = document.querySelector("#drawn");
+  const ticked = name => [...form.querySelectorAll(`input[name=${name}]:checked`)].map(box => box.value);
+  return {
+    axis: form.elements.axis.value,
+    log: form.elements.log.checked,
+    intervals: form.elements.intervals.checked,
+    names: new Set(ticked("selector")),
+    runs: new Set(ticked("run").map(Number)),
+  };
+}
+
+function box(name, value, text, checked, style) {
+  return element("label", { style }, element("input", { type: "checkbox", name, value, checked }), element("i"), " ", text);
+}
+
+function offerChoices() {
+  const form = document.querySelector("#drawn");
+  form.elements.axis.append(...index.axes.map(axis => element("option", { value: axis.key }, axis.name)));
+  const ends = new Map(index.curves.map(curve => [curve.name, curve.y.at(-1)]));
+  const best = [...looks.keys()].filter(name => !index.baselines.includes(name)).sort((a, b) => ends.get(b) - ends.get(a));
+  const first = new Set([...index.baselines, ...best.slice(0, SHOWN_AT_FIRST)]);
+  const byHeight = [...looks.values()].sort((a, b) => ends.get(b.name) - ends.get(a.name));
+  form.querySelector("#selectors").append(...byHeight.map(look => box("selector", look.name, plain(look.name), first.has(look.name), `--swatch: ${inkOf(look)}`)));
+  form.querySelector("#runs").append(...index.runs.map((run, place) => box("run", place, run.name, true, "")));
+  form.addEventListener("input", drawAll);
+  form.addEventListener("submit", event => event.preventDefault());
+  form.hidden = false;
+}
+
+// Labels are written for plotly; elsewhere they are text.
+function plain(text) {
+  return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+}
+
+function drawAll() {
+  for (const [chart, how] of drawn) how(chart);
+}
+
+// Each picture is drawn when it comes near the part of the page that is seen.
+function drawWhenSeen() {
+  const near = new IntersectionObserver(entries => {
+    for (const { target } of entries.filter(entry => entry.isIntersecting)) {
+      near.unobserve(target);
+      drawn.set(target, howToDraw(target.id));
+      drawn.get(target)(target);
+    }
+  }, { rootMargin: "400px" });
+  document.querySelectorAll(".chart").forEach(chart => near.observe(chart));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+}
+
+function howToDraw(id) {
+  if (id === "curves") return drawCurves;
+  if (id in index.parts) return chart => drawParts(chart, index.parts[id]);
+  if (id in index.counts) return chart => drawCounts(chart, index.counts[id]);
+  return chart => drawMargins(chart, index.margins[id]);
+}
