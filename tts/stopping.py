@@ -12,7 +12,7 @@ from itertools import takewhile
 import numpy as np
 
 from tts import metrics
-from tts.protocols import Allocator, Policy, Ranked, Selector
+from tts.protocols import Allocator, Chance, Policy, Ranked, Selector
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, program_hash
 
 Key = tuple[str, int]
@@ -64,7 +64,7 @@ def settle(policy: Policy, pools: Sequence[Pool], n_max: Sequence[int]) -> list[
 
 def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[float]) -> float:
     """How right the answer is under a decision: the policy's own, or what the selector chooses among the candidates
-    that were decided on. Equals under a rank key are averaged, as the exact estimates do.
+    that were decided on. What the exact estimates average, equals among it, is averaged here too.
     """
     if decision.answer is not None:
         return correct[decision.answer]
@@ -73,6 +73,9 @@ def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[
     if keys is not None:
         best = metrics.dense_ranks(keys) == 0
         return float(np.mean(np.array(correct[: decision.wanted])[best]))
+    chances = selector.chances(kept, [len(kept)]) if isinstance(selector, Chance) else None
+    if chances is not None:
+        return float(np.array(correct[: decision.wanted]) @ chances[:, 0])
     position = selector.select(kept).position
     return 0.0 if position is None else correct[position]
 
