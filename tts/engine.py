@@ -54,8 +54,9 @@ def as_sampled(candidate: Candidate) -> Candidate:
 class Engine:
     """Admits work at any time (`submit`), gives back what is finished (`poll`), and drops what nobody wants (`cancel`).
 
-    One thread may use it. `prepare` turns a sampled candidate into what is scored (extraction); the order of scorers is
-    kept. It is a context manager: leaving ends every thread and every process of its models.
+    One thread may use it; once the models are loaded, others may submit and cancel while it polls. `prepare` turns a
+    sampled candidate into what is scored (extraction); the order of scorers is kept. It is a context manager: leaving
+    ends every thread and every process of its models.
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class _Desk:
         self._failure: BaseException | None = None
         self._admissions = 0
         self._owed: dict[tuple[str | None, Key], int] = {}
+        self._left: Counter[str] = Counter()  # how much is owed of a problem
         self._unrated: set[Key] = set()  # drawn for their own sake
         self._problems: dict[str, Problem] = {}
         self._wanted: dict[Key, _Job] = {}
@@ -233,6 +235,7 @@ class _Desk:
                 raise ValueError("the same candidate was asked for twice")
             self._admissions += 1
             self._owed.update(dict.fromkeys(new, self._admissions))
+            self._left.update(key[0] for _, key in new)
             for problem, index in wanted:
                 self._problems[problem.id] = problem
                 self._drawing[problem.id] += 1
@@ -250,8 +253,7 @@ class _Desk:
                 raise self._failure
             found = list(self._events)
             self._events.clear()
-            for event in found:
-                del self._owed[_owed_by(event)]
+            self._settle([_owed_by(event) for event in found])
             self._changed.notify_all()
             return found
 
@@ -268,11 +270,20 @@ class _Desk:
             self._wanted = {key: job for key, job in self._wanted.items() if key not in gone}
             for label, mine in self._waiting.items():
                 self._waiting[label] = {key: held for key, held in mine.items() if key not in gone}
-            self._owed = {(who, key): number for (who, key), number in self._owed.items() if key not in gone}
+            self._settle([owed for owed in self._owed if owed[1] in gone])
             self._unrated -= gone
             self._events = deque(event for event in self._events if _owed_by(event)[1] not in gone)
             self._changed.notify_all()
             return coming
+
+    def _settle(self, owed: Sequence[tuple[str | None, Key]]) -> None:
+        """These are not owed any more; a problem of which nothing is owed is forgotten: a server's come without end."""
+        for who, key in owed:
+            del self._owed[who, key]
+            self._left[key[0]] -= 1
+            if not self._left[key[0]]:
+                for held in (self._left, self._problems, self._drawing):
+                    held.pop(key[0], None)
 
     @property
     def waited_for(self) -> bool:
