@@ -37,7 +37,7 @@ LAYERS = [
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher"}
-    | {"significance"},
+    | {"significance", "access"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -79,9 +79,17 @@ HEAVY = {
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
+    "httpx": {"generate/_upstream"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
-HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}
+HEAVY_INSIDE = {
+    "generate/_decode",
+    "generate/_sampling",
+    "generate/_upstream",
+    "score/_layout",
+    "score/_packed",
+    "score/_reward",
+}
 
 BROAD_EXCEPT_ALLOWED = {
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
@@ -219,7 +227,7 @@ try:
     {statement}
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub"}}
+heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub", "httpx"}}
 print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """
 
