@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tts.errors import UpstreamError
 from tts.generate._language import Drawing
-from tts.seeds import seed_of
 from tts.types import Candidate, Problem
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Ask:
         chat = [{"role": m.role, "content": m.content} for m in self.problem.messages]
         text: dict[str, Any] = {"messages": chat} if chat else {"prompt": self.problem.statement}
         wanted: dict[str, Any] = {
-            "seed": seed_of(how.seed, *self.keys[0]) % SEEDS if options.seeds else None,
+            "seed": how.seed_of(self.indices[0]) % SEEDS if options.seeds else None,
             "logprobs": (True if chat else 0) if options.logprobs else None,
         }
         more = {
@@ -96,10 +95,12 @@ class Ask:
 
 
 def asks_of(options: "OpenAI", wanted: Sequence[tuple[Problem, int]]) -> Iterator[Ask]:
-    """The requests for some candidates: up to `per_request` of one problem in each."""
-    size = options.per_request
+    """The requests for some candidates: up to `per_request` of one problem in each, or one where sampling is greedy,
+    which vLLM's server refuses to do n times.
+    """
     for _, pairs in groupby(wanted, key=lambda pair: pair[0].id):
         mine = list(pairs)
+        size = options.per_request if Drawing.of(options, mine[0][0]).temperature > 0 else 1
         for start in range(0, len(mine), size):
             yield Ask(mine[start][0], tuple(index for _, index in mine[start : start + size]), size)
 

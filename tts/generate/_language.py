@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 from tts.errors import check_count, check_option
 from tts.protocols import Stepped
-from tts.types import Candidate, Problem
+from tts.seeds import seed_of
+from tts.types import Candidate, Problem, Sampling
+
+SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
 
 # What the call of a chat template is given here, and what would change the kind of thing that it returns.
 OURS = {
@@ -57,7 +60,9 @@ class Options(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How the candidates of one problem are drawn: the generator's options, or what the problem has instead."""
+    """How the candidates of one problem are drawn: the generator's options, or what the problem has instead. `name` is
+    the problem's id, or "" where it brings a seed of its own: then that and the index alone decide a draw.
+    """
 
     temperature: float
     top_p: float
@@ -65,13 +70,19 @@ class Drawing:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int
+    name: str
 
     @classmethod
     def of(cls, options: Options, problem: Problem) -> "Drawing":
         """For one problem of a generator."""
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(cls)}
-        given = dataclasses.asdict(problem.sampling) if problem.sampling else {}
-        return cls(**own | {name: value for name, value in given.items() if value is not None})
+        own = {name: getattr(options, name) for name in SAMPLING}
+        mine = dataclasses.asdict(problem.sampling) if problem.sampling else {}
+        given = {name: value for name, value in mine.items() if value is not None}
+        return cls(**own | given, name="" if "seed" in given else problem.id)
+
+    def seed_of(self, index: int) -> int:
+        """Of one candidate."""
+        return seed_of(self.seed, self.name, index)
 
 
 def check_sampling(options: Options) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tts.access import is_url, key_in_file, keys_in_environment
 from tts.errors import ConfigError, InfraError, TtsError, UpstreamError, check_count, check_option, counted
 from tts.generate._choices import asks_of
-from tts.generate._language import check_sampling, stepped
+from tts.generate._language import SAMPLING, check_sampling, stepped
 from tts.plugins import FREE
 from tts.types import Candidate, Problem
 
@@ -69,6 +69,11 @@ class OpenAI:
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they come. Raises UpstreamError, after all that came, for those that did not."""
         return stepped(self, wanted)
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """What of a problem's own `sampling` counts."""
+        return frozenset(SAMPLING) - (set() if self.seeds else {"seed"})
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """See that the server answers and has the model. Raises UpstreamError or ConfigError."""
@@ -136,6 +141,8 @@ class _Running:
         self.upstream.put(asks_of(self.options, wanted))
 
     def step(self) -> list[Candidate]:
+        if self._lost and not self._open:
+            raise self._summed_up()
         found = []
         for key, answer in self._answers():
             if key not in self._open:
@@ -145,8 +152,6 @@ class _Running:
                 found.append(answer)
             else:
                 self._lost[key] = answer
-        if self._lost and not self._open and not found:
-            raise self._summed_up()
         return found
 
     def _answers(self) -> Iterator[tuple[Key, Candidate | TtsError]]:

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ModelError, PromptError, check_count, check_option
-from tts.generate._language import Drawing, check_sampling, prompt_tokens, stepped
+from tts.generate._language import SAMPLING, Drawing, check_sampling, prompt_tokens, stepped
 from tts.models import (
     EMBEDDED,
     check_device,
@@ -24,7 +24,6 @@ from tts.models import (
     release_memory,
 )
 from tts.plugins import FREE
-from tts.seeds import seed_of
 from tts.types import Candidate, Problem
 
 if TYPE_CHECKING:
@@ -69,6 +68,11 @@ class Transformers:
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
         return stepped(self, wanted)
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """What of a problem's own `sampling` counts."""
+        return frozenset(SAMPLING)
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model."""
@@ -315,7 +319,7 @@ class _Batch:
         return self.prompt[1:]
 
     def _uniform(self, job: _Job) -> list[float]:
-        own = self.torch.Generator().manual_seed(seed_of(job.drawing.seed, job.problem_id, job.index))
+        own = self.torch.Generator().manual_seed(job.drawing.seed_of(job.index))
         drawn: list[float] = self.torch.rand(job.drawing.max_tokens, generator=own, dtype=self.torch.float64).tolist()
         return drawn
 

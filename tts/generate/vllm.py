@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ModelError, PromptError, check_count, check_option
-from tts.generate._language import Drawing, check_sampling, check_template, prompt_tokens, stepped
+from tts.generate._language import SAMPLING, Drawing, check_sampling, check_template, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
@@ -86,6 +86,11 @@ class Vllm:
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
         return stepped(self, wanted)
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """What of a problem's own `sampling` counts."""
+        return frozenset(SAMPLING) - ({"seed"} if on_cpu() else set())
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
@@ -252,7 +257,7 @@ class _Running:
             max_tokens=o.max_tokens,
             stop=list(o.stop),
             logprobs=0,  # of the drawn token alone
-            seed=seed_of(o.seed, problem.id, index) if self.seeded else None,
+            seed=o.seed_of(index) if self.seeded else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
