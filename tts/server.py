@@ -138,7 +138,7 @@ class Gate:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._most:
-                raise self._too_large()
+                raise HTTPException(413, self._too_large().message)  # the one kind that FastAPI lets through here
             return message
 
         return bounded
@@ -386,14 +386,16 @@ def of_validation(error: RequestValidationError) -> Refusal:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, Unsupported):
         return Refusal(400, str(cause), param=cause.parameter, code="unsupported_parameter")
-    path = [str(part) for part in first["loc"] if part != "body"]
-    named = ".".join(part for part in path if not part.startswith(("function-", "list[", "str")))
+    parts = [str(part) for part in first["loc"] if part != "body"]
+    named = ".".join(part for part in parts if "[" not in part)  # pydantic's own words for validators have brackets
     return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
 
 
 def of_http(error: HTTPException) -> Refusal:
-    """An unknown route, or a route by the wrong method."""
-    return Refusal(error.status_code, f"{error.detail}. See /openapi.json.", headers=error.headers)
+    """What FastAPI refuses: a body that it cannot read, an unknown route, a route by the wrong method."""
+    code = {400: "invalid_json", 413: "body_too_large"}.get(error.status_code, "")
+    detail = "The body is not JSON" if error.status_code == 400 else str(error.detail).rstrip(".")
+    return Refusal(error.status_code, f"{detail}. See /openapi.json.", code=code, headers=error.headers)
 
 
 # The server's life.
