@@ -25,11 +25,11 @@ LAYERS = [
     {"preview"},  # shows text as the report does
     {"replay_report"},
     {"audit_report", "cost_report"},
-    {"report", "audit", "audit_tables"},
+    {"server", "report", "audit", "audit_tables"},
     {"audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
     {"scoring", "breakdown", "certainty", "cost", "replay"},  # all but the first are of what the analysis found
-    {"analysis", "best_of", "files", "selftest"},
+    {"analysis", "best_of", "files", "selftest", "serving"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
@@ -80,6 +80,10 @@ HEAVY = {
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
     "httpx": {"generate/_upstream"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "prometheus_client": {"serving/meters"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
 HEAVY_INSIDE = {
@@ -89,9 +93,13 @@ HEAVY_INSIDE = {
     "score/_layout",
     "score/_packed",
     "score/_reward",
+    "server",
+    "serving/meters",
 }
 
 BROAD_EXCEPT_ALLOWED = {
+    "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
+    "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
@@ -227,7 +235,8 @@ try:
     {statement}
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub", "httpx"}}
+heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub"}}
+heavy |= {{"httpx", "fastapi", "uvicorn", "prometheus_client"}}
 print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """
 
