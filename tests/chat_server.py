@@ -128,6 +128,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def choice(self, body: dict[str, Any], number: int) -> dict[str, Any]:
         text = f"```python\nprint({body.get('seed')}, {number})\n```"
+        if self.mode == "echoes":
+            time.sleep(0.02)
+            text = f"```python\nprint({body['messages'][-1]['content']!r}, {number})\n```"
         found: dict[str, Any] = {"index": number, "finish_reason": "stop", "logprobs": None}
         if "messages" in body:
             found["message"] = {"role": "assistant", "content": None if self.mode == "refuses" else text}

@@ -260,7 +260,7 @@ def test_a_seed_of_a_problem_s_own_decides_whatever_it_is_called(folder):
 
 
 def test_in_fixed_slots_what_comes_later_joins_the_batch_that_runs(folder):
-    generator = transformers(folder, slot_tokens=64, batch_size=6, max_tokens=20)
+    generator = transformers(folder, slot_tokens=128, batch_size=6, max_tokens=20)
     generator.add([(told("x"), 0)])
     generator.step()
     batch = generator.work.batch
@@ -269,7 +269,7 @@ def test_in_fixed_slots_what_comes_later_joins_the_batch_that_runs(folder):
     generator.step()
     assert generator.work.batch is batch and not generator.work.waiting
     assert batch.slots.count == 6 and batch.slots.active == 4
-    with pytest.raises(PromptError, match=r"generator\.slot_tokens of 64"):
+    with pytest.raises(PromptError, match=r"generator\.slot_tokens of 128"):
         generator.add([(told("y" * 200), 0)])
 
 
