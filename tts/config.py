@@ -388,9 +388,15 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
         config = ServeConfig.model_validate(tree)
     except pydantic.ValidationError as error:
         raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
-    _check_parts(config)
+    selectors = _check_parts(config)
     if config.serve.fallback is not None:
-        _check_plugin("selector", config.serve.fallback.spec, "serve.fallback", "label")
+        selectors["serve.fallback"] = _check_plugin("selector", config.serve.fallback.spec, "serve.fallback", "label")
+    for label, selector in selectors.items():
+        if "written_tests" in getattr(selector, "needs", ()) or getattr(selector, "scorers", ()):
+            raise ConfigError(
+                f"The selector {label!r} looks at several scorers, or at tests that a model wrote; a server has one "
+                "scorer a request and no such tests. Choose another."
+            )
     return config
 
 
@@ -524,21 +530,23 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
 def check_plugins(config: Config) -> None:
     """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
     _check_plugin("benchmark", config.benchmark, "benchmark")
-    _check_parts(config)
+    for label, selector in _check_parts(config).items():
+        _check_wishes(selector, label, config)
+    if config.stopping is not None:
+        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
 
 
-def _check_parts(config: Config | ServeConfig) -> None:
-    """What a run and a server have both."""
+def _check_parts(config: Config | ServeConfig) -> dict[str, Any]:
+    """What a run and a server have both; the selectors by their labels."""
     if config.prompt.extraction not in EXTRACTORS:
         raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
     _check_plugin("generator", config.generator.spec, "generator", "n")
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
-    for i, item in enumerate(config.selectors):
-        selector = _check_plugin("selector", item.spec, f"selectors.{i}", "label")
-        _check_wishes(selector, item.label, config)
-    if config.stopping is not None:
-        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
+    return {
+        item.label: _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+        for i, item in enumerate(config.selectors)
+    }
 
 
 def _check_wishes(selector: Any, label: str, config: Config) -> None:
