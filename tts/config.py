@@ -392,7 +392,8 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
     if config.serve.fallback is not None:
         selectors["serve.fallback"] = _check_plugin("selector", config.serve.fallback.spec, "serve.fallback", "label")
     for label, selector in selectors.items():
-        if "written_tests" in getattr(selector, "needs", ()) or getattr(selector, "scorers", ()):
+        needs, scorers = getattr(selector, "needs", ()), getattr(selector, "scorers", ())
+        if "written_tests" in needs or scorers:
             raise ConfigError(
                 f"The selector {label!r} looks at several scorers, or at tests that a model wrote; a server has one "
                 "scorer a request and no such tests. Choose another."
