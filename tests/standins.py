@@ -1,11 +1,13 @@
 """Generators and scorers that load nothing, take a fixed time and remember what was done to them."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tts.types import Candidate, Problem, Score
+from tts.errors import PromptError, TtsError, UpstreamError
+from tts.types import Candidate, Problem, Sampling, Score
 
 Key = tuple[str, int]
 
@@ -161,3 +163,89 @@ class Rating:
     def close(self) -> None:
         """Remembered."""
         self.log.add(f"close {self.name}")
+
+
+@dataclass
+class Talking(Stepping):
+    """Steps as its base does and answers with the problem's own words, so that an answer tells whose it is.
+
+    Words in them make it misbehave: "refuse me" is a prompt too long, "lose some" loses candidates of odd index, "lose
+    all" all of them, "break" raises as a bug would, "silent" never ends.
+    """
+
+    problems: dict[str, Problem] = field(default_factory=dict)
+    gone: dict[Key, TtsError] = field(default_factory=dict)
+    asked: list[tuple[Problem, int]] = field(default_factory=list)
+    honours: frozenset[str] = frozenset(f.name for f in dataclasses.fields(Sampling))
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """More, unless it is refused."""
+        for one, _ in wanted:
+            if "refuse me" in words(one):
+                raise PromptError("The prompt has 9000 tokens.", 9000, 64, 2048)
+        self.asked += wanted
+        self.problems |= {one.id: one for one, _ in wanted}
+        kept = [(one, index) for one, index in wanted if not self._loses(one, index)]
+        super().add(kept)
+
+    def _loses(self, one: Problem, index: int) -> bool:
+        lost = "lose all" in words(one) or ("lose some" in words(one) and index % 2 == 1)
+        if lost:
+            self.gone[one.id, index] = UpstreamError("the upstream is down")
+        return lost
+
+    def lost(self) -> dict[Key, TtsError]:
+        """As the openai generator's."""
+        found, self.gone = self.gone, {}
+        return found
+
+    def step(self) -> list[Candidate]:
+        """Says what it was told."""
+        for key in self.waiting:
+            if "break" in words(self.problems[key[0]]):
+                self.waiting, self.running = [], {}
+                raise RuntimeError("the stand-in broke")
+        self.running |= {key: 2 for key in self.running if "silent" in words(self.problems[key[0]])}
+        return [self._said(candidate) for candidate in super().step()]
+
+    def _said(self, candidate: Candidate) -> Candidate:
+        text = words(self.problems[candidate.problem_id])
+        code = f"print({text!r}, {candidate.index})"
+        return dataclasses.replace(
+            candidate,
+            text=f"```python\n{code}\n```",
+            code=None,
+            extraction="none",
+            prompt_tokens=len(text),
+            tokens=10 + candidate.index,
+            logprob=-0.1 * (1 + (candidate.index * 3 + 1) % 7),
+        )
+
+    @property
+    def unfinished(self) -> int:
+        """What is lost and not told of counts."""
+        return super().unfinished + len(self.gone)
+
+    def close(self) -> None:
+        """Forgets."""
+        self.waiting, self.running = [], {}
+        super().close()
+
+
+@dataclass
+class Moody(Rating):
+    """A scorer that fails for problems that say "scorer dies" and takes its time for those that say "scorer sleeps"."""
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """By the problem's words."""
+        for one, candidate in pairs:
+            if "scorer dies" in words(one):
+                raise RuntimeError("the scorer died")
+            if "scorer sleeps" in words(one):
+                time.sleep(1.0)
+            yield from super().score([(one, candidate)])
+
+
+def words(one: Problem) -> str:
+    """What the problem says."""
+    return one.messages[-1].content if one.messages else one.statement

@@ -26,12 +26,12 @@ LAYERS = [
     {"audit_report"},
     {"page"},
     {"page_data", "report", "formats", "picture"},
-    {"palette", "comparison", "audit", "audit_tables", "live", "cost_report"},
+    {"palette", "comparison", "server", "audit", "audit_tables", "live", "cost_report"},
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
     {"scoring", "breakdown", "certainty", "cost", "margins", "replay"},
-    {"analysis", "best_of", "files", "selftest", "preview"},
+    {"analysis", "best_of", "files", "selftest", "preview", "serving"},
     {"pipeline"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
@@ -39,7 +39,7 @@ LAYERS = [
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
-    | {"significance"},
+    | {"significance", "access"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -81,11 +81,27 @@ HEAVY = {
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
+    "httpx": {"generate/_upstream"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "prometheus_client": {"serving/meters"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
-HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}
+HEAVY_INSIDE = {
+    "generate/_decode",
+    "generate/_sampling",
+    "generate/_upstream",
+    "score/_layout",
+    "score/_packed",
+    "score/_reward",
+    "server",
+    "serving/meters",
+}
 
 BROAD_EXCEPT_ALLOWED = {
+    "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
+    "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
@@ -222,6 +238,7 @@ try:
 except SystemExit as end:
     assert not end.code, end.code
 heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub"}}
+heavy |= {{"httpx", "fastapi", "uvicorn", "prometheus_client"}}
 print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """
 

@@ -133,7 +133,7 @@ def chosen_index(spec, pool: Pool) -> int | None:
 )
 def test_every_plugin_satisfies_its_protocol(family, protocol):
     files = ("jsonl", "replay", "humaneval", "humaneval+", "mbpp", "mbpp+", "leetcode")
-    needed = {"remote": {"model": "x"}, **{name: {"path": "x"} for name in files}}
+    needed = {"remote": {"model": "x"}, "openai": {"model": "x"}, **{name: {"path": "x"} for name in files}}
 
     for name in plugins.names(family):
         assert isinstance(plugins.build(family, {"name": name, **needed.get(name, {})}), protocol)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from served import config, serving
 
 from tts import config as configs
 from tts import plugins
+from tts.serving.schema import Extension
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -48,7 +50,10 @@ def test_every_make_target_and_config_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_loads(path: Path) -> None:
-    configs.load(path)
+    if path.name.startswith("serve"):
+        configs.load_serve(path)
+    else:
+        configs.load(path)
 
 
 def test_the_readme_s_yaml_is_a_valid_config() -> None:
@@ -65,8 +70,24 @@ def test_the_readme_s_rows_are_valid_problems(tmp_path: Path) -> None:
     assert all(json.loads(line) for line in text.splitlines())
 
 
+def test_the_readme_s_client_runs_against_a_server() -> None:
+    (code,) = (code for code in fenced("python") if "openai" in code)
+    with serving(config(model="embedded")) as served:
+        code = code.replace("http://127.0.0.1:8000", served.url)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("7.0 1.0")  # the stand-in scores eight candidates by their indices
+
+
+def test_every_option_of_serve_is_in_its_page() -> None:
+    text = (ROOT / "docs" / "serving.md").read_text()
+    for name in configs.ServeSettings.model_fields:
+        assert f"`{name}`" in text, name
+    for name in Extension.model_fields:
+        assert f"`{name}`" in text, name
+
+
 def test_the_readme_s_python_runs_with_the_embedded_model() -> None:
-    (code,) = fenced("python")
+    (code,) = (code for code in fenced("python") if "BestOfN" in code)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith(" 4")
 

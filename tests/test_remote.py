@@ -304,7 +304,7 @@ def test_a_real_vllm_server_gives_codescaler_s_scores(tmp_path: Path) -> None:
     items = [*pairs(40), (problem, long), *((problem, Candidate("q", i, "", f"print({i})")) for i in range(1, 9))]
     expected = {s.key: s for s in CodeScaler(model=model, dtype="float32", max_length=2048).score(items)}
     assert [key for key, score in expected.items() if score.value is None] == [("q", 0)]
-    with reward_server.serving_vllm(tmp_path, tmp_path / "log") as url:
+    with reward_server.serving_vllm(tmp_path, tmp_path / "log", "--runner", "pooling") as url:
         for route, tokenizer in itertools.product(("classify", "pooling"), ("", model)):
             scorer = Remote(model=model, url=url, route=route, tokenizer=tokenizer)  # type: ignore[arg-type]
             found = {score.key: score for score in scorer.score(items)}

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
     from tts.audit import Asked, Audit
+    from tts.config import ServeConfig
     from tts.cost import Unit
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
 MOST_COMPARED = 26  # runs, which are named by letters
+LOOPBACK = "127.0.0.1"
 STOPPED = 128  # and the signal's number: what a shell expects of a program that a signal ended
 
 app = typer.Typer(
@@ -712,6 +714,59 @@ def export(
     with open_for_reading(folder) as store:
         count = files.export(store, to, format)
     print(f"{counted(count, 'row')} in {to}")
+
+
+@app.command()
+def serve(
+    config: ConfigArgument,
+    overrides: Overrides = None,
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is every address of this machine")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one")] = 8000,
+) -> None:
+    """Answer OpenAI's routes with the best of N: clients ask as they ask an ordinary model.
+
+    Example: tts serve configs/serve-demo.yaml
+
+    Example: tts serve configs/serve-demo.yaml generator.n=4 serve.keys_env=TTS_KEYS --host 0.0.0.0 --port 8080
+    """
+    from tts import config as configs
+
+    chosen = configs.load_serve(config, overrides or [])
+    with _stoppable("Nothing was being served yet."), _logged():
+        _serve(chosen, host, port)
+
+
+def _serve(config: "ServeConfig", host: str, port: int) -> None:
+    try:
+        from tts import server
+        from tts.serving.service import Service
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"tts serve needs {error.name}: pip install -c constraints.txt -e '.[serve]'") from error
+    with server.bound(host, port) as address:
+        service = Service.build(config)
+        keys = server.keys_of(service)
+        if not keys and host not in (LOOPBACK, "::1", "localhost"):
+            _say("Warning: whoever reaches this machine may use this server. Set serve.keys_file or serve.keys_env.")
+        url = f"http://{host}:{address.getsockname()[1]}"
+        try:
+            service.load()
+            server.serve(service, keys, address, lambda: _say(f"Serving {service.model!r} at {url}/v1; page: {url}/"))
+        finally:
+            service.close()
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """What the server has to say, a line each on standard error, with its time."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("tts")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @app.command()

@@ -253,6 +253,77 @@ class ScorersConfig(_Strict):
     scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...]
 
 
+class ServeSettings(_Strict):
+    """How `tts serve` answers. A request may ask for up to `max_n` candidates; with fewer than `min_candidates` it
+    fails. `fallback` is the selector to choose with where the scorer fails or takes over `scorer_timeout` seconds after
+    the last candidate. `concurrency` requests are sampled at once, `queue` more may wait, each for `deadline` seconds
+    in all. Streams that have nothing to say yet say so every `keep_alive` seconds; `drain` seconds are given to what
+    runs when the server is to end. API keys are in `keys_file`, one a line, or in the environment variable `keys_env`.
+    """
+
+    model: str = Field(default="", description="the name that clients ask for; by default the generator's model")
+    max_n: int = Field(default=64, ge=1, le=4096, strict=True)
+    max_tokens: int | None = Field(default=None, ge=1, strict=True, description="that a request may ask for")
+    min_candidates: int = Field(default=1, ge=1, strict=True)
+    fallback: Annotated[Labelled | None, _labelled("selector")] = None
+    scorer_timeout: float = Field(default=60.0, gt=0, le=86_400)
+    deadline: float = Field(default=600.0, gt=0, le=86_400)
+    concurrency: int = Field(default=64, ge=1, le=65_536, strict=True)
+    queue: int = Field(default=256, ge=0, le=1_048_576, strict=True)
+    max_body_kib: int = Field(default=1024, ge=1, le=2**20, strict=True)
+    max_prompt_characters: int = Field(default=400_000, ge=1, strict=True)
+    keep_alive: float = Field(default=5.0, gt=0, le=3600)
+    drain: float = Field(default=30.0, ge=0, le=86_400)
+    keys_file: str = ""
+    keys_env: str = ""
+
+    @model_validator(mode="after")
+    def _one_place_for_keys(self) -> "ServeSettings":
+        if self.keys_file and self.keys_env:
+            raise ConfigError("serve.keys_file and serve.keys_env are both set. Leave one out.")
+        if self.min_candidates > self.max_n:
+            raise ConfigError(f"serve.min_candidates is {self.min_candidates}, more than serve.max_n, {self.max_n}.")
+        return self
+
+
+class ServeConfig(_Strict):
+    """A file for `tts serve`: a run's, without what only a run needs (`RUN_ONLY`), and `serve`. Of the scorers and
+    selectors a request may name one; the first of each is the server's own choice.
+    """
+
+    version: Literal[1] = 1
+    generator: Annotated[GeneratorConfig, BeforeValidator(_generator)]
+    scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
+    selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
+    seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
+    prompt: PromptConfig = PromptConfig()
+    grading: GradingConfig = GradingConfig()
+    memory: MemoryConfig = MemoryConfig()
+    serve: ServeSettings = ServeSettings()
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ServeConfig":
+        for family, items in (("scorers", self.scorers), ("selectors", self.selectors)):
+            labels = [item.label for item in items]
+            if not labels:
+                raise ConfigError(f"{family} is missing: name at least one, see `tts list`.")
+            if len(set(labels)) < len(labels):
+                raise ConfigError(f"{family} has two of one label. Give one of them a `label:` of its own.")
+        if self.generator.n is None or self.generator.n > self.serve.max_n:
+            raise ConfigError(
+                f"generator.n is {self.generator.n}: say how many candidates a request gets by default, from 1 to "
+                f"serve.max_n, {self.serve.max_n}."
+            )
+        return self
+
+    def context(self) -> dict[str, Any]:
+        """As a run's."""
+        return {"seed": self.seed, **self.grading.model_dump()}
+
+
+RUN_ONLY = ("benchmark", "ks", "report")  # what a run's config has and a server does without
+
+
 class _OnceLoader(yaml.SafeLoader):
     """YAML's safe loader, but a key given twice in one mapping is an error rather than the last one winning, and a day
     stays the text that it is.
@@ -299,6 +370,35 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config {path} cannot be read: {error}. Give the path of a YAML file.") from error
     return parse(_parse_yaml(text, str(path)), overrides, str(path))
+
+
+def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
+    """A config for `tts serve`; a run's will do, of which RUN_ONLY keys are not read. Raises ConfigError as `load`."""
+    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
+        data = path.read_bytes()
+    where = str(path)
+    raw = _parse_yaml(data.decode("utf-8", "replace"), where)
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} must be a mapping with generator, scorers, selectors and serve; got {raw!r}.")
+    tree = _override({key: value for key, value in raw.items() if key not in RUN_ONLY}, overrides)
+    _check_version(tree, where)
+    tree = _with_scorers(tree, where)
+    _check_keys(tree, ServeConfig, where)
+    try:
+        config = ServeConfig.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    selectors = _check_parts(config)
+    if config.serve.fallback is not None:
+        selectors["serve.fallback"] = _check_plugin("selector", config.serve.fallback.spec, "serve.fallback", "label")
+    for label, selector in selectors.items():
+        needs, scorers = getattr(selector, "needs", ()), getattr(selector, "scorers", ())
+        if "written_tests" in needs or scorers:
+            raise ConfigError(
+                f"The selector {label!r} looks at several scorers, or at tests that a model wrote; a server has one "
+                "scorer a request and no such tests. Choose another."
+            )
+    return config
 
 
 def load_scorers(path: Path) -> tuple[Labelled, ...]:
@@ -430,17 +530,24 @@ def _place(tree: Any, path: Sequence[str], value: object, item: str) -> None:
 
 def check_plugins(config: Config) -> None:
     """Build every plug-in once, so that a bad option is found before any work. Plug-ins load nothing when built."""
+    _check_plugin("benchmark", config.benchmark, "benchmark")
+    for label, selector in _check_parts(config).items():
+        _check_wishes(selector, label, config)
+    if config.stopping is not None:
+        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
+
+
+def _check_parts(config: Config | ServeConfig) -> dict[str, Any]:
+    """What a run and a server have both; the selectors by their labels."""
     if config.prompt.extraction not in EXTRACTORS:
         raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
-    _check_plugin("benchmark", config.benchmark, "benchmark")
     _check_plugin("generator", config.generator.spec, "generator", "n")
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
-    for i, item in enumerate(config.selectors):
-        selector = _check_plugin("selector", item.spec, f"selectors.{i}", "label")
-        _check_wishes(selector, item.label, config)
-    if config.stopping is not None:
-        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
+    return {
+        item.label: _check_plugin("selector", item.spec, f"selectors.{i}", "label")
+        for i, item in enumerate(config.selectors)
+    }
 
 
 def _check_wishes(selector: Any, label: str, config: Config) -> None:

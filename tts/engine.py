@@ -54,8 +54,9 @@ def as_sampled(candidate: Candidate) -> Candidate:
 class Engine:
     """Admits work at any time (`submit`), gives back what is finished (`poll`), and drops what nobody wants (`cancel`).
 
-    One thread may use it. `prepare` turns a sampled candidate into what is scored (extraction); the order of scorers is
-    kept. It is a context manager: leaving ends every thread and every process of its models.
+    One thread may use it; once the models are loaded, others may submit and cancel while it polls. `prepare` turns a
+    sampled candidate into what is scored (extraction); the order of scorers is kept. It is a context manager: leaving
+    ends every thread and every process of its models.
     """
 
     def __init__(
@@ -84,13 +85,18 @@ class Engine:
         self.close()
 
     def submit(
-        self, wanted: Sequence[tuple[Problem, int]] = (), pairs: Mapping[str, Sequence[Pair]] | None = None
+        self,
+        wanted: Sequence[tuple[Problem, int]] = (),
+        pairs: Mapping[str, Sequence[Pair]] | None = None,
+        scorers: Collection[str] | None = None,
     ) -> None:
-        """Ask for candidates, which every scorer then scores, and for scores of candidates that there are already, by
-        scorer. The first call loads the models. Raises ValueError for what is asked for twice.
+        """Ask for candidates, which every scorer then scores, or those of these labels, and for scores of candidates
+        that there are already, by scorer. The first call loads the models. Raises ValueError for what is asked for
+        twice.
         """
-        self._start(wanted, set(self._scorers) if wanted else {label for label, mine in (pairs or {}).items() if mine})
-        self._desk.admit(wanted, pairs or {})
+        raters = set(self._scorers) if scorers is None else set(scorers)
+        self._start(wanted, raters if wanted else {label for label, mine in (pairs or {}).items() if mine})
+        self._desk.admit(wanted, pairs or {}, raters)
 
     def poll(self, timeout_seconds: float | None = None) -> list[Event]:
         """What is finished: waits until there is something. [] after the timeout, or if nothing is being worked on.
@@ -122,14 +128,14 @@ class Engine:
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, not scored. Must not be mixed with work submitted otherwise."""
         self._start(wanted, set())
-        self._desk.admit(wanted, {}, rate=False)
+        self._desk.admit(wanted, {}, set())
         yield from (event.candidate for event in self._until_done() if isinstance(event, Drawn))
 
     def score(self, pairs: Sequence[Pair], scorer: str | None = None) -> Iterator[Score]:
         """Scores as they are known, by the scorer of that label or the first. Must not be mixed either."""
         label = scorer or self._desk.labels[0]
         self._start((), {label})
-        self._desk.admit((), {label: pairs})
+        self._desk.admit((), {label: pairs}, set())
         yield from (event.score for event in self._until_done() if isinstance(event, Rated))
 
     @property
@@ -211,7 +217,8 @@ class _Desk:
         self._failure: BaseException | None = None
         self._admissions = 0
         self._owed: dict[tuple[str | None, Key], int] = {}
-        self._unrated: set[Key] = set()  # drawn for their own sake
+        self._left: Counter[str] = Counter()  # how much is owed of a problem
+        self._raters: dict[Key, Collection[str]] = {}  # of what is to be drawn
         self._problems: dict[str, Problem] = {}
         self._wanted: dict[Key, _Job] = {}
         self._dropped: set[Key] = set()  # that the generator has still to hear of
@@ -222,22 +229,23 @@ class _Desk:
     # The user's side.
 
     def admit(
-        self, wanted: Sequence[tuple[Problem, int]], pairs: Mapping[str, Sequence[Pair]], rate: bool = True
+        self, wanted: Sequence[tuple[Problem, int]], pairs: Mapping[str, Sequence[Pair]], raters: Collection[str]
     ) -> None:
-        """More work. Raises ValueError for what is already asked for."""
+        """More work; what is drawn is scored by `raters`. Raises ValueError for what is already asked for."""
         drawn = [(problem.id, index) for problem, index in wanted]
         new: list[tuple[str | None, Key]] = [(label, pair[1].key) for label, mine in pairs.items() for pair in mine]
-        new += [(who, key) for key in drawn for who in (None, *(self.labels if rate else ()))]
+        new += [(who, key) for key in drawn for who in (None, *raters)]
         with self._changed:
             if len(set(new)) < len(new) or self._owed.keys() & set(new):
                 raise ValueError("the same candidate was asked for twice")
             self._admissions += 1
             self._owed.update(dict.fromkeys(new, self._admissions))
+            self._left.update(key[0] for _, key in new)
             for problem, index in wanted:
                 self._problems[problem.id] = problem
                 self._drawing[problem.id] += 1
                 self._wanted[problem.id, index] = _Job(problem, index, self._admissions)
-            self._unrated |= set() if rate else set(drawn)
+            self._raters |= dict.fromkeys(drawn, raters)
             for label, mine in pairs.items():
                 self._waiting[label].update({pair[1].key: (pair, self._admissions) for pair in mine})
             self._changed.notify_all()
@@ -250,8 +258,7 @@ class _Desk:
                 raise self._failure
             found = list(self._events)
             self._events.clear()
-            for event in found:
-                del self._owed[_owed_by(event)]
+            self._settle([_owed_by(event) for event in found])
             self._changed.notify_all()
             return found
 
@@ -268,11 +275,21 @@ class _Desk:
             self._wanted = {key: job for key, job in self._wanted.items() if key not in gone}
             for label, mine in self._waiting.items():
                 self._waiting[label] = {key: held for key, held in mine.items() if key not in gone}
-            self._owed = {(who, key): number for (who, key), number in self._owed.items() if key not in gone}
-            self._unrated -= gone
+            self._settle([owed for owed in self._owed if owed[1] in gone])
+            for key in coming:
+                del self._raters[key]
             self._events = deque(event for event in self._events if _owed_by(event)[1] not in gone)
             self._changed.notify_all()
             return coming
+
+    def _settle(self, owed: Sequence[tuple[str | None, Key]]) -> None:
+        """These are not owed any more; a problem of which nothing is owed is forgotten: a server's come without end."""
+        for who, key in owed:
+            del self._owed[who, key]
+            self._left[key[0]] -= 1
+            if not self._left[key[0]]:
+                for held in (self._left, self._problems, self._drawing):
+                    held.pop(key[0], None)
 
     @property
     def waited_for(self) -> bool:
@@ -375,11 +392,9 @@ class _Desk:
                 return
             self._drawing[candidate.problem_id] -= 1
             self._events.append(Drawn(candidate))
-            if candidate.key not in self._unrated:
-                pair = self._problems[candidate.problem_id], candidate
-                for mine in self._waiting.values():
-                    mine[candidate.key] = pair, admission
-            self._unrated.discard(candidate.key)
+            pair = self._problems[candidate.problem_id], candidate
+            for label in self._raters.pop(candidate.key):
+                self._waiting[label][candidate.key] = pair, admission
             self._changed.notify_all()
 
     def rated(self, label: str, score: Score, admission: int) -> None:

@@ -35,6 +35,22 @@ class ModelError(UserError):
     """A model that is missing, damaged or of the wrong kind."""
 
 
+class PromptError(ModelError):
+    """A prompt that, with the longest answer to it, is over `longest` tokens, its model's limit."""
+
+    def __init__(self, message: str, prompt_tokens: int, max_tokens: int, longest: int) -> None:
+        super().__init__(message)
+        self.prompt_tokens, self.max_tokens, self.longest = prompt_tokens, max_tokens, longest
+
+
+class UpstreamError(UserError):
+    """A server that refused a request, with its HTTP `status`, or gave no usable answer (None)."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class PlanError(UserError):
     """Models that do not fit the memory there is; the message lists what would fit."""
 

@@ -71,10 +71,26 @@ Test = Run | Check
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the candidates of one problem are drawn where that differs from the generator's own options; None leaves an
+    option as it is. `max_tokens` of a candidate; `stop` strings end one.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What a model, a scorer and a selector may see. Hidden tests are not here: only `grade.py` asks for them.
 
-    `digest` identifies the benchmark's row, hidden tests included, so that a changed benchmark is noticed.
+    `messages` are put to the model as a chat; without any, the model continues `statement` as it stands. `digest`
+    identifies the benchmark's row, hidden tests included, so that a changed benchmark is noticed. `sampling` is None in
+    a run, where all problems are sampled alike, and is not stored.
     """
 
     id: str
@@ -84,6 +100,7 @@ class Problem:
     starter_code: str = ""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     digest: str = ""
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,18 @@
-"""What the generators that run a language model share: the limits of their sampling options, prompts as tokens, and
-`generate` in terms of steps.
+"""What the generators that run a language model share: the limits of their sampling options, how one problem is
+sampled, prompts as tokens, and `generate` in terms of steps.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tts.errors import check_count, check_option
 from tts.protocols import Stepped
-from tts.types import Candidate, Problem
+from tts.seeds import seed_of
+from tts.types import Candidate, Problem, Sampling
+
+SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
 
 # What the call of a chat template is given here, and what would change the kind of thing that it returns.
 OURS = {
@@ -25,7 +30,7 @@ OURS = {
 }
 
 
-class Sampling(Protocol):
+class Options(Protocol):
     """The options that every one of them has."""
 
     @property
@@ -48,8 +53,39 @@ class Sampling(Protocol):
     def stop(self) -> tuple[str, ...]:
         """Strings that end a candidate."""
 
+    @property
+    def seed(self) -> int:
+        """Decides every draw."""
 
-def check_sampling(options: Sampling) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How the candidates of one problem are drawn: the generator's options, or what the problem has instead. `name` is
+    the problem's id, or "" where it brings a seed of its own: then that and the index alone decide a draw.
+    """
+
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    stop: tuple[str, ...]
+    seed: int
+    name: str
+
+    @classmethod
+    def of(cls, options: Options, problem: Problem) -> "Drawing":
+        """For one problem of a generator."""
+        own = {name: getattr(options, name) for name in SAMPLING}
+        mine = dataclasses.asdict(problem.sampling) if problem.sampling else {}
+        given = {name: value for name, value in mine.items() if value is not None}
+        return cls(**own | given, name="" if "seed" in given else problem.id)
+
+    def seed_of(self, index: int) -> int:
+        """Of one candidate."""
+        return seed_of(self.seed, self.name, index)
+
+
+def check_sampling(options: Options) -> None:
     """Raises ConfigError for an option outside its limits."""
     check_option(options.temperature >= 0, "generator.temperature", "at least 0", options.temperature)
     check_option(0 < options.top_p <= 1, "generator.top_p", "above 0 and at most 1", options.top_p)
@@ -65,7 +101,12 @@ def check_template(path: str, given: Collection[str]) -> None:
 
 
 def prompt_tokens(tokenizer: Any, problem: Problem, **template: Any) -> list[int]:
-    """The problem's messages through the model's chat template, ready for an answer; `template` goes to it."""
+    """The problem's messages through the model's chat template, ready for an answer; `template` goes to it. Without
+    messages, its statement as the tokenizer begins a text.
+    """
+    if not problem.messages:
+        plain: list[int] = tokenizer(problem.statement)["input_ids"]
+        return plain
     chat = [{"role": m.role, "content": m.content} for m in problem.messages]
     text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **template)
     tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -5,14 +5,15 @@ The text of a sample is the same only where batch shapes are: low-order bits of 
 that falls on an edge can then go the other way. For throughput on a GPU use `vllm`.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ModelError, check_count, check_option
-from tts.generate._language import check_sampling, prompt_tokens, stepped
+from tts.errors import ModelError, PromptError, check_count, check_option
+from tts.generate._language import SAMPLING, Drawing, check_sampling, prompt_tokens, stepped
 from tts.models import (
     EMBEDDED,
     check_device,
@@ -23,7 +24,6 @@ from tts.models import (
     release_memory,
 )
 from tts.plugins import FREE
-from tts.seeds import seed_of
 from tts.types import Candidate, Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class Transformers:
     """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
     off; `max_tokens` per candidate; `stop` strings end a candidate and are cut off its text (its tokens and log
     probability count them); `batch_size` sequences are decoded at once, fewer where their cache would take more than
-    `cache_gib`.
+    `cache_gib`. `slot_tokens` is the longest sequence, prompt and answer: set, what comes later always finds a place in
+    the batch that runs (for a server); left out, a batch is as long as its first sequences need.
     """
 
     model: str = EMBEDDED
@@ -54,17 +55,24 @@ class Transformers:
     seed: int = 0
     batch_size: int = field(default=64, metadata=FREE)
     cache_gib: float = field(default=4.0, metadata=FREE)
+    slot_tokens: int | None = field(default=None, metadata=FREE)
 
     def __post_init__(self) -> None:
         check_sampling(self)
         check_device("generator.device", self.device)
         check_count("generator.batch_size", self.batch_size)
+        check_count("generator.slot_tokens", self.slot_tokens)
         largest = self.cache_gib
         check_option(0 < largest <= MOST_GIB, "generator.cache_gib", f"above 0 and at most {MOST_GIB}", largest)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
         return stepped(self, wanted)
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """What of a problem's own `sampling` counts."""
+        return frozenset(SAMPLING)
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model."""
@@ -110,17 +118,24 @@ class Transformers:
 
     def _jobs(self, wanted: Sequence[tuple[Problem, int]]) -> list["_Job"]:
         prompts = {problem.id: self.prompt_tokens(problem) for problem, _ in wanted}
-        config = self.loaded[0].config.get_text_config()
-        context = config.max_position_embeddings
-        _check_layers(config, max(map(len, prompts.values())) + self.max_tokens, self.model)
-        for name, prompt in prompts.items():
-            if len(prompt) + self.max_tokens > context:
-                raise ModelError(
-                    f"The prompt of {name!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is more "
-                    f"than the model's context of {context}. Lower generator.max_tokens or leave the problem out."
-                )
-        jobs = [_Job(problem.id, index, prompts[problem.id]) for problem, index in wanted]
+        jobs = [_Job(p.id, index, prompts[p.id], Drawing.of(self, p)) for p, index in wanted]
+        self._check_lengths(jobs)
         return sorted(jobs, key=lambda job: (-len(job.prompt), job.problem_id, job.index))
+
+    def _check_lengths(self, jobs: Sequence["_Job"]) -> None:
+        """Raises PromptError for a job beyond the context, ModelError for layers that would not see all of one."""
+        config = self.loaded[0].config.get_text_config()
+        longest = min(config.max_position_embeddings, self.slot_tokens or config.max_position_embeddings)
+        limit = "generator.slot_tokens" if longest == self.slot_tokens else "the model's context"
+        _check_layers(config, max(job.length for job in jobs), self.model)
+        for job in jobs:
+            if job.length > longest:
+                prompt, most = len(job.prompt), job.drawing.max_tokens
+                message = (
+                    f"The prompt of {job.problem_id!r} has {prompt} tokens; with max_tokens {most} that is more than "
+                    f"{limit} of {longest}. Lower generator.max_tokens or leave the problem out."
+                )
+                raise PromptError(message, prompt, most, longest)
 
     def prompt_tokens(self, problem: Problem) -> list[int]:
         """The problem's messages through the model's chat template, ready for an answer."""
@@ -169,6 +184,7 @@ class _Job:
     problem_id: str
     index: int
     prompt: list[int]
+    drawing: Drawing
     uniform: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     logprob_sum: float = 0.0
@@ -177,6 +193,18 @@ class _Job:
     def key(self) -> tuple[str, int]:
         """(problem id, index)."""
         return self.problem_id, self.index
+
+    @property
+    def length(self) -> int:
+        """Tokens of its prompt and the longest answer."""
+        return len(self.prompt) + self.drawing.max_tokens
+
+    @property
+    def stop_tail(self) -> int:
+        """How many last tokens a stop string lies within, since each holds at least one byte: decoding all each time
+        would cost quadratic time.
+        """
+        return max((len(stop.encode()) for stop in self.drawing.stop), default=0) + 4
 
 
 class _Work:
@@ -225,14 +253,13 @@ class _Batch:
         self.options = generator
         self.model, self.tokenizer = generator.loaded
         self.ends = _end_tokens(self.model, self.tokenizer)
-        # A token holds at least one byte, so a stop string lies within so many last tokens; decoding all each time
-        # would cost quadratic time.
-        self.tail = max((len(stop.encode()) for stop in generator.stop), default=0) + 4
         self.queue: list[list[_Job]] = []
         self.active: list[_Job] = []
         self.prompt: tuple[str, DynamicCache, torch.Tensor] | None = None
-        self.capacity = max(len(job.prompt) for job in jobs) + generator.max_tokens
-        self.slots: Slots = Slots(self.model, self._count(len(jobs), self.capacity), self.capacity)
+        fixed = generator.slot_tokens
+        self.capacity = fixed or max(job.length for job in jobs)
+        count = self._count(generator.batch_size if fixed else len(jobs), self.capacity)
+        self.slots: Slots = Slots(self.model, count, self.capacity)
         self.add(jobs)
 
     def add(self, jobs: list[_Job]) -> None:
@@ -242,7 +269,7 @@ class _Batch:
 
     def fits(self, job: _Job) -> bool:
         """Whether the slots are long enough for a job."""
-        return len(job.prompt) + self.options.max_tokens <= self.capacity
+        return job.length <= self.capacity
 
     def abort(self, keys: Collection[tuple[str, int]]) -> None:
         """Drop jobs, and free the slots of those that run."""
@@ -292,8 +319,8 @@ class _Batch:
         return self.prompt[1:]
 
     def _uniform(self, job: _Job) -> list[float]:
-        own = self.torch.Generator().manual_seed(seed_of(self.options.seed, job.problem_id, job.index))
-        drawn: list[float] = self.torch.rand(self.options.max_tokens, generator=own, dtype=self.torch.float64).tolist()
+        own = self.torch.Generator().manual_seed(job.drawing.seed_of(job.index))
+        drawn: list[float] = self.torch.rand(job.drawing.max_tokens, generator=own, dtype=self.torch.float64).tolist()
         return drawn
 
     def _step(self) -> Iterator[Candidate]:
@@ -303,11 +330,8 @@ class _Batch:
     def _extend(self, first: int, logits: "torch.Tensor") -> Iterator[Candidate]:
         """Draw a token for each active job from `first` on, and retire those that end with it."""
         jobs = self.active[first:]
-        uniform = self.torch.tensor([job.uniform[len(job.tokens)] for job in jobs], dtype=self.torch.float64)
-        o = self.options
-        tokens, logprobs = self.sample(logits, uniform.to(logits.device), o.temperature, o.top_p, o.top_k)
         finished = {}
-        for slot, (job, token, logprob) in enumerate(zip(jobs, tokens.tolist(), logprobs.tolist(), strict=True), first):
+        for slot, (job, (token, logprob)) in enumerate(zip(jobs, self._drawn(jobs, logits), strict=True), first):
             job.tokens.append(token)
             job.logprob_sum += logprob
             ended = self._ended(job)
@@ -315,6 +339,19 @@ class _Batch:
                 finished[slot] = self._candidate(job, *ended)
         self._release(sorted(finished))
         yield from finished.values()
+
+    def _drawn(self, jobs: list[_Job], logits: "torch.Tensor") -> list[tuple[int, float]]:
+        """(token, its log probability) for each job; those that are drawn alike are drawn together."""
+        alike: dict[tuple[float, float, int], list[int]] = defaultdict(list)
+        for row, job in enumerate(jobs):
+            alike[job.drawing.temperature, job.drawing.top_p, job.drawing.top_k].append(row)
+        found: dict[int, tuple[int, float]] = {}
+        for how, rows in alike.items():
+            uniform = self.torch.tensor([jobs[i].uniform[len(jobs[i].tokens)] for i in rows], dtype=self.torch.float64)
+            some = logits if len(alike) == 1 else logits[rows]
+            tokens, logprobs = self.sample(some, uniform.to(logits.device), *how)
+            found |= dict(zip(rows, zip(tokens.tolist(), logprobs.tolist(), strict=True), strict=True))
+        return [found[row] for row in range(len(jobs))]
 
     def _release(self, slots: list[int]) -> None:
         if slots:
@@ -324,11 +361,12 @@ class _Batch:
         """(text, finish) if the job's last token ended it."""
         if job.tokens[-1] in self.ends:
             return self._text(job.tokens[:-1]), "stop"
-        if self.options.stop and any(stop in self._text(job.tokens[-self.tail :]) for stop in self.options.stop):
+        stops = job.drawing.stop
+        if stops and any(stop in self._text(job.tokens[-job.stop_tail :]) for stop in stops):
             text = self._text(job.tokens)
-            cuts = [text.find(stop) for stop in self.options.stop if stop in text]
+            cuts = [text.find(stop) for stop in stops if stop in text]
             return text[: min(cuts, default=len(text))], "stop"
-        if len(job.tokens) == self.options.max_tokens:
+        if len(job.tokens) == job.drawing.max_tokens:
             return self._text(job.tokens), "length"
         return None
 

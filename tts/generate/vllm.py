@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tts.errors import ModelError, check_count, check_option
-from tts.generate._language import check_sampling, check_template, prompt_tokens, stepped
+from tts.errors import ModelError, PromptError, check_count, check_option
+from tts.generate._language import SAMPLING, Drawing, check_sampling, check_template, prompt_tokens, stepped
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
@@ -87,6 +87,11 @@ class Vllm:
         """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
         return stepped(self, wanted)
 
+    @property
+    def honours(self) -> frozenset[str]:
+        """What of a problem's own `sampling` counts."""
+        return frozenset(SAMPLING) - ({"seed"} if on_cpu() else set())
+
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model, if it is not loaded; on a CPU the engine's seed is made from `wanted`."""
         if "running" not in vars(self):
@@ -149,16 +154,18 @@ class Vllm:
         return load_tokenizer("The vllm generator", self.model)
 
     def prompts(self, wanted: Sequence[tuple[Problem, int]], longest: int) -> dict[str, list[int]]:
-        """The prompt of each problem. Raises ModelError for one that, with an answer, is over `longest` tokens."""
+        """The prompt of each problem. Raises PromptError for one that, with an answer, is over `longest` tokens."""
         found = {}
         for problem in {problem.id: problem for problem, _ in wanted}.values():
             found[problem.id] = prompt = self.prompt_tokens(problem)
-            if len(prompt) + self.max_tokens > longest:
-                raise ModelError(
-                    f"The prompt of {problem.id!r} has {len(prompt)} tokens; with max_tokens {self.max_tokens} that is "
+            most = Drawing.of(self, problem).max_tokens
+            if len(prompt) + most > longest:
+                message = (
+                    f"The prompt of {problem.id!r} has {len(prompt)} tokens; with max_tokens {most} that is "
                     f"more than max_model_len, {longest}. Lower generator.max_tokens, raise generator.max_model_len "
                     "if model and memory allow it, or leave the problem out."
                 )
+                raise PromptError(message, len(prompt), most, longest)
         return found
 
     def prompt_tokens(self, problem: Problem) -> list[int]:
@@ -189,8 +196,7 @@ class _Running:
 
     def __init__(self, options: Vllm, wanted: Sequence[tuple[Problem, int]]) -> None:
         self.options = options
-        self.waiting: deque[tuple[Problem, int]] = deque()
-        self.prompts: dict[str, list[int]] = {}
+        self.waiting: deque[tuple[Problem, int, list[int]]] = deque()  # with their prompts
         seed = self._engine_seed(wanted)
         self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
         self.seeded = not on_cpu()
@@ -222,29 +228,28 @@ class _Running:
         return seed_of(self.options.seed, *keys) % 2**32
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
-        self.prompts |= self.options.prompts(wanted, self.engine.config.model_config.max_model_len)
-        self.waiting += wanted
+        prompts = self.options.prompts(wanted, self.engine.config.model_config.max_model_len)
+        self.waiting += [(problem, index, prompts[problem.id]) for problem, index in wanted]
 
     def step(self) -> list[Candidate]:
         while self.waiting and self.engine.unfinished < self.in_flight:
-            problem, index = self.waiting.popleft()
-            key = problem.id, index
-            self.engine.add(key, self.prompts[problem.id], self._sampling(key), self.lora)
+            problem, index, prompt = self.waiting.popleft()
+            self.engine.add((problem.id, index), prompt, self._sampling(problem, index), self.lora)
         return [self._candidate(key, output) for key, output in self.engine.step()]
 
     def abort(self, keys: Collection[Key]) -> None:
-        self.waiting = deque((problem, index) for problem, index in self.waiting if (problem.id, index) not in keys)
+        self.waiting = deque(one for one in self.waiting if (one[0].id, one[1]) not in keys)
         self.engine.abort(keys)
 
     @property
     def unfinished(self) -> int:
         return len(self.waiting) + self.engine.unfinished
 
-    def _sampling(self, key: Key) -> Any:
+    def _sampling(self, problem: Problem, index: int) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        o = self.options
+        o = Drawing.of(self.options, problem)
         return SamplingParams(
             temperature=o.temperature,
             top_p=o.top_p,
@@ -252,7 +257,7 @@ class _Running:
             max_tokens=o.max_tokens,
             stop=list(o.stop),
             logprobs=0,  # of the drawn token alone
-            seed=seed_of(o.seed, *key) if self.seeded else None,
+            seed=o.seed_of(index) if self.seeded else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from tts.errors import ConfigError, UserError, check_option, counted, explained
+from tts.access import is_url, key_in_file
+from tts.errors import UserError, check_option, counted
 from tts.models import load_tokenizer
 from tts.plugins import FREE
 from tts.score._http import Refused, Server, nonsense
@@ -53,7 +52,7 @@ class Remote:
     key_file: str = field(default="", metadata=FREE)
 
     def __post_init__(self) -> None:
-        check_option(_is_url(self.url), "remote's url", "http://host:port, in ASCII", self.url)
+        check_option(is_url(self.url), "remote's url", "http://host:port, in ASCII", self.url)
         check_option(self.batch_size >= 1, "remote's batch_size", "at least 1", self.batch_size)
         check_option(self.concurrency >= 1, "remote's concurrency", "at least 1", self.concurrency)
         check_option(
@@ -149,28 +148,8 @@ class Remote:
     def _server(self) -> Server:
         headers = {}
         if self.key_file:
-            with explained(ConfigError, f"remote's key_file {self.key_file} cannot be read", "Give the file of a key."):
-                key = Path(self.key_file).read_bytes().strip()
-            if not key.isascii() or not key.decode("ascii").isprintable():
-                raise ConfigError(f"remote's key_file {self.key_file} must hold one key, one line of printable ASCII.")
-            headers["Authorization"] = f"Bearer {key.decode('ascii')}"
+            headers["Authorization"] = "Bearer " + key_in_file("remote's key_file", self.key_file)
         return Server(self.url, self.timeout, self.retries, self.pause, headers)
-
-
-def _is_url(text: str) -> bool:
-    """Whether a request can be sent there."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port, (parts.hostname or "").encode("idna")
-    except ValueError:  # a port that is no number, a bracket left open, a name with an empty part
-        return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and text.isascii()
-        and text.isprintable()
-        and " " not in text
-    )
 
 
 def logits(answer: Any, url: str, count: int) -> list[float]:

@@ -1,0 +1,182 @@
+"""A stand-in for an OpenAI-compatible server, as a process: two routes, the list of models, and ways to misbehave.
+
+`python chat_server.py MODE LOG` prints its port and serves until it is killed. A choice's text is a program that prints
+the request's seed and the choice's number; the log gets a line when a request comes and when one is broken off.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+MODEL = "stand-in"
+TOKENS = ["a", "b", "c", "d"]
+requests = count()
+at_once: list[int] = []
+lock = threading.Lock()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One answer for each request, by the mode."""
+
+    protocol_version = "HTTP/1.1"
+    mode = "fine"
+    log = ""
+
+    def note(self, **entry: Any) -> None:
+        with lock, open(self.log, "a") as file:
+            file.write(json.dumps({"time": time.monotonic(), **entry}) + "\n")
+
+    def do_GET(self) -> None:
+        """The models, where the mode has such a route."""
+        if self.mode == "bare":
+            self.send(404, {"detail": "Not Found"})
+        else:
+            self.send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        number = next(requests)
+        with lock:
+            at_once.append(1)
+            running = len(at_once)
+        self.note(path=self.path, key=self.headers["Authorization"], number=number, running=running, body=body)
+        try:
+            self.answer(body, number)
+        finally:
+            with lock:
+                at_once.pop()
+
+    def answer(self, body: dict[str, Any], number: int) -> None:
+        prompt = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+        match self.mode:
+            case "busy" if number % 3:
+                return self.send(503, "come back later")
+            case "breaks" if number >= 2:
+                return self.send(500, {"error": {"message": "CUDA error"}})
+            case "one_breaks" if "bad" in prompt:
+                return self.send(500, {"error": {"message": "CUDA error"}})
+            case "one_refused" if "bad" in prompt:
+                return self.send(
+                    400, {"error": {"message": "This model's maximum context length is 9.", "param": None}}
+                )
+            case "limited" if number < 3:
+                return self.send(429, {"error": {"message": "slow down"}}, {"Retry-After": "1"})
+            case "limited_ms" if number < 3:
+                return self.send(429, {"error": {"message": "slow down"}}, {"retry-after-ms": "700"})
+            case "limited_date" if number < 1:
+                return self.send(429, {"error": {"message": "slow"}}, {"Retry-After": formatdate(time.time() + 2)})
+            case "no_key":
+                return self.send(401, {"error": {"message": "Incorrect API key provided.", "type": "x", "code": None}})
+            case "no_model":
+                return self.send(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
+            case "no_logprobs" if "logprobs" in body:
+                return self.send(400, {"error": {"message": "not supported", "param": "logprobs", "code": None}})
+            case "no_seed" if "seed" in body:
+                return self.send(422, {"detail": "seed: extra inputs are not permitted"})
+            case "html":
+                return self.send(200, "<html>Welcome to nginx!</html>")
+            case "nonsense":
+                return self.send(200, {"choices": [{"message": {"content": 5}}]})
+            case "slow":
+                return self.hold(0.3, body)
+            case "hangs":
+                return self.hold(600, body)
+            case "trickles":
+                return self.trickle()
+        headers = {}
+        if self.mode == "quota" and number % 4 == 3:
+            headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "800ms"}
+        return self.send(200, self.completion(body), headers)
+
+    def hold(self, seconds: float, body: dict[str, Any]) -> None:
+        """Answer late; one who hangs up meanwhile is noticed."""
+        self.connection.settimeout(0.05)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                if self.connection.recv(1) == b"":
+                    self.note(broken_off=True)
+                    self.close_connection = True
+                    return
+            except TimeoutError:
+                continue
+        self.connection.settimeout(None)
+        self.send(200, self.completion(body))
+
+    def trickle(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        for _ in range(1000):
+            self.wfile.write(b" ")
+            time.sleep(0.1)
+
+    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        n = 1 if self.mode == "one_only" else body.get("n", 1)
+        choices = [self.choice(body, i) for i in range(n)]
+        usage = {"prompt_tokens": 7, "completion_tokens": 4 * n, "total_tokens": 7 + 4 * n}
+        return {"id": "x", "object": "chat.completion", "model": body["model"], "choices": choices, "usage": usage}
+
+    def choice(self, body: dict[str, Any], number: int) -> dict[str, Any]:
+        text = f"```python\nprint({body.get('seed')}, {number})\n```"
+        if self.mode == "echoes":
+            time.sleep(0.02)
+            text = f"```python\nprint({body['messages'][-1]['content']!r}, {number})\n```"
+        found: dict[str, Any] = {"index": number, "finish_reason": "stop", "logprobs": None}
+        if "messages" in body:
+            found["message"] = {"role": "assistant", "content": None if self.mode == "refuses" else text}
+            if body.get("logprobs"):
+                found["logprobs"] = {"content": [{"token": t, "logprob": -0.25 * i} for i, t in enumerate(TOKENS)]}
+        else:
+            found["text"] = text
+            if body.get("logprobs") is not None:
+                found["logprobs"] = {"tokens": TOKENS, "token_logprobs": [-0.25 * i for i in range(len(TOKENS))]}
+        return found
+
+    def send(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> None:
+        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing on standard error."""
+
+
+@contextmanager
+def serving(mode: str, log: Path, port: int = 0) -> Iterator[str]:
+    """The base url of a server that runs in a process of its own until the end."""
+    line = [sys.executable, __file__, mode, str(log), str(port)]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+class Server(ThreadingHTTPServer):
+    """Many connections at once."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
+if __name__ == "__main__":
+    Handler.mode, Handler.log = sys.argv[1:3]
+    server = Server(("127.0.0.1", int(sys.argv[3])), Handler)
+    print(server.server_port, flush=True)
+    server.serve_forever()

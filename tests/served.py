@@ -1,0 +1,114 @@
+"""A server of our own for tests: in this process, on a thread, so that its engine's counters can be seen."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import openai
+import uvicorn
+from standins import Moody, Talking
+
+from tts import server
+from tts.config import ServeConfig
+from tts.protocols import Scorer
+from tts.serving.service import Service
+
+MODEL = "stand-in"
+
+
+@dataclass
+class Served:
+    """A server that runs: where, and what is behind it."""
+
+    url: str
+    service: Service
+    generator: Talking
+
+    @property
+    def client(self) -> openai.OpenAI:
+        """OpenAI's own client, which does not try again by itself."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+    @property
+    def async_client(self) -> openai.AsyncOpenAI:
+        """The other one."""
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+    def post(self, body: Any, route: str = "chat/completions", **more: Any) -> httpx.Response:
+        """A request as it stands."""
+        return httpx.post(f"{self.url}/v1/{route}", json=body, timeout=30, **more)
+
+    def ask(self, text: str = "hi", **more: Any) -> httpx.Response:
+        """A chat of one message."""
+        return self.post({"model": MODEL, "messages": [{"role": "user", "content": text}], **more})
+
+    def tts(self, text: str = "hi", **more: Any) -> dict[str, Any]:
+        """The extension object of an answer."""
+        answer = self.ask(text, **more)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()["tts"]
+        return found
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A number of /metrics."""
+        inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        wanted = f"{name}{{{inside}}} " if labels else f"{name} "
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+    def idle_within(self, seconds: float) -> bool:
+        """Whether the generator has nothing left to do after so long at most."""
+        return until(lambda: self.generator.unfinished == 0, seconds)
+
+
+def until(so: Callable[[], bool], seconds: float) -> bool:
+    """Whether it is so within a time."""
+    deadline = time.monotonic() + seconds
+    while not so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def config(n: int = 4, selectors: Sequence[Any] = ("argmax", "majority"), **serve: Any) -> ServeConfig:
+    """A config of which the models are given otherwise."""
+    return ServeConfig.model_validate(
+        {
+            "generator": {"name": "replay", "n": n, "path": "unused"},
+            "scorers": ["rating", "likelihood"],
+            "selectors": list(selectors),
+            "serve": {"model": MODEL, "keep_alive": 0.2, **serve},
+        }
+    )
+
+
+@contextmanager
+def serving(
+    chosen: ServeConfig | None = None,
+    generator: Any = None,
+    scorers: Mapping[str, Scorer] | None = None,
+    keys: Sequence[str] = (),
+) -> Iterator[Served]:
+    """A server until the end of the block."""
+    from tts.score.likelihood import Likelihood
+
+    generator = generator or Talking(width=64, steps=2, seconds=0.002)
+    service = Service(chosen or config(), generator, scorers or {"rating": Moody(), "likelihood": Likelihood()})
+    service.load()
+    address = server.bound("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(server.make_app(service, list(keys)), log_config=None))
+    thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[address])))
+    thread.start()
+    assert until(lambda: running.started, 10)
+    try:
+        yield Served(f"http://127.0.0.1:{address.getsockname()[1]}", service, generator)
+    finally:
+        running.should_exit = True
+        thread.join()
+        service.close()

@@ -1,0 +1,693 @@
+"""`tts serve` from outside: OpenAI's own client, bad input, clients that hang up, overload, and models that fail."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import chat_server
+import httpx
+import openai
+import pytest
+from served import MODEL, Served, config, serving, until
+from standins import Talking
+from support import command, environment
+
+from tts.errors import ConfigError, UpstreamError
+from tts.generate.openai import OpenAI
+from tts.score.public_tests import PublicTests
+from tts.types import Message, Pool, Problem
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A server that no test changes or breaks for good."""
+    with serving() as found:
+        yield found
+
+
+def said(text: str) -> tuple[str, int]:
+    """(the words, the index) that an answer of the stand-in's tells."""
+    found = re.fullmatch(r"```python\nprint\((.*), (\d+)\)\n```", text, re.DOTALL)
+    assert found, text
+    words: str = eval(found[1])
+    return words, int(found[2])
+
+
+# OpenAI's client.
+
+
+def test_a_chat_is_answered_with_the_best_of_n(served: Served) -> None:
+    answer = served.client.chat.completions.create(model=MODEL, messages=HI)
+    (choice,) = answer.choices
+    assert said(choice.message.content) == ("hi", 3)  # `rating` scores by the index
+    assert (choice.finish_reason, choice.message.role, answer.object) == ("stop", "assistant", "chat.completion")
+    assert answer.usage.prompt_tokens == 2
+    assert answer.usage.completion_tokens == 10 + 11 + 12 + 13  # all that was sampled
+    told = answer.model_extra["tts"]
+    assert (told["n"], told["sampled"], told["winner"], told["score"], told["margin"]) == (4, 4, 3, 3.0, 1.0)
+    assert [c["score"] for c in told["candidates"]] == [0.0, 1.0, 2.0, 3.0]
+    assert [c["rank"] for c in told["candidates"]] == [None, None, None, 0]
+    assert told["why"] and not told["abstained"] and not told["degraded"]
+    assert not any("text" in c for c in told["candidates"])
+
+
+def test_a_text_is_continued(served: Served) -> None:
+    answer = served.client.completions.create(model=MODEL, prompt="x = 1\n", best_of=3)
+    assert said(answer.choices[0].text) == ("x = 1\n", 2)
+    assert answer.object == "text_completion"
+    assert served.generator.asked[-1][0].messages == ()
+
+
+def test_async_and_streamed(served: Served) -> None:
+    async def ask() -> list[str]:
+        client = served.async_client
+        whole = client.chat.completions.create(model=MODEL, messages=HI)
+        stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+        return [(await whole).choices[0].message.content, "".join(pieces)]
+
+    assert [said(text) for text in asyncio.run(ask())] == [("hi", 3)] * 2
+
+
+def test_a_stream_has_role_pieces_end_and_usage(served: Served) -> None:
+    text = "long " * 200
+    chunks = list(
+        served.client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": text}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert chunks[0].choices[0].delta.role == "assistant"
+    *_, end, usage = chunks
+    assert said("".join(c.choices[0].delta.content or "" for c in chunks[:-1])) == (text, 3)
+    assert len(chunks) > 6
+    assert (end.choices[0].finish_reason, end.model_extra["tts"]["winner"]) == ("stop", 3)
+    assert (usage.choices, usage.usage.completion_tokens) == ([], 46)
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_continued_text_is_streamed(served: Served) -> None:
+    chunks = list(served.client.completions.create(model=MODEL, prompt="x", stream=True))
+    assert said("".join(chunk.choices[0].text for chunk in chunks)) == ("x", 3)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_n_choices_are_the_best_by_rank(served: Served, stream: bool) -> None:
+    answer = served.client.chat.completions.create(model=MODEL, messages=HI, n=3, stream=stream)
+    if stream:
+        texts = ["", "", ""]
+        for chunk in answer:
+            texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+    else:
+        texts = [choice.message.content for choice in answer.choices]
+    assert [said(text)[1] for text in texts] == [3, 2, 1]
+
+
+def test_the_models_are_listed(served: Served) -> None:
+    assert [model.id for model in served.client.models.list()] == [MODEL]
+    assert served.client.models.retrieve(MODEL).owned_by == "tts"
+    with pytest.raises(openai.NotFoundError):
+        served.client.models.retrieve("other")
+
+
+def test_headers_have_the_run_s_id_and_its_timings(served: Served) -> None:
+    raw = served.client.chat.completions.with_raw_response.create(model=MODEL, messages=HI)
+    answer = raw.parse()
+    assert raw.headers["x-request-id"] == answer.id == answer.model_extra["tts"]["run"] == answer._request_id
+    seconds = {name: float(raw.headers[f"x-tts-{name}-seconds"]) for name in ("queue", "generate", "score", "total")}
+    assert 0 < seconds["generate"] <= seconds["total"] < 10
+    assert seconds["queue"] + seconds["generate"] + seconds["score"] == pytest.approx(seconds["total"], abs=0.01)
+
+
+def test_parts_developer_and_neutral_parameters_are_taken(served: Served) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    neutral = {"logprobs": False, "presence_penalty": 0, "tools": [], "response_format": {"type": "text"}, "user": "me"}
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    answer = served.post({"model": MODEL, "messages": messages, "stream": None, "stop": None, **neutral})
+    assert said(answer.json()["choices"][0]["message"]["content"]) == ("ab", 3)
+    assert served.generator.asked[-1][0].messages[0] == Message("system", "Be brief.")
+
+
+# The extension, and what a request says of sampling.
+
+
+def test_sampling_reaches_the_generator_and_what_is_not_said_is_left_to_it(served: Served) -> None:
+    served.ask("mine", temperature=0.3, top_p=0.5, top_k=7, max_completion_tokens=9, stop="END", seed=5)
+    sampling = served.generator.asked[-1][0].sampling
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.3, 0.5, 7)
+    assert (sampling.max_tokens, sampling.stop, sampling.seed) == (9, ("END",), 5)
+    served.ask("theirs")
+    assert set(vars_of(served.generator.asked[-1][0].sampling)) == {None}
+
+
+def vars_of(sampling: Any) -> list[Any]:
+    return [getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "max_tokens", "stop", "seed")]
+
+
+def test_greedy_candidates_are_not_drawn_twice_unless_it_is_asked_for(served: Served) -> None:
+    assert served.tts(temperature=0)["n"] == 1
+    assert served.tts(temperature=0, n=2)["n"] == 2
+    assert served.tts(temperature=0, tts={"n": 3})["n"] == 3
+
+
+def test_the_extension_chooses_scorer_selector_and_n(served: Served) -> None:
+    told = served.tts(tts={"n": 6, "scorer": "likelihood", "select": "argmax", "return_candidates": True})
+    scores = [c["score"] for c in told["candidates"]]
+    assert len(scores) == 6
+    assert scores == [c["logprob"] for c in told["candidates"]]
+    assert told["winner"] == scores.index(max(scores)) == 2
+    assert [said(c["text"]) for c in told["candidates"]] == [("hi", i) for i in range(6)]
+    assert served.tts(tts={"select": "majority"})["why"].startswith("1 of 4 are the same text")
+
+
+@pytest.mark.parametrize("route", ["chat", "completions"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_threshold_that_none_reaches_is_an_abstention(served: Served, route: str, stream: bool) -> None:
+    extra = {"tts": {"threshold": 99.0}}
+    if route == "chat":
+        answer = served.client.chat.completions.create(model=MODEL, messages=HI, stream=stream, extra_body=extra)
+    else:
+        answer = served.client.completions.create(model=MODEL, prompt="hi", stream=stream, extra_body=extra)
+    chunks = list(answer) if stream else [answer]
+    told = chunks[-1].model_extra["tts"]
+    assert told["abstained"] and told["winner"] is None and "threshold" in told["why"]
+    if route == "chat":
+        words = [c.choices[0].delta if stream else c.choices[0].message for c in chunks]
+        assert next(w.refusal for w in words if w.refusal).startswith("No candidate was chosen of 4")
+        assert not any(w.content for w in words)
+    else:
+        assert chunks[-1].choices[0].finish_reason == "content_filter"
+
+
+def test_a_threshold_that_some_reach_chooses_among_them(served: Served) -> None:
+    assert served.tts(tts={"threshold": 2.5})["winner"] == 3
+
+
+def test_candidates_arrive_in_the_stream_as_they_come(served: Served) -> None:
+    extra = {"tts": {"return_candidates": True}}
+    chunks = list(served.client.chat.completions.create(model=MODEL, messages=HI, stream=True, extra_body=extra))
+    news = [chunk.model_extra["tts"]["candidate"] for chunk in chunks if not chunk.choices]
+    assert sorted(c["index"] for c in news if "text" in c) == [0, 1, 2, 3]
+    assert {c["index"]: c["score"] for c in news if c["score"] is not None} == {i: float(i) for i in range(4)}
+
+
+# Bad input.
+
+NO_MODEL = {"messages": HI}
+CHAT = {"model": MODEL, "messages": HI}
+BAD_VALUES = [
+    (NO_MODEL, "model", "invalid_value"),
+    ({"model": MODEL}, "messages", "invalid_value"),
+    ({"model": MODEL, "messages": []}, "messages", "invalid_value"),
+    ({"model": MODEL, "messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "invalid_value"),
+    ({"model": MODEL, "messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content", "invalid_value"),
+    ({**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "invalid_value"),
+    ({**CHAT, "n": 65}, "n", ""),
+    ({**CHAT, "n": 0}, "n", "invalid_value"),
+    ({**CHAT, "n": True}, "n", "invalid_value"),
+    ({**CHAT, "tts": {"n": 65}}, "tts.n", ""),
+    ({**CHAT, "n": 3, "tts": {"n": 2}}, "n", ""),
+    ({**CHAT, "tts": {"select": "best"}}, "tts.select", ""),
+    ({**CHAT, "tts": {"scorer": "rm"}}, "tts.scorer", ""),
+    ({**CHAT, "tts": {"threshold": "high"}}, "tts.threshold", "invalid_value"),
+    ({**CHAT, "tts": {"beam": 3}}, "tts.beam", "invalid_value"),
+    ({**CHAT, "tts": 5}, "tts", "invalid_value"),
+    ({**CHAT, "temperature": -1}, "temperature", "invalid_value"),
+    ({**CHAT, "temperature": "hot"}, "temperature", "invalid_value"),
+    ({**CHAT, "top_p": 0}, "top_p", "invalid_value"),
+    ({**CHAT, "max_tokens": 0}, "max_tokens", "invalid_value"),
+    ({**CHAT, "stop": [""]}, "stop.0", "invalid_value"),
+    ({**CHAT, "stream": "yes"}, "stream", "invalid_value"),
+    ({**CHAT, "logprobs": True}, "logprobs", "unsupported_parameter"),
+    ({**CHAT, "presence_penalty": 0.5}, "presence_penalty", "unsupported_parameter"),
+    ({**CHAT, "tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+    ({**CHAT, "response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+    ({**CHAT, "temprature": 1}, "temprature", "unsupported_parameter"),
+    ([1, 2], "", "invalid_value"),
+    (None, "", "invalid_value"),
+]
+
+
+@pytest.mark.parametrize(("body", "param", "code"), BAD_VALUES, ids=lambda value: str(value)[-60:])
+def test_a_bad_value_is_named(served: Served, body: Any, param: str, code: str) -> None:
+    content = json.dumps(body).encode()
+    url = f"{served.url}/v1/chat/completions"
+    answer = httpx.post(url, content=content, headers={"Content-Type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+    assert (error["param"] or "").startswith(param)
+    assert (error["code"] or "") == code
+    assert error["message"]
+
+
+def test_openai_s_client_has_its_own_error_for_each(served: Served) -> None:
+    create = served.client.chat.completions.create
+    with pytest.raises(openai.BadRequestError, match="Did you mean 'temperature'"):
+        create(model=MODEL, messages=HI, extra_body={"temprature": 1})
+    with pytest.raises(openai.NotFoundError, match="There are: stand-in") as caught:
+        create(model="gpt-4", messages=HI)
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.BadRequestError, match=r"9000 tokens.*2048") as refused:
+        create(model=MODEL, messages=[{"role": "user", "content": "refuse me"}])
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_a_prompt_too_long_is_refused_with_its_status_in_a_stream_too(served: Served) -> None:
+    with pytest.raises(openai.BadRequestError, match="9000 tokens"):
+        served.client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "refuse me"}], stream=True
+        )
+
+
+RAW = [
+    (b"{", "application/json", 400, "invalid_json"),
+    (b"\xff\xfe", "application/json", 400, "invalid_json"),
+    (b"", "application/json", 400, "invalid_value"),
+    (json.dumps(CHAT).encode(), "text/plain", 415, "unsupported_media_type"),
+    (json.dumps(CHAT).encode(), "", 415, "unsupported_media_type"),
+    (b'{"model": "' + b"x" * 2**21 + b'"}', "application/json", 413, "body_too_large"),
+    (b"[" * 100_000, "application/json", 400, "invalid_json"),
+]
+
+
+@pytest.mark.parametrize(("content", "kind", "status", "code"), RAW, ids=lambda value: str(value)[:30])
+def test_a_body_that_cannot_be_read_is_refused(
+    served: Served, content: bytes, kind: str, status: int, code: str
+) -> None:
+    url, headers = f"{served.url}/v1/chat/completions", {"Content-Type": kind} if kind else {}
+    answer = httpx.post(url, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_body_without_a_length_is_measured_as_it_comes(served: Served) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(3000):
+            yield b"x" * 1024
+
+    url, headers = f"{served.url}/v1/chat/completions", {"Content-Type": "application/json"}
+    answer = httpx.post(url, content=endless(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_unknown_routes_and_methods_are_refused_in_the_same_shape(served: Served) -> None:
+    assert httpx.get(f"{served.url}/v1/embeddings").json()["error"]["type"] == "invalid_request_error"
+    answer = httpx.get(f"{served.url}/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (405, "Method Not Allowed. See /openapi.json.")
+
+
+def test_limits_of_the_config_are_kept() -> None:
+    with serving(config(max_n=5, max_tokens=100, max_prompt_characters=50)) as served:
+        assert served.ask(n=6).status_code == 400
+        assert served.ask(max_tokens=101).json()["error"]["param"] == "max_tokens"
+        assert served.ask("x" * 51).json()["error"]["code"] == "context_length_exceeded"
+        assert served.tts(tts={"n": 5}, max_tokens=100)["n"] == 5
+
+
+def test_a_generator_that_samples_in_its_own_way_has_that_said() -> None:
+    with serving(generator=Talking(steps=1, honours=frozenset({"max_tokens"}))) as served:
+        error = served.ask(temperature=0.5).json()["error"]
+        assert error["param"] == "temperature" and "Leave it out" in error["message"]
+        assert served.ask(max_tokens=5).status_code == 200
+
+
+# Keys.
+
+
+def test_a_key_is_needed_where_there_are_keys_and_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(0), serving(keys=["first-key", "second-key"]) as served:
+        bare = f"{served.url}/v1"
+        for key in ("first-key", "second-key"):
+            client = openai.OpenAI(base_url=bare, api_key=key, max_retries=0)
+            assert client.chat.completions.create(model=MODEL, messages=HI).choices
+            assert client.models.list()
+        for key in ("third-key", "first-ke", "first-keyy", "FIRST-KEY"):
+            with pytest.raises(openai.AuthenticationError, match="API key is wrong") as caught:
+                openai.OpenAI(base_url=bare, api_key=key, max_retries=0).models.list()
+            assert caught.value.code == "invalid_api_key"
+        missing = httpx.post(f"{bare}/chat/completions", json=CHAT)
+        assert (missing.status_code, missing.headers["www-authenticate"]) == (401, "Bearer")
+        basic = {"Authorization": "Basic first-key"}
+        assert httpx.get(f"{bare}/models", headers=basic).status_code == 401
+        assert httpx.get(f"{served.url}/health").status_code == 200
+        assert "-key" not in httpx.get(f"{served.url}/metrics").text
+    assert "-key" not in caplog.text
+
+
+# Clients that hang up.
+
+
+def test_a_client_that_hangs_up_has_its_candidates_cancelled_at_once(served: Served) -> None:
+    before = served.metric("tts_candidates_total", what="cancelled")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{served.url}/v1/chat/completions",
+            json={"model": MODEL, "messages": [{"role": "user", "content": "silent"}]},
+            timeout=0.4,
+        )
+    assert served.idle_within(2)
+    assert served.metric("tts_candidates_total", what="cancelled") == before + 4
+    assert served.metric("tts_requests_running") == 0
+
+
+def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(served: Served) -> None:
+    before = served.metric("tts_disconnects_total")
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}], "stream": True}
+    with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=body) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": sampling"  # a comment, so that nobody takes the silence for an end
+        assert served.generator.unfinished == 4
+    assert served.idle_within(2)
+    assert until(lambda: served.metric("tts_disconnects_total") == before + 1, 2)
+
+
+def test_one_who_hangs_up_while_waiting_in_the_queue_leaves_it() -> None:
+    with serving(config(concurrency=1, queue=1)) as served, ThreadPoolExecutor() as pool:
+        silent = pool.submit(hang_up_after, served, 1.0)
+        assert until(lambda: served.generator.unfinished == 4, 5)
+        pool.submit(hang_up_after, served, 0.3)
+        assert until(lambda: served.service.admission.waiting == 1, 5)
+        assert until(lambda: served.service.admission.waiting == 0, 5)
+        silent.result()
+        assert served.ask().status_code == 200
+
+
+def hang_up_after(served: Served, seconds: float) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{served.url}/v1/chat/completions",
+            json={"model": MODEL, "messages": [{"role": "user", "content": "silent"}]},
+            timeout=seconds,
+        )
+
+
+# Overload.
+
+
+def test_more_than_may_wait_are_told_when_to_come_back() -> None:
+    with serving(config(concurrency=1, queue=2, deadline=2.0)) as served, ThreadPoolExecutor() as pool:
+        first = pool.submit(served.ask, "silent")
+        assert until(lambda: served.service.admission.running == 1, 5)
+        waiting = [pool.submit(served.ask, f"w{i}") for i in range(2)]
+        assert until(lambda: served.service.admission.waiting == 2, 5)
+        with pytest.raises(openai.RateLimitError) as caught:
+            served.client.chat.completions.create(model=MODEL, messages=HI)
+        assert int(caught.value.response.headers["retry-after"]) >= 1
+        assert first.result().status_code == 504
+        assert {answer.result().status_code for answer in waiting} <= {200, 504}
+        assert served.ask().status_code == 200
+
+
+def test_the_deadline_answers_with_what_there_is_if_that_is_enough() -> None:
+    slow = Talking(width=2, steps=2, seconds=0.15)
+    with serving(config(n=8, deadline=0.8, min_candidates=2), slow) as served:
+        told = served.tts()
+        assert 2 <= told["sampled"] < 8
+        assert told["cancelled"] == 8 - told["sampled"]
+        assert "deadline" in told["degraded"][0]
+        assert served.idle_within(2)
+
+
+@pytest.mark.parametrize("count", [48])
+def test_many_at_once_share_the_engine_and_each_gets_its_own_answer(served: Served, count: int) -> None:
+    async def ask() -> list[tuple[str, str]]:
+        client = served.async_client
+
+        async def one(i: int) -> tuple[str, str]:
+            text = f"request {i}"
+            answer = await client.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": text}], n=1 + i % 3
+            )
+            assert len(answer.choices) == 1 + i % 3
+            return text, answer.choices[0].message.content
+
+        return list(await asyncio.gather(*map(one, range(count))))
+
+    taken = served.generator.taken
+    pairs = asyncio.run(ask())
+    assert all(said(answer) == (text, 3) for text, answer in pairs)
+    assert served.generator.taken - taken < count * 4 * 2 / 8  # steps: many requests' candidates in each
+
+
+# Models that fail.
+
+
+def test_lost_candidates_are_done_without_if_enough_came() -> None:
+    with serving(config(min_candidates=2)) as served:
+        told = served.tts("lose some")
+        assert (told["sampled"], told["lost"], told["winner"]) == (2, 2, 2)
+        assert told["degraded"] == ["2 of 4 candidates were lost: the upstream is down"]
+    with serving(config(min_candidates=3)) as served:
+        answer = served.ask("lose some")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+
+
+def test_a_request_whose_candidates_are_all_lost_is_an_error_of_openai_s_client(served: Served) -> None:
+    with pytest.raises(openai.InternalServerError, match="the upstream is down"):
+        served.client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "lose all"}])
+
+
+def test_a_generator_that_breaks_loses_what_ran_and_serves_the_next() -> None:
+    with serving() as served:
+        answer = served.ask("break")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_failed")
+        assert httpx.get(f"{served.url}/ready").status_code == 503
+        assert served.ask("mend").status_code == 200
+        assert httpx.get(f"{served.url}/ready").status_code == 200
+        assert "close generator" in served.generator.log.entries
+
+
+@pytest.mark.parametrize(("text", "word"), [("scorer dies", "the scorer died"), ("scorer sleeps", "too long")])
+def test_a_scorer_that_fails_leaves_the_choice_to_the_fallback_and_the_answer_says_so(text: str, word: str) -> None:
+    fallback = {"name": "argmax", "label": "by-likelihood"}
+    with serving(config(scorer_timeout=0.3, fallback=fallback)) as served:
+        told = served.tts(text)
+        assert "by-likelihood" in told["degraded"][0] and word in told["degraded"][0]
+        assert told["winner"] == 2  # the likeliest
+        assert until(lambda: not served.tts("fine")["degraded"], 10)  # once it has finished what it was at
+
+
+@pytest.mark.parametrize(("text", "status"), [("scorer dies", 503), ("scorer sleeps", 504)])
+def test_a_scorer_that_fails_is_the_request_s_failure_without_a_fallback(text: str, status: int) -> None:
+    with serving(config(scorer_timeout=0.3)) as served:
+        answer = served.ask(text)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, "scorer_failed")
+        assert until(lambda: served.ask("fine").status_code == 200, 10)
+
+
+def test_an_error_after_the_stream_has_begun_is_openai_s_client_s_error() -> None:
+    with serving(config(scorer_timeout=0.6, keep_alive=0.1)) as served:
+        stream = served.client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "scorer sleeps"}], stream=True
+        )
+        with pytest.raises(openai.APIError, match="the scorer took too long"):
+            list(stream)
+
+
+# Programs.
+
+ECHO = [{"input": "1\n", "output": "2\n"}]
+
+
+def test_public_tests_are_refused_where_nothing_runs_programs() -> None:
+    with serving(config(selectors=["argmax"])) as served:
+        assert not served.service.executes
+        answer = served.ask(tts={"public_tests": ECHO})
+        assert answer.json()["error"]["param"] == "tts.public_tests"
+
+
+def test_a_selector_that_compares_what_programs_do_runs_them_on_the_request_s_tests(served: Served) -> None:
+    told = served.tts("same", tts={"select": "majority", "public_tests": ECHO})
+    assert told["why"] == "1 of 4 behave alike"
+
+
+# Its life.
+
+CONFIG = """
+generator: {name: "standins:Talking", n: 4, width: 64, seconds: 0.25, steps: 4}
+scorers: [likelihood]
+selectors: [argmax]
+serve: {model: stand-in}
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`tts serve` as a process, and its url."""
+    (tmp_path / "serve.yaml").write_text(CONFIG)
+    line = command("serve", "serve.yaml", "--port", 0)
+    process = subprocess.Popen(line, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = iter(process.stderr.readline, "")
+    yield process, next(found[0] for line in said if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def test_sigterm_lets_what_runs_be_answered_and_takes_nothing_more(
+    started: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = started
+    with ThreadPoolExecutor() as pool, httpx.Client() as client:
+        kept = client.post(f"{url}/v1/chat/completions", json=CHAT, timeout=30)  # a connection that stays open
+        running = pool.submit(httpx.post, f"{url}/v1/chat/completions", json=CHAT, timeout=30)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGTERM)
+        assert until(lambda: refused(url), 5)
+        assert kept.status_code == running.result().status_code == 200
+    assert process.wait(10) == 0
+
+
+def refused(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/health")
+    except httpx.TransportError:
+        return True
+    return False
+
+
+def test_a_second_signal_ends_it_at_once(started: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = started
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}]}
+    threading.Thread(target=silently, args=(url, body), daemon=True).start()
+    time.sleep(0.6)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def silently(url: str, body: Any) -> None:
+    try:
+        httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+    except httpx.TransportError:
+        return
+
+
+def test_an_address_that_is_taken_is_said_before_anything_loads(tmp_path: Path, served: Served) -> None:
+    (tmp_path / "serve.yaml").write_text(CONFIG)
+    port = served.url.rsplit(":", 1)[1]
+    line = command("serve", "serve.yaml", "--port", port)
+    done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"The server cannot have 127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_state_is_told(served: Served) -> None:
+    assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
+    assert httpx.get(f"{served.url}/ready").json() == {"status": "ready"}
+    page = httpx.get(f"{served.url}/")
+    assert page.headers["content-type"].startswith("text/html") and "default-src 'none'" in str(page.headers)
+    answers = served.metric("tts_requests_total", route="/v1/chat/completions", status="200")
+    served.ask()
+    assert served.metric("tts_requests_total", route="/v1/chat/completions", status="200") == answers + 1
+    assert served.metric("tts_seconds_count", stage="generate") >= answers
+
+
+# Early decisions.
+
+
+def test_a_stopping_policy_s_word_cancels_the_rest() -> None:
+    """The seam: what decides is a function of what is scored so far and of how many are to come."""
+    from tts.engine import Drawn, Rated
+    from tts.protocols import Selector
+    from tts.serving.order import Order, Wish
+    from tts.types import Candidate, Score
+
+    def two_are_enough(pool: Pool, coming: int) -> str:
+        return f"two are enough, {coming} to come" if len(pool) == 2 else ""
+
+    async def check() -> Order:
+        problem = Problem("p", "", ())
+        order = Order(Wish(problem, 5, 1, "s", "s", Selector, two_are_enough))
+        waiting = asyncio.ensure_future(order.enough(60))
+        for index in (4, 2):
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            order.hear([Drawn(Candidate("p", index, "")), Rated("s", Score("p", index, 1.0))])
+        assert await waiting
+        return order
+
+    order = asyncio.run(check())
+    assert order.stopped == "two are enough, 3 to come"
+    assert sorted(order.open_keys) == [("p", 0), ("p", 1), ("p", 3)]
+
+
+# tts on tts.
+
+
+def test_our_generator_samples_from_our_server(served: Served) -> None:
+    one = OpenAI(model=MODEL, base_url=f"{served.url}/v1", per_request=2, pause=0.02)
+    problem = Problem("p", "stack", (Message("user", "stack"),))
+    one.start([(problem, 0)])
+    found = list(one.generate([(problem, index) for index in range(4)]))
+    assert [said(c.text)[0] for c in found] == ["stack"] * 4
+    assert one.notes == [f"the server at {served.url}/v1 refuses logprobs; it was asked without"]
+    one.close()
+
+
+def test_tts_stacks_on_tts(served: Served) -> None:
+    inner = OpenAI(model=MODEL, base_url=f"{served.url}/v1", pause=0.02, retries=1)
+    with serving(config(n=3), generator=inner) as outer:
+        answer = outer.ask("stacked").json()
+        assert said(answer["choices"][0]["message"]["content"]) == ("stacked", 3)
+        assert answer["tts"]["sampled"] == 3
+        assert answer["usage"]["completion_tokens"] == 3 * (10 + 11 + 12 + 13)
+        refused = outer.ask("refuse me")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "upstream_refused")
+
+
+def test_an_upstream_that_dies_and_comes_back(tmp_path: Path) -> None:
+    with chat_server.serving("fine", tmp_path / "log") as url:
+        port = int(url.split(":")[2].split("/")[0])
+        generator = OpenAI(model=chat_server.MODEL, base_url=url, pause=0.01, retries=1)
+        server = serving(config(), generator)
+        served = server.__enter__()
+        assert served.ask().status_code == 200
+    assert served.ask().status_code == 502
+    with chat_server.serving("fine", tmp_path / "log", port):
+        assert served.ask().status_code == 200
+    server.__exit__(None, None, None)
+
+
+def test_what_cannot_work_is_told_before_the_server_answers(tmp_path: Path) -> None:
+    dead = OpenAI(model="m", base_url="http://127.0.0.1:9/v1", retries=0)
+    with pytest.raises(UpstreamError, match="did not answer"), serving(generator=dead):
+        pass
+
+
+def test_a_config_without_a_scorer_or_n_is_refused() -> None:
+    from pydantic import ValidationError
+
+    from tts.config import ServeConfig
+
+    parts = {"generator": {"name": "replay", "path": "x", "n": 4}, "scorers": ["length"], "selectors": ["argmax"]}
+    for missing in ("scorers", "selectors"):
+        with pytest.raises(ConfigError, match=f"{missing} is missing"):
+            ServeConfig.model_validate(parts | {missing: []})
+    with pytest.raises(ConfigError, match="say how many"):
+        ServeConfig.model_validate(parts | {"generator": {"name": "replay", "path": "x"}})
+    with pytest.raises((ConfigError, ValidationError)):
+        ServeConfig.model_validate(parts | {"serve": {"keys_file": "a", "keys_env": "B"}})
+
+
+def test_the_scorer_public_tests_runs_programs_on_a_request_s_tests() -> None:
+    with serving(config(), scorers={"rating": PublicTests(), "likelihood": PublicTests()}) as served:
+        tests = [{"input": "", "output": "x 2\n"}]
+        told = served.tts("x", tts={"public_tests": tests})
+        assert [c["score"] for c in told["candidates"]] == [0.0, 0.0, 1.0, 0.0]
+        assert told["winner"] == 2

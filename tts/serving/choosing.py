@@ -1,0 +1,78 @@
+"""From what was drawn and scored to the best of it in order, and what is said of why."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tts.errors import InfraError
+from tts.grade import GradeJob, Grader, Undecided
+from tts.protocols import Selector
+from tts.types import Behaviour, Candidate, Pool, Problem, program_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`ranking` has positions in `pool`, the best first, as many as were asked for; it is empty where the selector
+    abstained. `margin` is how far the best one's score lies above the best of the others, None without two scores.
+    """
+
+    pool: Pool
+    ranking: tuple[int, ...]
+    why: str
+
+    @property
+    def best(self) -> Candidate | None:
+        """The winner, None where there is none."""
+        return self.pool.candidates[self.ranking[0]] if self.ranking else None
+
+    @property
+    def score(self) -> float | None:
+        """The winner's."""
+        return self.pool.scores[self.ranking[0]].value if self.ranking else None
+
+    @property
+    def margin(self) -> float | None:
+        """See the class."""
+        others = [s.value for i, s in enumerate(self.pool.scores) if i not in self.ranking[:1] and s.value is not None]
+        return None if self.score is None or not others else self.score - max(others)
+
+
+def choose(selector: Selector, pool: Pool, count: int) -> Choice:
+    """The `count` best: the selector's choice, then its choice among the rest, and so on. Where it abstains, it is not
+    asked again: nothing is chosen if that is at once, else the rest follows as it was sampled.
+    """
+    first = selector.select(pool)
+    if first.position is None:
+        return Choice(pool, (), first.why)
+    ranking, rest = [first.position], [i for i in range(len(pool)) if i != first.position]
+    while rest and len(ranking) < count:
+        position = selector.select(pool.take(rest)).position
+        if position is None:
+            ranking += rest
+            break
+        ranking.append(rest.pop(position))
+    return Choice(pool, tuple(ranking[:count]), first.why)
+
+
+class Observer:
+    """Runs programs on public inputs, in the sandbox, one request's at a time. Raises InfraError where that fails."""
+
+    def __init__(self, make: Callable[[], Grader]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+
+    def observed(self, pool: Pool) -> Pool:
+        """The pool with what each program does. Blocks until all have run."""
+        if not pool.problem.public_tests:
+            return pool
+        with self._lock:
+            return replace(pool, behaviours=self._behaviours(pool.problem, pool.candidates))
+
+    def _behaviours(self, problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behaviour | None, ...]:
+        jobs = [GradeJob(problem.id, c.code, problem.public_tests) for c in candidates]
+        found: dict[str, Behaviour] = {}
+        for _, program, behaviour in self._make().behaviours(jobs):
+            if isinstance(behaviour, Undecided):
+                raise InfraError(f"A program could not be run on the public inputs: {behaviour.why}")
+            found[program] = behaviour
+        return tuple(None if c.code is None else found[program_hash(c.code)] for c in candidates)

@@ -1,0 +1,163 @@
+"""Models that may fail without taking the server with them: what a generator or scorer raises becomes data.
+
+What stands for a candidate that was lost is `Lost`; a pair that could not be scored has a score of None whose `why`
+begins with FAILED. A generator that broke is closed, and loads anew for the next request.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from tts.engine import Key, Pair, Plain
+from tts.errors import InfraError, TtsError, UserError
+from tts.protocols import Generator, Scorer, Stepped
+from tts.types import Candidate, Problem, Score
+
+LOG = logging.getLogger("tts.serve")
+FAILED = "the scorer failed: "
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Candidate):
+    """In the place of a candidate that will not come: why."""
+
+    error: TtsError = field(default_factory=lambda: InfraError("nobody said why"))
+
+
+def failed(score: Score) -> bool:
+    """Whether a score is None because its scorer failed."""
+    return score.value is None and score.why.startswith(FAILED)
+
+
+class GuardedGenerator:
+    """Stepped, whatever the generator is. `failure` is what it broke of last, until it gives something again."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._inner: Stepped = generator if isinstance(generator, Stepped) else Plain(generator)
+        self._running: set[Key] = set()
+        self._lost: list[Lost] = []
+        self.failure: TtsError | None = None
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """All of it, what is lost included."""
+        self.add(wanted)
+        while self.unfinished:
+            yield from self.step()
+
+    def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Load the model; what goes wrong here is raised, since nothing is served yet."""
+        start = getattr(self._generator, "start", None)
+        if start is not None:
+            start(wanted)
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """Ask for candidates; those of a problem that is refused are lost, the others are not."""
+        for _, pairs in groupby(wanted, key=lambda pair: pair[0].id):
+            mine = list(pairs)
+            keys = [(problem.id, index) for problem, index in mine]
+            self._running |= set(keys)
+            try:
+                self._inner.add(mine)
+            except UserError as error:
+                self._lose(keys, error)
+            except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
+                self._break(error)
+
+    def step(self) -> list[Candidate]:
+        """What finished or was lost."""
+        found: list[Candidate] = []
+        if self._inner.unfinished:
+            try:
+                found = self._inner.step()
+                self._hear()
+            except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
+                self._break(error)
+        if found:
+            self.failure = None
+        self._running -= {candidate.key for candidate in found}
+        lost, self._lost = self._lost, []
+        return [*found, *lost]
+
+    def _hear(self) -> None:
+        """Take what a generator gives up one by one, which it would else raise."""
+        lost = getattr(self._inner, "lost", None)
+        for key, error in lost().items() if lost is not None else ():
+            self._lose([key], error)
+
+    def _lose(self, keys: Collection[Key], error: TtsError) -> None:
+        mine = self._running & set(keys)
+        self._running -= mine
+        self._lost += [Lost(*key, text="", error=error) for key in sorted(mine)]
+
+    def _break(self, error: Exception) -> None:
+        """Everything that runs is lost, and the model with it."""
+        LOG.error("The generator broke: %s", error, exc_info=None if isinstance(error, TtsError) else error)
+        self.failure = error if isinstance(error, TtsError) else InfraError(f"a bug: {error!r}")
+        self._lose(set(self._running), self.failure)
+        self.close()
+        if not isinstance(self._generator, Stepped):
+            self._inner = Plain(self._generator)
+
+    def abort(self, keys: Collection[Key]) -> None:
+        """Drop candidates."""
+        self._running -= set(keys)
+        self._lost = [lost for lost in self._lost if lost.key not in keys]
+        self._inner.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        """How many run, or are lost and not told of."""
+        return len(self._running) + len(self._lost)
+
+    @property
+    def notes(self) -> list[str]:
+        """The generator's."""
+        return getattr(self._generator, "notes", [])
+
+    def close(self) -> None:
+        """Give its memory back; it loads anew when used again."""
+        close = getattr(self._generator, "close", None)
+        if close is not None:
+            close()
+
+
+class GuardedScorer:
+    """A scorer that gives a score for every pair, whatever happens. `failure` is what went wrong last, if it did."""
+
+    def __init__(self, label: str, scorer: Scorer) -> None:
+        self.label, self._scorer = label, scorer
+        self.failure: str = ""
+
+    def score(self, pairs: Sequence[Pair]) -> Iterator[Score]:
+        """The scorer's, and None with the reason for those that it did not give."""
+        waiting = {candidate.key for _, candidate in pairs}
+        reason = "it gave no score"
+        try:
+            for score in self._scorer.score(pairs):
+                waiting.discard(score.key)
+                yield score
+        except Exception as error:
+            reason = str(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
+            LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
+        self.failure = reason if waiting else ""
+        for key in sorted(waiting):
+            yield Score(*key, None, f"{FAILED}{reason}")
+
+    def check(self) -> None:
+        """As the scorer does, before anything is served."""
+        self._call("check")
+
+    def start(self) -> None:
+        """Load the model."""
+        self._call("start")
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._call("close")
+
+    def _call(self, name: str) -> Any:
+        method = getattr(self._scorer, name, None)
+        return None if method is None else method()

@@ -1,0 +1,80 @@
+"""The one engine that all requests share, between its thread, which polls, and the event loop, where requests wait."""
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+
+from tts.engine import Drawn, Engine, Event, Key
+from tts.types import Problem
+
+LOG = logging.getLogger("tts.serve")
+POLL_SECONDS = 1.0  # after which a thread that waits looks whether it is to end
+Sink = Callable[[Sequence[Event]], None]
+
+
+class Pump:
+    """Hands each event to the request that it is of. Its methods are the event loop's to call, but for `run`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sinks: dict[str, Sink] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self.broken: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def submit(self, problem: Problem, indices: Sequence[int], scorers: Collection[str], sink: Sink) -> None:
+        """Ask for candidates of a problem, whose events go to `sink` until the problem is closed."""
+        self._sinks[problem.id] = sink
+        self._engine.submit([(problem, index) for index in indices], scorers=scorers)
+        self._work.set()
+
+    def cancel(self, keys: Collection[Key]) -> None:
+        """Nobody wants these any more; they are dropped at the next step of the model."""
+        self._engine.cancel(keys)
+        self._work.set()
+
+    def close(self, problem_id: str) -> None:
+        """Nothing more of this problem is heard."""
+        self._sinks.pop(problem_id, None)
+
+    async def end(self) -> None:
+        """Stop polling."""
+        self._ending = True
+        self._work.set()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        """On the thread: until the end, or until the engine breaks, which guards should have kept it from."""
+        assert self._loop is not None
+        while not self._ending:
+            self._work.wait()
+            self._work.clear()
+            while self._engine.busy and not self._ending:
+                try:
+                    events = self._engine.poll(POLL_SECONDS)
+                except BaseException as error:
+                    LOG.error("The engine broke", exc_info=error)
+                    self.broken = error
+                    return
+                if events:
+                    self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        by_problem: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            key = event.candidate.key if isinstance(event, Drawn) else event.score.key
+            by_problem[key[0]].append(event)
+        for problem_id, mine in by_problem.items():
+            sink = self._sinks.get(problem_id)
+            if sink is not None:
+                sink(mine)

@@ -1,0 +1,58 @@
+"""What a client is told that cannot be answered, in OpenAI's shape: each refusal has a status, a type and a code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tts.errors import PromptError, TtsError, UpstreamError
+
+STATUSES = {
+    400: "The request cannot be used as it is",
+    401: "The API key is missing or wrong",
+    404: "No such model or route",
+    405: "The route takes another method",
+    413: "The body is too large",
+    415: "The body is not application/json",
+    429: "Too many requests wait already; Retry-After says when to try again",
+    500: "The server failed",
+    502: "The upstream server failed",
+    503: "The server is ending, or its models cannot be used",
+    504: "The deadline passed",
+}
+TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
+
+
+class Refusal(Exception):
+    """An answer that is an error. `param` names the part of the request that it is about."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str = "", param: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object."""
+        kind = TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        error = {"message": self.message, "type": kind, "param": self.param or None, "code": self.code or None}
+        return {"error": error}
+
+
+def bad(param: str, message: str, code: str = "") -> Refusal:
+    """For a request that cannot be used because of one parameter."""
+    return Refusal(400, f"{param}: {message}", param=param, code=code)
+
+
+def of_loss(error: TtsError) -> Refusal:
+    """For a request all of whose candidates were lost, by why the first one was."""
+    if isinstance(error, PromptError):
+        message = (
+            f"The prompt has {error.prompt_tokens} tokens and max_tokens is {error.max_tokens}: together more than "
+            f"this model's context of {error.longest} tokens. Shorten the prompt or lower max_tokens."
+        )
+        return Refusal(400, message, param="messages", code="context_length_exceeded")
+    if isinstance(error, UpstreamError):
+        ours = error.status in (400, 413, 422)
+        return Refusal(400 if ours else 502, str(error), code="upstream_refused" if ours else "upstream_error")
+    return Refusal(503, f"The model failed: {error}", code="model_failed")

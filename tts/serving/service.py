@@ -1,0 +1,278 @@
+"""The server without HTTP: models behind guards, one engine, the queue; a request's wish in, its outcome out."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tts import planning, plugins
+from tts.config import Labelled, ServeConfig
+from tts.engine import Drawn, Engine, Rated
+from tts.errors import ConfigError, InfraError
+from tts.grade import Grader
+from tts.pipeline import finite, with_code
+from tts.protocols import Generator, Scorer, Selector
+from tts.serving.admission import Admission
+from tts.serving.choosing import Choice, Observer, choose
+from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
+from tts.serving.meters import Meters
+from tts.serving.order import Order, Wish
+from tts.serving.pump import Pump
+from tts.serving.refusals import Refusal, of_loss
+from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
+
+Watch = Callable[[Order, Candidate | Score], None]
+WARM_UP = Problem("warm-up", "Print 1.", (Message("user", "Print 1."),))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request: the choice, what of it was not as asked for (`degraded`), and seconds by stage."""
+
+    order: Order
+    choice: Choice
+    degraded: tuple[str, ...]
+    seconds: Mapping[str, float]
+    cancelled: int
+
+
+class Service:
+    """One event loop may use it, after `load`. `model` is the name that clients ask for."""
+
+    def __init__(self, config: ServeConfig, generator: Generator, scorers: Mapping[str, Scorer]) -> None:
+        self.config, self.settings = config, config.serve
+        self.model = config.serve.model or _name_of(generator)
+        self.honours: frozenset[str] = getattr(generator, "honours", frozenset())
+        self.meters = Meters()
+        self.admission = Admission(self.settings.concurrency, self.settings.queue)
+        self.selectors = {item.label: _selector(config, item) for item in config.selectors}
+        fallback = self.settings.fallback
+        self.fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
+        self.draining = False
+        self.started = int(time.time())
+        self._generator = GuardedGenerator(generator)
+        self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
+        self._orders: dict[str, Order] = {}
+        self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
+        self._pump = Pump(self._engine)
+        self._observer = Observer(lambda: _grader(config))
+        self._gauges()
+
+    @classmethod
+    def build(cls, config: ServeConfig) -> "Service":
+        """With the config's plug-ins under its memory plan. Raises UserError, also for models that would have to take
+        turns.
+        """
+        generator = plugins.build("generator", config.generator.spec, "generator", seed=config.seed)
+        scorers = {
+            item.label: plugins.build("scorer", item.spec, f"scorer {item.label!r}", **config.context())
+            for item in config.scorers
+        }
+        specs = {item.label: (item.spec, f"scorers.{i}") for i, item in enumerate(config.scorers)}
+        models = planning.Models(config.generator.spec, specs, config.memory)
+        mode, generator, scorers = planning.planned(models, generator, scorers)
+        if mode != "share":
+            raise ConfigError(
+                f"The memory plan's mode is {mode}: the models would take turns, and a server's requests with them. "
+                "Make room for all of them (`tts plan` says how), or score elsewhere with the scorer `remote`."
+            )
+        return cls(config, _with_fixed_slots(generator, config), scorers)
+
+    def _gauges(self) -> None:
+        self.meters.gauge("tts_requests_running", "Requests being answered", lambda: self.admission.running)
+        self.meters.gauge("tts_requests_waiting", "Requests that wait", lambda: self.admission.waiting)
+        self.meters.gauge("tts_candidates_running", "Candidates in the generator", lambda: self._generator.unfinished)
+
+    @property
+    def executes(self) -> bool:
+        """Whether any part of the config runs programs, in the sandbox."""
+        chosen = [*self.selectors.values(), *([self.fallback[1]] if self.fallback else [])]
+        return any(item.spec.name == "public_tests" for item in self.config.scorers) or any(map(_observes, chosen))
+
+    @property
+    def trouble(self) -> str:
+        """Why no request should be sent here now, or ""."""
+        if self.draining:
+            return "the server is ending"
+        if self._pump.broken is not None:
+            return f"the engine broke: {self._pump.broken!r}"
+        return f"the model failed: {self._generator.failure}" if self._generator.failure else ""
+
+    # Its life.
+
+    def load(self) -> None:
+        """Load the models and answer a first request. Raises what goes wrong: nothing is served yet."""
+        if self.executes:
+            _ = _grader(self.config).confinement  # tried out now, that none holds should not be found by a client
+        problem = replace(WARM_UP, sampling=Sampling(max_tokens=1 if "max_tokens" in self.honours else None))
+        self._engine.submit([(problem, 0)])
+        while self._engine.busy:
+            for event in self._engine.poll():
+                if isinstance(event, Drawn) and isinstance(event.candidate, Lost):
+                    raise event.candidate.error
+                if isinstance(event, Rated) and self._scorers[event.scorer].failure:
+                    raise InfraError(f"The scorer {event.scorer!r} failed: {self._scorers[event.scorer].failure}")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While requests are taken."""
+        self._pump.start()
+        try:
+            yield
+        finally:
+            await self._pump.end()
+
+    def close(self) -> None:
+        """End the models' processes."""
+        self._engine.close()
+
+    def _prepared(self, candidate: Candidate) -> Candidate:
+        """With its program: that of the text it continues and its own, where it continues one."""
+        order = self._orders.get(candidate.problem_id)
+        if isinstance(candidate, Lost) or order is None:
+            return candidate
+        prefix = order.wish.prefix
+        found = with_code(replace(candidate, text=prefix + candidate.text), self.config.prompt.extraction)
+        return replace(found, text=candidate.text)
+
+    # A request.
+
+    async def answer(self, wish: Wish, watch: Watch = lambda *_: None) -> Outcome:
+        """Sample, score, choose. Raises Refusal. Cancelled, it drops what it asked for at once."""
+        arrived = time.monotonic()
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self.settings.deadline):
+                    await stack.enter_async_context(self.admission.place())
+            except TimeoutError:
+                raise Refusal(504, "The deadline passed while the request waited.", code="deadline") from None
+            order = Order(wish, watch)
+            outcome = await self._answered(order, arrived)
+        self.admission.took(outcome.seconds["total"])
+        return outcome
+
+    async def _answered(self, order: Order, arrived: float) -> Outcome:
+        cancelled = 0
+        try:
+            late = await self._sampled(order, arrived)
+        finally:
+            cancelled = self._dropped(order)
+        drawn_at = order.drawn_at or time.monotonic()
+        choice, degraded = await self._chosen(order, late)
+        now = time.monotonic()
+        seconds = {
+            "queue": order.submitted - arrived,
+            "generate": drawn_at - order.submitted,
+            "score": now - drawn_at,
+            "total": now - arrived,
+        }
+        outcome = Outcome(order, choice, degraded, seconds, cancelled)
+        self._count(outcome)
+        return outcome
+
+    async def _sampled(self, order: Order, arrived: float) -> str:
+        """Ask for all of it and wait: what was late, "scorer" or "deadline", or ""."""
+        wish = order.wish
+        self._orders[wish.problem.id] = order
+        self.meters.candidates.labels("asked").inc(wish.n)
+        self._pump.submit(wish.problem, range(wish.n), {wish.scorer}, order.hear)
+        try:
+            async with asyncio.timeout(max(0.0, arrived + self.settings.deadline - time.monotonic())):
+                return "" if await order.enough(self.settings.scorer_timeout) else "scorer"
+        except TimeoutError:
+            return "deadline"
+
+    def _dropped(self, order: Order) -> int:
+        """Cancel what is still to come of a request, and forget it. How many were not drawn."""
+        problem_id, coming = order.wish.problem.id, order.coming
+        if order.open_keys:
+            self._pump.cancel(order.open_keys)
+        self._pump.close(problem_id)
+        del self._orders[problem_id]
+        self.meters.candidates.labels("cancelled").inc(coming)
+        self.meters.candidates.labels("drawn").inc(len(order.candidates))
+        self.meters.candidates.labels("lost").inc(len(order.lost))
+        return coming
+
+    async def _chosen(self, order: Order, late: str) -> tuple[Choice, tuple[str, ...]]:
+        """The choice, and what was not as it was asked for. Raises Refusal where too little is there."""
+        degraded = list(self._shortfall(order, late))
+        least = min(self.settings.min_candidates, order.wish.n)
+        trouble = order.scorer_failed or ("the scorer took too long" if late == "scorer" else "")
+        pool = order.scored()
+        if late == "deadline" and len(pool) < least:
+            trouble = "the deadline passed before candidates were scored"
+        if not trouble:
+            try:
+                return await self._select(order.wish, order.wish.selector, pool), tuple(degraded)
+            except InfraError as error:
+                trouble = str(error)
+        if self.fallback is None or (_observes(self.fallback[1]) and _observes(order.wish.selector)):
+            raise Refusal(504 if late else 503, f"No candidate could be chosen: {trouble}.", code="scorer_failed")
+        label, selector = self.fallback
+        self.meters.degraded.labels("scorer").inc()
+        choice = await self._select(order.wish, selector, order.pool())
+        return choice, (*degraded, f"chosen by the fallback selector {label!r}, since {trouble}")
+
+    def _shortfall(self, order: Order, late: str) -> list[str]:
+        """What is missing. Raises Refusal if fewer candidates came than must."""
+        said = []
+        first = next(iter(order.lost.values()), None)
+        if len(order.candidates) < min(self.settings.min_candidates, order.wish.n):
+            if first is not None:
+                raise of_loss(first)
+            raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
+        if first is not None:
+            self.meters.degraded.labels("generator").inc()
+            said.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {first}")
+        if late == "deadline":
+            self.meters.degraded.labels("deadline").inc()
+            said.append(
+                f"the deadline of {self.settings.deadline:g} seconds passed; {order.coming} candidates did not come"
+            )
+        return said
+
+    async def _select(self, wish: Wish, selector: Selector, pool: Pool) -> Choice:
+        pool = replace(pool, scores=tuple(map(finite, pool.scores)))
+        if _observes(selector) and pool.problem.public_tests:
+            pool = await asyncio.to_thread(self._observer.observed, pool)
+        return choose(selector, pool, wish.choices)
+
+    def _count(self, outcome: Outcome) -> None:
+        for stage, seconds in outcome.seconds.items():
+            self.meters.seconds.labels(stage).observe(seconds)
+        candidates = outcome.order.candidates.values()
+        self.meters.tokens.labels("completion").inc(sum(c.tokens or 0 for c in candidates))
+        self.meters.tokens.labels("prompt").inc(next((c.prompt_tokens or 0 for c in candidates), 0))
+        self.meters.stopped.inc(bool(outcome.order.stopped))
+        self.meters.abstained.inc(outcome.choice.best is None)
+
+
+def _observes(selector: Selector) -> bool:
+    return "behaviours" in getattr(selector, "needs", ())
+
+
+def _selector(config: ServeConfig, item: Labelled) -> Selector:
+    built: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
+    return built
+
+
+def _grader(config: ServeConfig) -> Grader:
+    given = config.grading
+    return Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
+
+
+def _name_of(generator: Any) -> str:
+    """The model's name, or its folder's."""
+    return str(getattr(generator, "model", "tts")).rstrip("/").split("/")[-1]
+
+
+def _with_fixed_slots(generator: Generator, config: ServeConfig) -> Generator:
+    """A batch that later requests always find a place in, where the generator has such and the config says nothing."""
+    if getattr(generator, "slot_tokens", 0) is not None:
+        return generator
+    longest = config.memory.prompt_tokens + plugins.values(generator)["max_tokens"]
+    made: Generator = replace(generator, slot_tokens=longest)  # type: ignore[type-var]
+    return made
