@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
     from tts.audit import Asked, Audit
+    from tts.config import Config
     from tts.cost import Unit
+    from tts.pipeline import Workplace
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
@@ -208,8 +210,8 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
 
     chosen = configs.load(config, overrides)
     with open_for_writing(folder) as store:
-        with _bars() as progress:
-            undecided = pipeline.run(chosen, store, progress, _warn_of_level)
+        with _bars() as progress, _workplace(chosen) as where:
+            undecided = pipeline.run(chosen, store, progress, _warn_of_level, where)
         try:
             _show(store)
         except StoreError:
@@ -217,6 +219,17 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
                 raise
     if undecided:
         raise pipeline.unsettled(undecided)
+
+
+def _workplace(config: "Config") -> "AbstractContextManager[Workplace]":
+    """Where the config's models and programs shall run."""
+    if config.cluster is None:
+        from tts.pipeline import Here
+
+        return nullcontext(Here())
+    from tts.cluster import RayCluster
+
+    return RayCluster(config.cluster)
 
 
 @contextmanager
