@@ -84,8 +84,7 @@ class Simulated:
 
 def keys(events):
     return Counter(
-        (None, event.candidate.key) if isinstance(event, Drawn) else (event.scorer, event.score.key)
-        for event in events
+        (None, event.candidate.key) if isinstance(event, Drawn) else (event.scorer, event.score.key) for event in events
     )
 
 

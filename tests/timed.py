@@ -18,7 +18,8 @@ Key = tuple[str, int]
 @dataclass(frozen=True)
 class Timed:
     """`width` candidates at once, a step of `seconds` for all, as many steps as a candidate has tokens: 1 to `most`.
-    Whoever draws one of `deadly`, a list of [problem, index], is killed.
+    Whoever draws one of `deadly`, a list of [problem, index], is killed. `log` is a file that has a line for each that
+    was drawn.
     """
 
     seed: int = 0
@@ -26,6 +27,7 @@ class Timed:
     width: int = field(default=4, metadata=FREE)
     most: int = 8
     deadly: tuple[tuple[str, int], ...] = field(default=(), metadata=FREE)
+    log: str = field(default="", metadata=FREE)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """All of it."""
@@ -55,7 +57,6 @@ class Timed:
             key = next(iter(state.waiting))
             del state.waiting[key]
             if key in self.deadly:
-                print(f"about to die of {key}", flush=True)
                 os.write(2, f"killed by {key}\n".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
             state.running[key] = self.steps(key)
@@ -64,6 +65,9 @@ class Timed:
         done = [key for key, left in state.running.items() if left == 0]
         for key in done:
             del state.running[key]
+            if self.log:
+                with open(self.log, "a") as file:
+                    file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {key[0]} {key[1]}\n")
         return [self.sampled(key) for key in done]
 
     def sampled(self, key: Key) -> Candidate:

@@ -6,6 +6,8 @@ each actor finishes what it has and Ray holds its stream back.
 """
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -62,7 +64,8 @@ class RayCluster:
         need = need_of(options, devices, self.session.nodes())
         places = reserve(self.session, need, options.wait_seconds)
         share = 1 if need.gpus else most_on_a_node(places)
-        make = partial(_engine_there, config, draws, frozenset(scores), share)
+        paths = [os.path.abspath(path) for path in sys.path]
+        make = partial(_engine_there, config, draws, frozenset(scores), share, paths)
         return RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
 
     def grader(self, grader: Grader) -> Grading:
@@ -70,8 +73,11 @@ class RayCluster:
         return RayGrader(grader, self.session, self.options.grader_cpus)
 
 
-def _engine_there(config: Config, draws: bool, scores: Collection[str], share: int) -> Engine:
-    """In an actor: its engine, under the plan of its device or of its share of a machine's memory."""
+def _engine_there(config: Config, draws: bool, scores: Collection[str], share: int, paths: Sequence[str]) -> Engine:
+    """In an actor: its engine, under the plan of its device or of its share of a machine's memory. Outside code is
+    looked for where the driver finds it.
+    """
+    sys.path += [path for path in paths if path not in sys.path]
     config = planning.inside(config, share)
     return pipeline.engine_here(config, pipeline.build(config), draws, scores)
 
