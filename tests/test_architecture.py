@@ -25,12 +25,15 @@ LAYERS = [
     {"preview"},  # shows text as the report does
     {"replay_report"},
     {"audit_report", "cost_report"},
-    {"report", "audit", "audit_tables"},
+    {"report", "audit", "audit_tables", "cluster"},
     {"audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
     {"scoring", "breakdown", "certainty", "cost", "replay"},  # all but the first are of what the analysis found
-    {"analysis", "best_of", "files", "selftest"},
-    {"pipeline"},
+    {"merging"},
+    {"analysis", "best_of", "files", "selftest", "ray_grading"},
+    {"ray_places"},
+    {"pipeline", "hosting", "ray_session"},
+    {"dispatch"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
     {"difference"},
@@ -79,6 +82,7 @@ HEAVY = {
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
+    "ray": {"cluster", "ray_grading", "ray_places", "ray_session"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
 HEAVY_INSIDE = {"generate/_decode", "generate/_sampling", "score/_layout", "score/_packed", "score/_reward"}
@@ -219,7 +223,7 @@ try:
     {statement}
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub"}}
+heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub", "ray"}}
 print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """
 

@@ -708,6 +708,27 @@ def export(
 
 
 @app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that `tts run` made, such as shards")
+    ],
+    to: Annotated[Path, typer.Option(help="The folder of the run that they become, a new one")],
+) -> None:
+    """Join runs of the same samples into one: shards of a benchmark, or runs on different problems. What two of them
+    both have is taken once; runs whose fingerprints differ are refused. The runs stay as they are.
+
+    Example: tts merge runs/part0 runs/part1 --to runs/whole
+    """
+    from tts import merging
+
+    with _stoppable(f"{to} was not made."):
+        found = merging.merge(folders, to)
+    for remark in found.remarks:
+        _say(remark)
+    print(f"{counted(found.candidates, 'candidate')} of {counted(found.problems, 'problem')} in {to}")
+
+
+@app.command()
 def problems(
     benchmark: Annotated[str, typer.Argument(help="A benchmark's name (see `tts list`), or your.module:Class")],
     options: Annotated[

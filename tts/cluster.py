@@ -159,6 +159,11 @@ class RayEngine:
         """See Engine."""
         return self._dispatch.busy
 
+    @property
+    def standing(self) -> int:
+        """How many actors have said that they are ready."""
+        return sum(actor.ready is not None for actor in self._actors)
+
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """See Engine."""
         self._dispatch.add(works_of(wanted, {}, ()))
