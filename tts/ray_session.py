@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tts.errors import ConfigError, counted
+from tts.errors import ConfigError, InfraError, counted
 
 OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: for tests, of which Ray spills the rest
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -72,7 +72,8 @@ class Session:
 
 def connect(address: str | None, wait_seconds: float) -> Session:
     """A connection: to what this process is connected to already, else to a cluster that is started here (None), to
-    the one of this machine ("auto"), or to the one at host:port. Raises ConfigError.
+    the one of this machine ("auto"), or to the one at host:port. Raises ConfigError for what a user can mend, and
+    InfraError where Ray does not start.
     """
     try:
         import ray
@@ -88,9 +89,21 @@ def connect(address: str | None, wait_seconds: float) -> Session:
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         _check(address, wait_seconds)
-    with _order_kept():
-        ray.init(**options)
+    _init(options)
     return Session(ours=True, started=address is None)
+
+
+def _init(options: dict[str, Any]) -> None:
+    import ray
+
+    with _order_kept():
+        try:
+            ray.init(**options)
+        except Exception as error:
+            raise InfraError(
+                f"Ray does not start: {error} Its logs are in /tmp/ray/session_latest/logs. On a machine that is busy, run "
+                "the same command again."
+            ) from error
 
 
 @contextlib.contextmanager
