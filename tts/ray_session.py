@@ -101,8 +101,8 @@ def _init(options: dict[str, Any]) -> None:
             ray.init(**options)
         except Exception as error:
             raise InfraError(
-                f"Ray does not start: {error} Its logs are in /tmp/ray/session_latest/logs. On a machine that is busy, run "
-                "the same command again."
+                f"Ray does not start: {error} Its logs are in /tmp/ray/session_latest/logs. On a machine that is busy, "
+                "run the same command again."
             ) from error
 
 
