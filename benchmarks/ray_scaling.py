@@ -11,9 +11,11 @@ these, docs/scaling.md computes where one driver and one file stop.
 python benchmarks/ray_scaling.py
 python benchmarks/ray_scaling.py --actors 2 4 --work 100
 python benchmarks/ray_scaling.py --real
+python benchmarks/ray_scaling.py --table
 """
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -241,10 +243,71 @@ def real(a: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+MEMORY_BYTES, FILE_BYTES = 64 << 30, 100 << 30  # what docs/scaling.md takes a driver's machine to have for one run
+
+
+def beyond(found: dict[str, Any], count: int) -> dict[str, Any]:
+    """What so many candidates take of one driver and one file, and how many runs that makes."""
+    speed, file = found["full_speed"], found["one_file"]
+    runs = max(
+        1,
+        -(-count * file["read_memory_bytes_per_candidate"] // MEMORY_BYTES),
+        -(-count * file["bytes_per_candidate"] // FILE_BYTES),
+    )
+    return {
+        "candidates": f"{count:,}",
+        "driver": _time(count * speed["driver_ms_per_candidate"] / 1000),
+        "file": _size(count * file["bytes_per_candidate"]),
+        "read": _time(count * file["read_us_per_candidate"] / 1e6),
+        "memory": _size(count * file["read_memory_bytes_per_candidate"]),
+        "runs": f"{runs:,.0f}",
+    }
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def table(found: dict[str, Any]) -> str:
+    """The rows of docs/scaling.md."""
+    rows = [beyond(found, count) for count in (10**3, 10**6, 10**9)]
+    return "\n".join(f"| {' | '.join(row.values())} |" for row in rows)
+
+
 ROW = (
     "{actors:>3} actors: {candidates:>6} candidates, ideal {ideal_seconds:6.1f} s, took {seconds:6.1f} s, efficiency "
     "{efficiency:.3f}, {candidates_per_second:6.1f} candidates/s, driver {driver_ms_per_candidate:.2f} ms each"
 )
+
+
+def measured(a: argparse.Namespace) -> dict[str, Any]:
+    """Stand-ins and the store, with a line for each."""
+    file = one_file(a)
+    print(f"one file: {file}", flush=True)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    session = connect(None, 60)
+    rows = []
+    for actors in a.actors:
+        rows.append(scaling(a, session, actors))
+        print(ROW.format(**rows[-1]), flush=True)
+    speed = full_speed(a, session)
+    print(f"full speed: {speed}")
+    session.close()
+    met = all(row["efficiency"] >= EFFICIENCY and row["driver_ms_per_candidate"] <= DRIVER_MS for row in rows)
+    print(f"goals (efficiency {EFFICIENCY}, driver {DRIVER_MS} ms): {'met' if met else 'NOT met'}")
+    goal = {"efficiency": EFFICIENCY, "driver_ms": DRIVER_MS, "met": met}
+    return {"goal": goal, "scaling": rows, "full_speed": speed, "one_file": file}
 
 
 def main() -> None:
@@ -253,47 +316,27 @@ def main() -> None:
     parser.add_argument("--actors", type=int, nargs="+", default=[2, 4, 8, 32])
     parser.add_argument("--seconds", type=float, default=0.25, help="of a step")
     parser.add_argument("--width", type=int, default=16, help="candidates that an actor draws at once")
-    parser.add_argument("--most", type=int, default=24, help="steps of the longest candidate; the shortest has 1")
-    parser.add_argument("--work", type=int, default=30, help="candidates for each place of each actor")
+    parser.add_argument("--most", type=int, default=16, help="steps of the longest candidate; the shortest has 1")
+    parser.add_argument("--work", type=int, default=40, help="candidates for each place of each actor")
     parser.add_argument("--n", type=int, default=16, help="candidates per problem")
     parser.add_argument("--full", type=int, default=20_000, help="candidates of the driver's full speed")
     parser.add_argument("--stored", type=int, default=100_000, help="candidates of the one file")
     parser.add_argument("--real", action="store_true", help="measure the embedded model instead")
     parser.add_argument("--problems", type=int, default=8, help="of --real")
     parser.add_argument("--max-tokens", type=int, default=64, help="of --real")
+    parser.add_argument("--table", action="store_true", help="print docs/scaling.md's rows from what was measured")
     parser.add_argument("--name", help="of the file in results/, or a path without .json")
     a = parser.parse_args()
     facts = {"settings": vars(a), "load_before": os.getloadavg()}
-    if a.real:
+    if a.table:
+        print(table(json.loads((Path(__file__).parent / "results" / "ray_scaling.json").read_text())))
+    elif a.real:
         row = real(a)
         for name in ("this_process", "1_actors", "2_actors"):
             print(f"{name:>13}: {row[name]}")
         save(a.name or "ray_scaling_real", {**facts, "load_after": os.getloadavg(), "results": row})
-        return
-    file = one_file(a)
-    print(f"one file: {file}", flush=True)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    session = connect(None, 60)
-    table = []
-    for actors in a.actors:
-        table.append(scaling(a, session, actors))
-        print(ROW.format(**table[-1]), flush=True)
-    speed = full_speed(a, session)
-    print(f"full speed: {speed}")
-    session.close()
-    met = all(row["efficiency"] >= EFFICIENCY and row["driver_ms_per_candidate"] <= DRIVER_MS for row in table)
-    print(f"goals (efficiency {EFFICIENCY}, driver {DRIVER_MS} ms): {'met' if met else 'NOT met'}")
-    save(
-        a.name or "ray_scaling",
-        {
-            "goal": {"efficiency": EFFICIENCY, "driver_ms": DRIVER_MS, "met": met},
-            **facts,
-            "load_after": os.getloadavg(),
-            "scaling": table,
-            "full_speed": speed,
-            "one_file": file,
-        },
-    )
+    else:
+        save(a.name or "ray_scaling", measured(a) | facts | {"load_after": os.getloadavg()})
 
 
 if __name__ == "__main__":
