@@ -216,7 +216,7 @@ def test_what_was_cancelled_is_not_taken_for_what_is_asked_for_again():
     dispatch.join(0, 1, turns=False)
     dispatch.add(works_of(wanted(1, 1), {}, ()))
     first = dispatch.give(0)
-    assert dispatch.cancel([("p0", 0)]) == [0]
+    assert dispatch.cancel([("p0", 0)]).engines == [0]
     assert not dispatch.busy
     dispatch.add(works_of(wanted(1, 1), {}, ()))
     second = dispatch.give(0)
@@ -244,6 +244,21 @@ def test_what_is_cancelled_at_any_time_does_not_come(seed, turns, gone):
     assert {key: count for key, count in keys(sim.found).items() if key[1] in kept} == {
         (who, key): 1 for key in kept for who in (None, *sim.labels)
     }
+
+
+def test_what_is_drawn_can_be_spared():
+    dispatch = Dispatch()
+    dispatch.join(0, None, turns=False, in_flight=3)
+    dispatch.add(works_of(wanted(1, 5), {}, ("a",)))
+    orders = dispatch.give(0)
+    dispatch.heard(0, orders.number, [Drawn(sampled("p0", 1))])
+    found = dispatch.cancel([("p0", index) for index in range(1, 5)], spare_drawn=True)
+    assert found.keys == found.undrawn == {("p0", 2), ("p0", 3), ("p0", 4)}
+    assert found.engines == [0]
+    assert dispatch.heard(0, orders.number, [Rated("a", Score("p0", 1, 1.0)), Drawn(sampled("p0", 2))]) == [
+        Rated("a", Score("p0", 1, 1.0))
+    ]
+    assert dispatch.cancel([("p0", 1)], spare_drawn=True).keys == frozenset()
 
 
 def test_what_is_asked_for_twice_is_refused():

@@ -149,10 +149,12 @@ class RayEngine:
                 break
         return found
 
-    def cancel(self, keys: Collection[Key]) -> None:
-        """See Engine."""
-        for number in self._dispatch.cancel(keys):
-            self._actors[number].handle.cancel.options(concurrency_group=BOX).remote(frozenset(keys))
+    def cancel(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
+        """See Engine. Drawn is what has come to this process."""
+        found = self._dispatch.cancel(keys, spare_drawn)
+        for number in found.engines:
+            self._actors[number].handle.cancel.options(concurrency_group=BOX).remote(found.keys)
+        return set(found.undrawn)
 
     @property
     def busy(self) -> bool:

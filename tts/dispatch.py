@@ -11,8 +11,9 @@ whoever holds it is known by the third death, and what was merely there is finis
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from tts.engine import BACKLOG, Drawn, Event, Key, Pair
 from tts.types import Candidate, Problem
@@ -88,6 +89,10 @@ class _Waiting:
 
     def __bool__(self) -> bool:
         return bool(self._works)
+
+    def of(self, problems: Collection[str]) -> Iterator[Work]:
+        """What waits of these."""
+        return (work for name in problems for work in self._works.get(name, ()))
 
     def add(self, works: Iterable[Work]) -> None:
         """More."""
@@ -249,19 +254,32 @@ class Dispatch:
                 self._put([work])
         return given_up
 
-    def cancel(self, keys: Collection[Key]) -> list[int]:
-        """Drop candidates wherever they are; the engines that are to be told."""
-        gone = set(keys) & self._keys
+    def cancel(self, keys: Collection[Key], spare_drawn: bool = False) -> "Cancelled":
+        """Drop candidates wherever they are, or with `spare_drawn` those alone that have not come yet."""
+        coming = {work.key for work in self._undrawn({name for name, _ in keys})} & set(keys)
+        gone = coming if spare_drawn else set(keys) & self._keys
         self._keys -= gone
         for waiting in (self._to_draw, self._to_rate):
             waiting.drop(gone)
         self._suspects = [work for work in self._suspects if work.key not in gone]
-        told = []
-        for engine, mine in self._engines.items():
-            if gone & mine.flights.keys():
-                mine.flights = {key: flight for key, flight in mine.flights.items() if key not in gone}
-                told.append(engine)
-        return told
+        engines = [engine for engine, mine in self._engines.items() if gone & mine.flights.keys()]
+        for mine in self._engines.values():
+            mine.flights = {key: flight for key, flight in mine.flights.items() if key not in gone}
+        return Cancelled(frozenset(gone), frozenset(coming), engines)
+
+    def _undrawn(self, problems: Collection[str]) -> Iterator[Work]:
+        held = (flight.work for mine in self._engines.values() for flight in mine.flights.values())
+        works = chain(self._to_draw.of(problems), self._suspects, held)
+        return (work for work in works if work.candidate is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What is dropped, what of it had not been drawn, and the engines that are to be told."""
+
+    keys: frozenset[Key]
+    undrawn: frozenset[Key]
+    engines: list[int]
 
 
 def _owed_by(event: Event) -> tuple[Key, Owed]:

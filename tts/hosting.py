@@ -7,7 +7,7 @@ another thread hands in waits in a box until the engine's next step.
 import os
 import queue
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,9 @@ class Host:
         """More work."""
         self._box.put(orders)
 
-    def cancel(self, keys: Collection[Key]) -> None:
+    def cancel(self, keys: frozenset[Key]) -> None:
         """Less."""
-        self._box.put(_Cancelled(frozenset(keys)))
+        self._box.put(_Cancelled(keys))
 
     def end(self) -> None:
         """No more: the stream ends once the engine has ended in order."""

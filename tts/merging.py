@@ -5,7 +5,7 @@ missing in the joined run is for `tts run`.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,17 +103,31 @@ def _check_fit(parts: Sequence[_Part]) -> None:
 
 def _joined(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The record of the whole: the first run's, but for what is of all."""
-    timings: dict[str, float] = {}
-    for meta in metas:
-        for stage, seconds in (meta.get("timings") or {}).items():
-            timings[stage] = timings.get(stage, 0.0) + seconds
+    peaks = [meta.get("peaks") or {} for meta in metas]
+    stages = dict.fromkeys(stage for one in peaks for stage in one)
     return {
         **metas[0],
         "config": _joined_config([yaml.safe_load(meta["config"]) for meta in metas]),
-        "timings": timings,
+        "timings": _joined_numbers([meta.get("timings") or {} for meta in metas], sum),
+        "peaks": {stage: _joined_numbers([one[stage] for one in peaks if stage in one], max) for stage in stages},
+        "stops": _stops([meta["stops"] for meta in metas if meta.get("stops")]),
         "sessions": [session for meta in metas for session in meta.get("sessions") or []],
         "undecided": sorted({name for meta in metas for name in meta.get("undecided") or []}),
     }
+
+
+def _joined_numbers(metas: Sequence[Mapping[str, float]], join: Callable[[Iterable[float]], float]) -> dict[str, float]:
+    """By name, what `join` makes of the numbers of those that have one."""
+    names = dict.fromkeys(name for meta in metas for name in meta)
+    return {name: join(meta[name] for meta in metas if name in meta) for name in names}
+
+
+def _stops(stops: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What a policy decided in each run, as in one."""
+    if not stops:
+        return None
+    by_problem = {key: {k: v for one in stops for k, v in one[key].items()} for key in ("n_max", "decided")}
+    return {**by_problem, "cancelled": sum(one["cancelled"] for one in stops)}
 
 
 def _joined_config(configs: Sequence[Mapping[str, Any]]) -> str:

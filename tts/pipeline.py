@@ -9,13 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-        undecided = _sample(at_work, problems, wanted) + at_work.failed
-    pairs, grading = list(_pairs(problems, store)), where.grader(grader)
-    with _timed(store, "grade"):
-        undecided += _grade(grading, parts.benchmark, pairs, store, progress)
-    if "behaviours" in parts.needs:
-        with _timed(store, "behaviours"):
-            undecided += _observe(_observing(config, grader.version), grading, pairs, store, progress)
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
@@ -190,11 +184,14 @@ def run(
         confined(grader.confinement)  # tried out now: that none holds should not be found after hours of sampling
         store.set_meta({"sandbox": _sandbox(grader)})
     _record(config, parts, store, grader)
-    at_work = _Sampling(config, parts, store, progress, grader, where)
     with _timed(store, "generate and score"):
-    """A run's models at work: what they finish is stored at once. `seen` has the seconds of each model, by GENERATE or
-    label, that are shared out already; `failed` has what was given up.
-    """
+        undecided = _sample(_Sampling(config, parts, store, progress, grader, where), problems, wanted)
+    pairs, grading = list(_pairs(problems, store)), where.grader(grader)
+    with _timed(store, "grade"):
+        undecided += _grade(grading, parts.benchmark, pairs, store, progress)
+    if "behaviours" in parts.needs:
+        with _timed(store, "behaviours"):
+            undecided += _observe(_observing(config, grader.version), grading, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
 
@@ -303,6 +300,14 @@ def _timed(store: Store, stage: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Sampling:
+    """A run's models at work: what they finish is stored at once. `seen` has the seconds of each model, by GENERATE or
+    label, that are shared out already; `failed` has what was given up.
+    """
+
+    config: Config
+    parts: Parts
+    store: Store
+    progress: Progress
     grader: Grader
     where: Workplace
     seen: dict[str, float] = field(default_factory=dict)
@@ -316,22 +321,12 @@ class _Sampling:
         return self.where.engine(self.config, self.parts, draws, scores)
 
     def keep(self, found: Sequence[Event | Failed], busy: Mapping[str, float]) -> list[Event]:
-        """Store what is finished, each in a transaction of its own, and return it without what failed; `busy` is how
-        long each model was at work.
+        """Store what is finished, each in a transaction of its own, and return it, without what was given up; `busy` is
+        how long each model was at work.
         """
         lost = [event for event in found if isinstance(event, Failed)]
         self.failed.extend(Undecided(one.key[0], f"candidate {one.key[1]}", one.why) for one in lost)
         events = [event for event in found if not isinstance(event, Failed)]
-
-    config: Config
-    parts: Parts
-    store: Store
-    progress: Progress
-    observing: Observing,
-    grader: Grading,
-    pairs: Sequence[tuple[Problem, Candidate]],
-    store: Store,
-    progress: Progress,
         for event in events:
             if isinstance(event, Drawn):
                 _exhaust(self.store.add_candidates([event.candidate]))
@@ -366,7 +361,7 @@ def _exhaust(items: Iterable[object]) -> None:
 
 def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> list[Undecided]:
     """Draw the candidates that are missing, all or as far as the policy says, and score them and those that have no
-    score yet. Returns what could not be run on the public inputs, where the policy asked for that.
+    score yet. Returns what was given up and, where the policy asked for that, what could not be run on public inputs.
     """
     store, parts = at_work.store, at_work.parts
     held = store.candidate_keys()
@@ -390,7 +385,7 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
     finally:
         if stopper is not None:
             stopper.close()
-    return [] if stopper is None else stopper.undecided
+    return at_work.failed + ([] if stopper is None else stopper.undecided)
 
 
 def _run_engine(
@@ -588,6 +583,11 @@ def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -
 
 
 def _observe(
+    observing: Observing,
+    grader: Grading,
+    pairs: Sequence[tuple[Problem, Candidate]],
+    store: Store,
+    progress: Progress,
 ) -> list[Undecided]:
     """Run programs on the public inputs and further ones; those that differ in layout only share one run."""
     version = observing.version
