@@ -419,8 +419,9 @@ def _check_keys(tree: Mapping[str, Any], model: type[pydantic.BaseModel], where:
     for key, value in tree.items():
         if key not in model.model_fields:
             raise ConfigError(unknown(f"{path}{key}", where, [f"{path}{name}" for name in model.model_fields]))
-        inner = _model_of(model.model_fields[key].annotation)
-        if inner is not None and key != "generator" and not (value is None and model.model_fields[key].default is None):
+        field = model.model_fields[key]
+        inner = None if field.metadata else _model_of(field.annotation)  # what parses itself has keys of its own
+        if inner is not None and not (value is None and field.default is None):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"In {where}: {path}{key} must be a mapping, got {value!r}.")
             _check_keys(value, inner, where, f"{path}{key}.")
