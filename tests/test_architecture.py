@@ -26,13 +26,16 @@ LAYERS = [
     {"audit_report"},
     {"page"},
     {"page_data", "report", "formats", "picture"},
-    {"palette", "comparison", "server", "audit", "audit_tables", "live", "cost_report"},
+    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report"},
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
     {"scoring", "breakdown", "certainty", "cost", "margins", "replay"},
-    {"analysis", "best_of", "files", "selftest", "preview", "serving"},
-    {"pipeline"},
+    {"merging"},
+    {"analysis", "best_of", "files", "selftest", "preview", "serving", "ray_grading"},
+    {"ray_places"},
+    {"pipeline", "hosting", "ray_session"},
+    {"dispatch"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
     {"difference"},
@@ -86,6 +89,7 @@ HEAVY = {
     "starlette": {"server"},
     "uvicorn": {"server"},
     "prometheus_client": {"serving/meters"},
+    "ray": {"cluster", "ray_grading", "ray_places", "ray_session"},
 }
 # These are made of a heavy library and are themselves imported only when a model runs.
 HEAVY_INSIDE = {
@@ -103,6 +107,7 @@ BROAD_EXCEPT_ALLOWED = {
     "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
     "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
+    "ray_session": "Ray's boundary: it raises bare exceptions where it does not start, in 30 seconds say",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
 
@@ -237,7 +242,7 @@ try:
     {statement}
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub"}}
+heavy = {{"torch", "transformers", "matplotlib", "jinja2", "pyarrow", "huggingface_hub", "ray"}}
 heavy |= {{"httpx", "fastapi", "uvicorn", "prometheus_client"}}
 print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """

@@ -18,7 +18,7 @@ def run(*arguments: object, timeout_seconds: float) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["overlap.py", "vllm_generation.py", "gpu.py"])
+@pytest.mark.parametrize("script", ["overlap.py", "vllm_generation.py", "gpu.py", "ray_scaling.py"])
 def test_a_benchmark_s_help_has_an_example_and_loads_no_model(script: str) -> None:
     assert f"python benchmarks/{script}" in run(script, "--help", timeout_seconds=60)
 
@@ -26,6 +26,14 @@ def test_a_benchmark_s_help_has_an_example_and_loads_no_model(script: str) -> No
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_benchmark_is_described(script: str) -> None:
     assert f"`{script}`" in (FOLDER / "README.md").read_text()
+
+
+def test_the_table_of_scaling_is_what_was_measured() -> None:
+    text = (FOLDER.parent / "docs" / "scaling.md").read_text()
+    rows = run("ray_scaling.py", "--table", timeout_seconds=60)
+    assert f"|---|---|---|---|---|---|\n{rows}<!-- end -->" in text
+    saved = json.loads((FOLDER / "results" / "ray_scaling.json").read_text())
+    assert f"{saved['full_speed']['candidates_per_second']:,.0f} candidates a second" in text
 
 
 def test_stand_ins_overlap(tmp_path: Path) -> None:

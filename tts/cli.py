@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from tts.analysis import RunReport
     from tts.audit import Asked, Audit
-    from tts.config import ServeConfig
+    from tts.config import Config, ServeConfig
     from tts.cost import Unit
+    from tts.pipeline import Workplace
     from tts.sandbox import Confinement
     from tts.verdicts import Verdicts
 
@@ -210,8 +211,8 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
 
     chosen = configs.load(config, overrides)
     with open_for_writing(folder) as store:
-        with _bars() as progress:
-            undecided = pipeline.run(chosen, store, progress, _warn_of_level)
+        with _bars() as progress, _workplace(chosen) as where:
+            undecided = pipeline.run(chosen, store, progress, _warn_of_level, where)
         try:
             _show(store)
         except StoreError:
@@ -219,6 +220,17 @@ def _run(config: Path, overrides: list[str], folder: Path) -> None:
                 raise
     if undecided:
         raise pipeline.unsettled(undecided)
+
+
+def _workplace(config: "Config") -> "AbstractContextManager[Workplace]":
+    """Where the config's models and programs shall run."""
+    if config.cluster is None:
+        from tts.pipeline import Here
+
+        return nullcontext(Here())
+    from tts.cluster import RayCluster
+
+    return RayCluster(config.cluster)
 
 
 @contextmanager
@@ -767,6 +779,27 @@ def _logged() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that `tts run` made, such as shards")
+    ],
+    to: Annotated[Path, typer.Option(help="The folder of the run that they become, a new one")],
+) -> None:
+    """Join runs of the same samples into one: shards of a benchmark, or runs on different problems. What two of them
+    both have is taken once; runs whose fingerprints differ are refused. The runs stay as they are.
+
+    Example: tts merge runs/part0 runs/part1 --to runs/whole
+    """
+    from tts import merging
+
+    with _stoppable(f"{to} was not made."):
+        found = merging.merge(folders, to)
+    for remark in found.remarks:
+        _say(remark)
+    print(f"{counted(found.candidates, 'candidate')} of {counted(found.problems, 'problem')} in {to}")
 
 
 @app.command()

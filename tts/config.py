@@ -4,9 +4,10 @@ Unknown keys and bad values are errors with their path and the nearest valid nam
 the plug-ins' own fields. Nothing is resolved here: "auto" stays "auto".
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -19,6 +20,7 @@ from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
 
 VERSION = 1
+ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
 class _Strict(pydantic.BaseModel):
@@ -103,6 +105,49 @@ class BehavioursConfig(_Strict):
     tests: str | None = None
 
 
+class ClusterConfig(_Strict):
+    """A run on Ray: so many `actors`, each an engine of `gpus` and `engine_cpus` that has at most `in_flight`
+    candidates to draw, and programs graded by `grader_cpus` each; left out, these follow from models and cluster.
+    `address` None starts a cluster on this machine, "auto" joins the one that runs there, host:port one elsewhere;
+    `wait_seconds` is for it to answer and for nodes to join.
+    """
+
+    name: Literal["ray"] = "ray"
+    address: str | None = None
+    actors: int | None = Field(default=None, ge=1, le=100_000, strict=True)
+    gpus: int | None = Field(default=None, ge=0, le=1024, strict=True)
+    engine_cpus: float | None = Field(default=None, ge=0.001, le=1024)
+    grader_cpus: float = Field(default=1.0, ge=0.001, le=1024)
+    in_flight: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    wait_seconds: float = Field(default=60.0, gt=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _address_can_be_joined(self) -> "ClusterConfig":
+        given = self.address
+        if given is None or given == "auto" or ADDRESS.fullmatch(given):
+            return self
+        remedy = "Ray's client, ray://, cannot stream: run tts on a node of the cluster, or by `ray job submit`. "
+        raise ConfigError(
+            f"cluster.address must be host:port of a cluster's head, or auto, got {given!r}. "
+            f"{remedy * given.startswith('ray://')}Its port is 6379 unless `ray start --port` gave another."
+        )
+
+
+class ShardConfig(_Strict):
+    """A part of the run's problems: number `part`, from 0 on, of `parts`, which share them out one by one. `tts merge`
+    joins the parts.
+    """
+
+    part: int = Field(ge=0, strict=True)
+    parts: int = Field(ge=1, le=1_000_000, strict=True)
+
+    @model_validator(mode="after")
+    def _part_of_parts(self) -> "ShardConfig":
+        if self.part >= self.parts:
+            raise ConfigError(f"shard.part is {self.part}, and parts go from 0 to {self.parts - 1}.")
+        return self
+
+
 class ReportConfig(_Strict):
     """How sure the report's numbers are: bootstrap resamples, subsets drawn per point, and the intervals' level."""
 
@@ -154,6 +199,8 @@ class Config(_Strict):
     grading: GradingConfig = GradingConfig()
     behaviours: BehavioursConfig = BehavioursConfig()
     memory: MemoryConfig = MemoryConfig()
+    cluster: ClusterConfig | None = None
+    shard: ShardConfig | None = None
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")
@@ -472,11 +519,18 @@ def _check_keys(tree: Mapping[str, Any], model: type[pydantic.BaseModel], where:
     for key, value in tree.items():
         if key not in model.model_fields:
             raise ConfigError(unknown(f"{path}{key}", where, [f"{path}{name}" for name in model.model_fields]))
-        inner = model.model_fields[key].annotation
-        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel) and key != "generator":
+        field = model.model_fields[key]
+        inner = None if field.metadata else _model_of(field.annotation)  # what parses itself has keys of its own
+        if inner is not None and not (value is None and field.default is None):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"In {where}: {path}{key} must be a mapping, got {value!r}.")
             _check_keys(value, inner, where, f"{path}{key}.")
+
+
+def _model_of(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """The model of a field that is one, or None."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, pydantic.BaseModel)), None)
 
 
 def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tts.errors import InfraError
 from tts.memory import Mode
@@ -25,6 +25,7 @@ Key = tuple[str, int]
 Pair = tuple[Problem, Candidate]
 BACKLOG = 4096  # candidates that may wait to be scored, and results to be fetched
 CHUNK = 1024  # pairs that a scorer gets at once: what it has is scored, whoever cancels it
+WIDTHS = ("max_num_seqs", "batch_size", "width")  # a generator's options of that meaning
 PATIENCE_SECONDS = 10.0  # for a thread to end what it runs, once nobody wants it
 
 
@@ -43,7 +44,47 @@ class Rated:
     score: Score
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Our own machinery failed on a candidate, again and again, and nothing more comes of it; `why` ends with the
+    machinery's log. Only engines that outlive such a failure have this to tell.
+    """
+
+    key: Key
+    why: str
+
+
 Event = Drawn | Rated
+
+
+class Working(Protocol):
+    """What a run asks of an engine, whether it is one of this process or many elsewhere."""
+
+    def submit(
+        self, wanted: Sequence[tuple[Problem, int]] = (), pairs: Mapping[str, Sequence[Pair]] | None = None
+    ) -> None:
+        """See Engine."""
+
+    def poll(self, timeout_seconds: float | None = None) -> "Sequence[Event | Failed]":
+        """See Engine."""
+
+    def cancel(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
+        """See Engine."""
+
+    def close(self) -> "Sequence[Event | Failed]":
+        """See Engine."""
+
+    @property
+    def busy(self) -> bool:
+        """See Engine."""
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """See Engine."""
+
+    @property
+    def notes(self) -> list[str]:
+        """See Engine."""
 
 
 def as_sampled(candidate: Candidate) -> Candidate:
@@ -71,6 +112,7 @@ class Engine:
         stepped: Stepped = generator if isinstance(generator, Stepped) else Plain(generator)
         drawer = _Drawer(self._desk, stepped)
         raters = {label: _Rater(self._desk, label, scorer) for label, scorer in scorers.items()}
+        self.mode: Mode = mode
         self._generator, self._scorers = generator, scorers
         self._started: set[str | None] = set()  # None is the generator
         self._checked: set[str] = set()
@@ -127,8 +169,7 @@ class Engine:
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """Candidates as they finish, not scored. Must not be mixed with work submitted otherwise."""
-        self._start(wanted, set())
-        self._desk.admit(wanted, {}, set())
+        self.submit(wanted, scorers=())
         yield from (event.candidate for event in self._until_done() if isinstance(event, Drawn))
 
     def score(self, pairs: Sequence[Pair], scorer: str | None = None) -> Iterator[Score]:
@@ -142,6 +183,12 @@ class Engine:
     def seconds(self) -> dict[str, float]:
         """How long generator ("generate") and scorers (by label) were at work, in seconds."""
         return dict(self._desk.seconds)
+
+    @property
+    def width(self) -> int | None:
+        """How many candidates the generator draws at once; None where it does not say."""
+        widths = (getattr(self._generator, name, None) for name in WIDTHS)
+        return next((width for width in widths if isinstance(width, int)), None)
 
     @property
     def notes(self) -> list[str]:

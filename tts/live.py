@@ -54,7 +54,8 @@ def look(folder: Path) -> Progress:
         if at_work and store.meta("config") is None:
             return Progress((Stage(FIRST_STAGE, 0, 1),), {}, at_work)
         config = analysis.stored_config(store)
-        found = store.counts(analysis.stored_grader(store), store.meta("scorers") or {})
+        grader = analysis.stored_grader(store)
+        found = store.counts(grader, store.meta("observer") or grader, store.meta("scorers") or {})
     n = config.generator.n
     wanted = found.candidates if n is None else max(n * found.problems, found.candidates)
     stages = [Stage(FIRST_STAGE, found.candidates, wanted)]

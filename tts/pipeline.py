@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from tts import environment, planning, plugins, prompts
 from tts.config import Config
-from tts.engine import Drawn, Engine, Event, Key, Pair
+from tts.engine import Drawn, Engine, Event, Failed, Key, Pair, Working
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided
 from tts.observing import Observing
@@ -50,6 +50,42 @@ class Silent:
         """Nothing."""
 
 
+class Grading(Protocol):
+    """What a run asks of a grader, whether it runs programs here or elsewhere."""
+
+    @property
+    def version(self) -> str:
+        """See Grader."""
+
+    def grade(self, jobs: Iterable[GradeJob]) -> Iterator[Grade | Undecided]:
+        """See Grader."""
+
+    def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
+        """See Grader."""
+
+
+class Workplace(Protocol):
+    """Where a run's models and programs run. A run neither knows nor shows which one it had."""
+
+    def engine(self, config: Config, parts: "Parts", draws: bool, scores: Collection[str]) -> Working:
+        """An engine of those models that will be used: the generator if it `draws`, the scorers among `scores`."""
+
+    def grader(self, grader: Grader) -> Grading:
+        """A grader that gives what this one gives."""
+
+
+class Here:
+    """In this process."""
+
+    def engine(self, config: Config, parts: "Parts", draws: bool, scores: Collection[str]) -> Working:
+        """See Workplace."""
+        return engine_here(config, parts, draws, scores)
+
+    def grader(self, grader: Grader) -> Grading:
+        """The same."""
+        return grader
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A run's plug-in objects, built from its config."""
@@ -77,6 +113,13 @@ def build(config: Config) -> Parts:
         scorers=scorers,
         needs=needs(config),
     )
+
+
+def engine_here(config: Config, parts: Parts, draws: bool, scores: Collection[str]) -> Engine:
+    """An engine in this process, under the plan of those models that will be used."""
+    models = planning.Models.of(config, draws, scores)
+    mode, generator, scorers = planning.planned(models, parts.generator, parts.loaded)
+    return Engine(generator, scorers, mode, partial(with_code, rule=config.prompt.extraction))
 
 
 def needs(config: Config) -> frozenset[str]:
@@ -120,15 +163,16 @@ def run(
     store: Store,
     progress: Progress | None = None,
     confined: Callable[[Confinement], object] = lambda _: None,
+    where: Workplace | None = None,
 ) -> list[Undecided]:
     """Bring the store up to the config, and return what our own machinery could not decide (empty when all is well).
-    `confined` is told how programs are confined, if any are to be run.
+    `confined` is told how programs are confined, if any are to be run; `where` is this process unless it is given.
 
     Raises UserError for what a user can mend; whatever was finished stays stored.
     """
-    progress = progress or Silent()
+    progress, where = progress or Silent(), where or Here()
     parts = build(config)
-    problems = [_with_system(problem, config.prompt.system) for problem in parts.benchmark.problems()]
+    problems = [_with_system(problem, config.prompt.system) for problem in _shard(config, parts.benchmark.problems())]
     wanted = _wanted(problems, parts.generator, config.generator.n)
     store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
@@ -141,13 +185,13 @@ def run(
         store.set_meta({"sandbox": _sandbox(grader)})
     _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
-        undecided = _sample(_Sampling(config, parts, store, progress, grader), problems, wanted)
-    pairs = list(_pairs(problems, store))
+        undecided = _sample(_Sampling(config, parts, store, progress, grader, where), problems, wanted)
+    pairs, grading = list(_pairs(problems, store)), where.grader(grader)
     with _timed(store, "grade"):
-        undecided += _grade(grader, parts.benchmark, pairs, store, progress)
+        undecided += _grade(grading, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
         with _timed(store, "behaviours"):
-            undecided += _observe(_observing(config, grader.version), grader, pairs, store, progress)
+            undecided += _observe(_observing(config, grader.version), grading, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
 
@@ -197,6 +241,12 @@ def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
         "sessions": [*(store.meta("sessions") or []), session],
     }
     store.set_meta(made_with | keys)
+
+
+def _shard(config: Config, problems: Iterable[Problem]) -> list[Problem]:
+    """Those of the config's part, or all."""
+    shard = config.shard
+    return list(problems) if shard is None else list(problems)[shard.part :: shard.parts]
 
 
 def _with_system(problem: Problem, system: str | None) -> Problem:
@@ -251,7 +301,7 @@ def _timed(store: Store, stage: str) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class _Sampling:
     """A run's models at work: what they finish is stored at once. `seen` has the seconds of each model, by GENERATE or
-    label, that are shared out already.
+    label, that are shared out already; `failed` has what was given up.
     """
 
     config: Config
@@ -259,19 +309,24 @@ class _Sampling:
     store: Store
     progress: Progress
     grader: Grader
+    where: Workplace
     seen: dict[str, float] = field(default_factory=dict)
+    failed: list[Undecided] = field(default_factory=list)
 
-    def engine(self, draws: bool, scores: Collection[str]) -> Engine:
-        """The run's engine, under the plan of those models that will be used."""
-        parts = self.parts
+    def engine(self, draws: bool, scores: Collection[str]) -> Working:
+        """The run's engine, where it is to be."""
         models = planning.Models.of(self.config, draws, scores)
-        mode, generator, scorers = planning.planned(models, parts.generator, parts.loaded)
         before, now = self.store.meta("parameters") or {}, planning.parameters(models)
         self.store.set_meta({"parameters": before | now | {"scorers": before.get("scorers", {}) | now["scorers"]}})
-        return Engine(generator, scorers, mode, partial(with_code, rule=self.config.prompt.extraction))
+        return self.where.engine(self.config, self.parts, draws, scores)
 
-    def keep(self, events: Sequence[Event], busy: Mapping[str, float]) -> None:
-        """Store what is finished, each in a transaction of its own; `busy` is how long each model was at work."""
+    def keep(self, found: Sequence[Event | Failed], busy: Mapping[str, float]) -> list[Event]:
+        """Store what is finished, each in a transaction of its own, and return it, without what was given up; `busy` is
+        how long each model was at work.
+        """
+        lost = [event for event in found if isinstance(event, Failed)]
+        self.failed.extend(Undecided(one.key[0], f"candidate {one.key[1]}", one.why) for one in lost)
+        events = [event for event in found if not isinstance(event, Failed)]
         for event in events:
             if isinstance(event, Drawn):
                 _exhaust(self.store.add_candidates([event.candidate]))
@@ -280,6 +335,7 @@ class _Sampling:
                 _exhaust(self.store.add_scores(self.parts.scorers[event.scorer][0], [finite(event.score)]))
                 self.progress.advance(f"score {event.scorer}")
         self.store.add_spent(self._shared_out(events, busy))
+        return events
 
     def _shared_out(self, events: Sequence[Event], busy: Mapping[str, float]) -> dict[tuple[str, str], float]:
         """What each model worked since, by (stage, problem): shared among what it has finished, by tokens."""
@@ -305,7 +361,7 @@ def _exhaust(items: Iterable[object]) -> None:
 
 def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tuple[Problem, int]]) -> list[Undecided]:
     """Draw the candidates that are missing, all or as far as the policy says, and score them and those that have no
-    score yet. Returns what could not be run on the public inputs, where the policy asked for that.
+    score yet. Returns what was given up and, where the policy asked for that, what could not be run on public inputs.
     """
     store, parts = at_work.store, at_work.parts
     held = store.candidate_keys()
@@ -329,11 +385,11 @@ def _sample(at_work: _Sampling, problems: Sequence[Problem], wanted: Sequence[tu
     finally:
         if stopper is not None:
             stopper.close()
-    return [] if stopper is None else stopper.undecided
+    return at_work.failed + ([] if stopper is None else stopper.undecided)
 
 
 def _run_engine(
-    engine: Engine,
+    engine: Working,
     at_work: _Sampling,
     missing: Sequence[tuple[Problem, int]],
     unscored: Mapping[str, Sequence[Pair]],
@@ -343,8 +399,7 @@ def _run_engine(
         engine.submit(missing, unscored)
         _remember(at_work.store, engine)  # the seed that an engine drew with should outlive a kill
         while engine.busy:
-            events = engine.poll()
-            at_work.keep(events, engine.seconds)
+            events = at_work.keep(engine.poll(), engine.seconds)
             if stopper is not None:
                 step = stopper.follow(events)
                 stopper.cancelled += len(engine.cancel(step.cancel, spare_drawn=True))
@@ -435,7 +490,7 @@ def _unscored(at_work: _Sampling, pairs: Sequence[tuple[Problem, Candidate]], co
     return found
 
 
-def _remember(store: Store, engine: Engine) -> None:
+def _remember(store: Store, engine: Working) -> None:
     """What happened on the way, in this session's record."""
     *others, last = store.meta("sessions") or [{}]
     seconds = {name: round(value, 3) for name, value in engine.seconds.items()}
@@ -493,7 +548,7 @@ def _undone(
 
 
 def _grade(
-    grader: Grader,
+    grader: Grading,
     benchmark: Benchmark,
     pairs: Sequence[tuple[Problem, Candidate]],
     store: Store,
@@ -529,7 +584,7 @@ def _decided(results: Iterable[Grade | Undecided], undecided: list[Undecided]) -
 
 def _observe(
     observing: Observing,
-    grader: Grader,
+    grader: Grading,
     pairs: Sequence[tuple[Problem, Candidate]],
     store: Store,
     progress: Progress,

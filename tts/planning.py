@@ -158,6 +158,36 @@ def apply(engine: EnginePlan, plugin: P, mode: Mode) -> P:
     return made
 
 
+# Engines elsewhere.
+
+
+def devices(models: Models) -> int:
+    """How many GPUs these models take together, where there are any: 0 for those that are put on a CPU, or hold
+    nothing.
+    """
+    specs = [spec for spec in (models.generator, *(spec for spec, _ in models.scorers.values())) if spec is not None]
+    kinds = [_kind_of(models.memory.device), *map(_device_of, specs)]
+    if next((kind for kind in kinds if kind is not None), "cuda") == "cpu":
+        return 0
+    return max((int(spec.options.get("tensor_parallel_size") or 1) for spec in specs), default=0)
+
+
+def inside(config: Config, share: int) -> Config:
+    """A config for one of `share` engines on this machine: without a GPU each plans with its part of the memory, and
+    vLLM's processes stay on the machine, where it would else ask the cluster for more of it.
+    """
+    memory, generator = config.memory, config.generator
+    if share > 1 and memory.total_gib is None and memory.free_gib is None:
+        total, free = (size / GIB for size in host_memory())
+        sizes = {"total_gib": total / share, "free_gib": min(free, total / share)}
+        memory = memory.model_copy(update=sizes)
+    if generator.spec.name == "vllm":
+        own = {"distributed_executor_backend": "mp", **(generator.spec.options.get("engine_args") or {})}
+        spec = Spec(generator.spec.name, {**generator.spec.options, "engine_args": own})
+        generator = generator.model_copy(update={"spec": spec})
+    return config.model_copy(update={"memory": memory, "generator": generator})
+
+
 # The device.
 
 

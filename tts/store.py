@@ -68,6 +68,7 @@ SCHEMAS = {
     2: (*TABLES, SCORES[2], GRADES[2]),
     3: (*TABLES, SCORES[3], GRADES[2], SPENT),
 }
+FACTS = ("candidates", "scores", "grades", "behaviours", "spent")
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
 # How values that JSON has not, or would change, are kept: an object of one of these names.
 LONG_INTEGER = "integer in hexadecimal"
@@ -234,6 +235,10 @@ class Store:
         found = self._all(json.loads, "SELECT value FROM meta WHERE key = ?", (key,))
         return found[0] if found else None
 
+    def meta_keys(self) -> list[str]:
+        """The keys of all stored JSON values."""
+        return self._all(str, "SELECT key FROM meta ORDER BY key")
+
     def set_meta(self, values: Mapping[str, Any]) -> None:
         """Replace stored JSON values."""
         with self._writing():
@@ -248,7 +253,7 @@ class Store:
         """
         stored = self.meta("fingerprint") or {}
         given = json.loads(json.dumps(dict(fingerprint), default=str))
-        mismatch = _first_mismatch(stored, given)
+        mismatch = first_mismatch(stored, given)
         if mismatch is None:
             return
         if stored and self._all(int, "SELECT 1 FROM candidates LIMIT 1"):
@@ -286,9 +291,9 @@ class Store:
         """The problems of the last config, in their order."""
         return self._all(_load_problem, "SELECT id, data FROM problems WHERE position >= 0 ORDER BY position")
 
-    def counts(self, grader: str, scorers: Mapping[str, str]) -> Counts:
-        """What there is for the problems of the last config, without reading texts: by a grader, and by scorers (label
-        to identity).
+    def counts(self, grader: str, observer: str, scorers: Mapping[str, str]) -> Counts:
+        """What there is for the problems of the last config, without reading texts: by a grader, by what observed
+        programs, and by scorers (label to identity).
         """
         mine = "problem_id IN (SELECT id FROM problems WHERE position >= 0)"
         programs = f"(SELECT DISTINCT problem_id, code FROM candidates WHERE code IS NOT NULL AND {mine})"
@@ -301,8 +306,44 @@ class Store:
             programs=self._all(int, f"SELECT COUNT(*) FROM {programs}")[0],
             scored={label: self._all(int, scores, (name,))[0] for label, name in scorers.items()},
             verdicts=dict(self._all(_row, grades, (grader,))),
-            observed=self._all(int, behaviours, (grader,))[0],
+            observed=self._all(int, behaviours, (observer,))[0],
         )
+
+    def arrange(self, ids: Sequence[str]) -> None:
+        """Show these problems in this order, and no others."""
+        with self._writing():
+            self._db.execute("UPDATE problems SET position = -1")
+            self._db.executemany("UPDATE problems SET position = ? WHERE id = ?", list(enumerate(ids)))
+
+    def absorb(self, other: "Store") -> None:
+        """Add the problems and facts of another run of the same fingerprint, all or none; of what both have, this one's
+        stay. Its problems stay out of sight until they are arranged. Raises StoreError where the two differ in a
+        problem or a sample.
+        """
+        with _translated(self.folder):
+            self._db.execute("ATTACH ? AS other", (str(other.folder / FILE),))
+            try:
+                self._check_agrees(other.folder)
+                with self._db:
+                    self._db.execute("INSERT OR IGNORE INTO problems SELECT id, -1, digest, data FROM other.problems")
+                    for table in FACTS:
+                        self._db.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
+            finally:
+                self._db.execute("DETACH other")
+
+    def _check_agrees(self, other: Path) -> None:
+        both = "SELECT id FROM problems JOIN other.problems AS theirs USING (id)"
+        for (name,) in self._all(_row, f"{both} WHERE problems.digest <> theirs.digest LIMIT 1"):
+            raise StoreError(
+                f"Problem {name!r} is not the same in {other} and in the runs before it (its prompt or its tests "
+                "differ). Only runs of one benchmark's file can be joined: leave one of them out."
+            )
+        both = "SELECT problem_id, idx FROM candidates JOIN other.candidates AS theirs USING (problem_id, idx)"
+        for name, index in self._all(_row, f"{both} WHERE candidates.text <> theirs.text LIMIT 1"):
+            raise StoreError(
+                f"Sample {index} of problem {name!r} is in {other} and in a run before it, with another text. Runs "
+                "that drew the same sample cannot be joined: give each a `shard` of its own."
+            )
 
     def complaint(self) -> str | None:
         """What is wrong with the file's tables and pages, as far as SQLite can tell; None if nothing is."""
@@ -459,7 +500,8 @@ def _candidate_row(c: Candidate) -> tuple[Any, ...]:
     return c.problem_id, c.index, encode(c.text), code, c.extraction, *counts, encode(c.finish), c.truncated
 
 
-def _first_mismatch(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mismatch | None:
+def first_mismatch(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mismatch | None:
+    """The first key of two fingerprints in which they differ, or None."""
     for key in [*stored, *given]:
         if stored.get(key) != given.get(key):
             return Mismatch(key, stored.get(key), given.get(key))

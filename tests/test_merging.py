@@ -1,0 +1,140 @@
+"""Joined shards are the run that they are parts of; what does not fit is refused and changes nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import IDS, Small, bring_up, rows_of
+
+from tts import analysis, files
+from tts.errors import StoreError
+from tts.merging import merge
+from tts.report import as_json
+from tts.store import open_for_reading, open_for_writing
+
+MEASURED = ("seconds", "wall_seconds", "peak_mib")
+
+
+def exported(run: Path) -> list[str]:
+    with open_for_reading(run) as store:
+        files.export(store, run / "rows.jsonl", "rows")
+    return [
+        json.dumps({name: value for name, value in row.items() if name not in MEASURED})
+        for row in rows_of(run / "rows.jsonl")
+    ]
+
+
+def numbers(run: Path) -> object:
+    """All that a report computes."""
+    with open_for_reading(run) as store:
+        (found,) = as_json([analysis.analyse(store)])["runs"]
+    return {key: value for key, value in found.items() if key != "folder"}
+
+
+def shards(small: Small, parts: int, *overrides: str) -> list[Path]:
+    for part in range(parts):
+        bring_up(small, f"shard.part={part}", f"shard.parts={parts}", *overrides, folder=f"part{part}")
+    return [small.folder / f"part{part}" for part in range(parts)]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_joined_shards_are_the_whole_run(small: Small, parts: int) -> None:
+    bring_up(small, folder="whole")
+    found = merge(shards(small, parts)[::-1], small.folder / "joined")
+    assert (found.candidates, found.problems, found.remarks) == (12, 3, ())
+    assert exported(small.folder / "joined") == exported(small.folder / "whole")
+    assert numbers(small.folder / "joined") == numbers(small.folder / "whole")
+
+
+def test_a_joined_run_goes_on_as_any_run_does(small: Small) -> None:
+    merge(shards(small, 2, "generator.n=2"), small.folder / "joined")
+    bring_up(small, folder="joined")
+    bring_up(small, folder="whole")
+    assert exported(small.folder / "joined") == exported(small.folder / "whole")
+
+
+def test_what_two_runs_both_have_is_taken_once(small: Small) -> None:
+    first, second, third = shards(small, 3)
+    merge([first, second], small.folder / "some")
+    assert merge([small.folder / "some", second, third], small.folder / "joined").candidates == 12
+    with open_for_reading(small.folder / "joined") as store:
+        assert {problem.id for problem in store.problems()} == set(IDS)
+    bring_up(small, folder="joined")
+    bring_up(small, folder="whole")
+    assert exported(small.folder / "joined") == exported(small.folder / "whole")
+
+
+def test_what_was_undecided_and_what_it_took_is_of_all(small: Small) -> None:
+    parts = shards(small, 2)
+    for number, part in enumerate(parts):
+        with open_for_writing(part) as store:
+            store.set_meta({"undecided": [f"problem {number}"], "timings": {"grade": 2.0 + number}})
+    merge(parts, small.folder / "joined")
+    with open_for_reading(small.folder / "joined") as store:
+        assert store.meta("undecided") == ["problem 0", "problem 1"]
+        assert store.meta("timings") == {"grade": 5.0}
+        assert len(store.meta("sessions")) == 2
+        assert analysis.stored_config(store).shard is None
+
+
+def test_other_fingerprints_are_refused_by_the_key_that_differs(small: Small) -> None:
+    first, second = shards(small, 2)
+    bring_up(small, "seed=7", folder="other")
+    with pytest.raises(
+        StoreError, match=r"other was run with seed = 7, .*part0 with 0\. Samples of the two must not mix"
+    ):
+        merge([first, second, small.folder / "other"], small.folder / "joined")
+    assert not list(small.folder.glob("joined*"))
+
+
+def test_another_text_of_one_sample_is_refused(small: Small) -> None:
+    bring_up(small, folder="first")
+    bring_up(small, folder="second")
+    with open_for_writing(small.folder / "second") as store:
+        (candidate, *_) = store.candidates()
+        store._db.execute(
+            "UPDATE candidates SET text = 'odd' WHERE problem_id = ? AND idx = 0", (candidate.problem_id,)
+        )
+        store._db.commit()
+    with pytest.raises(StoreError, match=r"Sample 0 of problem .* with another text"):
+        merge([small.folder / "first", small.folder / "second"], small.folder / "joined")
+    assert not list(small.folder.glob("joined*"))
+
+
+def test_another_problem_of_one_name_is_refused(small: Small) -> None:
+    first, second = shards(small, 2)
+    with open_for_writing(second) as store:
+        store._db.execute("UPDATE problems SET digest = 'odd'")
+        store._db.execute("UPDATE problems SET id = ?", (IDS[0],))
+        store._db.commit()
+    with pytest.raises(StoreError, match=r"Problem 'sum-of-two' is not the same in .*part1"):
+        merge([first, second], small.folder / "joined")
+
+
+def test_a_part_that_was_graded_otherwise_is_told(small: Small) -> None:
+    bring_up(small, "shard.part=0", "shard.parts=2", folder="part0")
+    bring_up(small, "shard.part=1", "shard.parts=2", "grading.timeout=3", "scorers=[length]", folder="part1")
+    found = merge([small.folder / "part0", small.folder / "part1"], small.folder / "joined")
+    assert ["graded with other limits" in found.remarks[0], "scored otherwise" in found.remarks[1]] == [True, True]
+
+
+def test_a_run_in_use_and_a_folder_that_is_none_are_refused(small: Small, tmp_path: Path) -> None:
+    (first,) = shards(small, 1)
+    to = small.folder / "joined"
+    with open_for_writing(first), pytest.raises(StoreError, match="is in use by another tts"):
+        merge([first], to)
+    with pytest.raises(StoreError, match="is no run folder"):
+        merge([first, tmp_path / "none"], to)
+    with pytest.raises(StoreError, match="given twice"):
+        merge([first, small.folder / "." / "part0"], to)
+    with pytest.raises(StoreError, match="is there already"):
+        merge([first], first)
+    assert not to.exists()
+
+
+def test_the_command_joins_and_says_what_there_is(small: Small, cli) -> None:
+    shards(small, 2)
+    done = cli("merge", "part0", "part1", "--to", "joined")
+    assert (done.code, done.out) == (0, "12 candidates of 3 problems in joined\n"), done.err
+    failed = cli("merge", "part0", "nothing", "--to", "other")
+    assert failed.code == 2 and failed.error.startswith("Error: nothing is no run folder")
