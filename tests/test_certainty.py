@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_report import assemble, made_up, printed, sampled, task
 
-from tts import certainty, extrapolation, report
+from tts import certainty, extrapolation, formats, report
 from tts.significance import detectable, holm, mcnemar
 
 # McNemar and Holm
@@ -158,7 +158,7 @@ def test_a_run_says_how_sure_it_is_in_table_and_json() -> None:
     assert "McNemar's exact test" in text and f"corrected for {len(found.comparisons)} comparisons" in text
     assert "a true difference under" in text and "beta-binomial" in text
     assert [f.k for f in found.forecasts] == [16, 32, 64]
-    shown = json.loads(json.dumps(report.as_json([run]), allow_nan=False))["runs"][0]["certainty"]
+    shown = json.loads(json.dumps(formats.as_json([run]), allow_nan=False))["runs"][0]["certainty"]
     assert len(shown["comparisons"]) == len(found.comparisons)
     assert shown["forecasts"][0]["value"] == found.forecasts[0].value
 
