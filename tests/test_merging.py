@@ -8,8 +8,8 @@ from support import IDS, Small, bring_up, rows_of
 
 from tts import analysis, files
 from tts.errors import StoreError
-from tts.merging import merge
 from tts.formats import as_json
+from tts.merging import merge
 from tts.store import open_for_reading, open_for_writing
 
 MEASURED = ("seconds", "wall_seconds", "peak_mib")
