@@ -9,6 +9,7 @@ import builtins
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import takewhile
 from typing import TypeVar
 
 from tts.difference import difference
@@ -29,9 +30,9 @@ from tts.sandbox import (
     run_programs,
 )
 from tts.sandbox.compare import matches_lcb, shown
-from tts.types import Behaviour, Check, Grade, Stdin, Test, Tolerance, Verdict, program_hash
+from tts.types import Behaviour, Check, Grade, Problem, Stdin, Test, Tolerance, Verdict, program_hash
 
-VERSION = 3
+VERSION = 4
 
 _VERDICTS = {
     Status.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
@@ -198,6 +199,12 @@ class Grader:
             Job(job, job.code or "", () if job.code is None else job.tests, self.runtime) for job in _distinct(jobs)
         )
         return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
+
+
+def leading_public(problem: Problem, tests: Sequence[Test]) -> int:
+    """How many of a problem's tests, from the first, are public; public tests that do not decide are not among them."""
+    public = {repr(test) for test in problem.public_tests}
+    return sum(1 for _ in takewhile(lambda test: repr(test) in public, tests))
 
 
 def _program(job: GradeJob) -> str:

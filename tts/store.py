@@ -87,6 +87,8 @@ def dump_test(test: Test) -> Any:
     fields = asdict(test)
     if isinstance(test, Call):
         fields["args"] = list(fields["args"])
+    if not fields.get("strict"):
+        fields.pop("strict", None)  # as it was written before there was such a thing
     return _packed({"kind": type(test).__name__, **fields})
 
 
@@ -128,12 +130,13 @@ def _unpacked(data: dict[str, Any]) -> Any:
 
 
 def _load_test(data: dict[str, Any]) -> Test:
+    strict = data.get("strict", False)
     if data["kind"] == "Check":
-        return Check(data["code"], data["entry_point"])
+        return Check(data["code"], data["entry_point"], strict)
     tolerance = data.get("tolerance") and Tolerance(**data["tolerance"])
     if data["kind"] == "Stdin":
         return Stdin(data["input"], data["output"], tolerance)
-    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance)
+    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance, strict)
 
 
 def _dump_problem(problem: Problem) -> str:

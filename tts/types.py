@@ -47,23 +47,29 @@ class Call:
 
     `entry_point` is a name or, in parentheses, an expression of a function over the program's names, such as
     `(lambda x: set(f(x)))`: it is the program that evaluates it, so that what comes of it is as much a claim.
+
+    `strict` is for benchmarks whose own graders execute programs as they are and compare as Python does: names that a
+    program does not import are not there, a tuple is not a list, and no class `Solution` holds the function.
     """
 
     entry_point: str
     args: tuple[JsonValue, ...]
     returns: JsonValue
     tolerance: Tolerance | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """A test that takes code: `code` defines `check(f)`, which must return without raising.
 
-    It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types.
+    It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types. `strict`
+    is as in a call, of the program's names.
     """
 
     code: str
     entry_point: str
+    strict: bool = False
 
 
 Run = Stdin | Call  # what a program can be run on

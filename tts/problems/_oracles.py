@@ -65,4 +65,4 @@ def check(rule: str, entry_point: str, cases: Sequence[tuple[tuple[Any, ...], An
         "def check(f):\n    for inputs, expected in CASES:\n        got = f(*inputs)\n"
         "        assert right(got, expected, inputs), f'{inputs!r:.200} gives {got!r:.200}'\n"
     )
-    return Check(code, entry_point)
+    return Check(code, entry_point, strict=True)
