@@ -343,7 +343,7 @@ def test_a_row_of_humaneval_plus(bench, cache):
 
     (plain,) = bench("humaneval", human(), file="plain.jsonl").problems()
     assert replace(problem, digest="") == replace(plain, digest="")
-    assert benchmark.tests("HumanEval/7") == (*PUBLIC, Call("total", ([1, 2],), 3), Call("total", ([10], 5), 15), near)
+    assert benchmark.tests("HumanEval/7") == (PUBLIC[0], Call("total", ([10], 5), 15), near)
 
 
 def test_expected_values_are_computed_once_and_kept_for_each_row(bench, cache, caplog):
@@ -434,7 +434,7 @@ def test_the_shown_assert_is_public_unless_the_reference_fails_it(bench, cache):
     benchmark = bench("mbpp+", *rows)
 
     assert [problem.public_tests for problem in benchmark.problems()] == [(Call("f", (4,), 4),), ()]
-    assert benchmark.tests("Mbpp/9") == (Call("f", (4,), 4), Call("f", (1,), 1))
+    assert benchmark.tests("Mbpp/9") == (Call("f", (1,), 1),)
     assert benchmark.problems()[0].messages[0].content.endswith('\nassert f(4) == 4\n"""\n```')
 
 

@@ -14,9 +14,10 @@ from tts.grade import (
     GradeJob,
     Grader,
     Undecided,
+    leading_public,
 )
 from tts.sandbox import Limits
-from tts.types import Behaviour, Call, Check, Stdin, Tolerance, Verdict, program_hash
+from tts.types import Behaviour, Call, Check, Problem, Stdin, Tolerance, Verdict, program_hash
 
 LIMITS = Limits(cpu_seconds=0.5, memory_mib=128, output_mib=1)
 DOUBLE = [Stdin(f"{n}\n", f"{2 * n}\n") for n in range(5)]
@@ -100,6 +101,51 @@ def test_a_check_is_graded_in_any_isolation_and_only_a_public_one_says_why():
         assert grade.detail == "test 1: wrong answer\nAssertionError: 8"
         (hidden,) = grader.grade([GradeJob("p", wrong, tests, 1)])
         assert hidden.detail == "test 1: wrong answer"
+
+
+@pytest.mark.parametrize("isolation", ["program", "test"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(n): return floor(n)",
+        "def f(n: List[int]): return n",
+        "class Solution:\n    def f(self, n): return n",
+        "def g(n): return math.floor(n)\ndef f(n): return g(n)",
+        "def f(n): return eval('sqrt')(n * n)",
+    ],
+)
+def test_a_strict_test_knows_no_prelude_whatever_ran_before(code, isolation):
+    lenient, strict = [[Call("f", (n,), n, strict=strict) for n in (1, 2, 3)] for strict in (False, True)]
+    check = "def check(f):\n    assert floor(f(1)) == 1"
+    jobs = {
+        "lenient": [*lenient, Check(check, "f")],
+        "strict": strict,
+        "mixed": [lenient[0], lenient[1], strict[2]],
+        "check": [Check(check, "f", strict=True)],
+    }
+    grader = Grader(LIMITS, 1, isolation=isolation)
+    found = {g.problem_id: g for g in grader.grade(GradeJob(name, code, tests) for name, tests in jobs.items())}
+
+    assert {name: grade.passed for name, grade in found.items()} == {"lenient": 4, "strict": 0, "mixed": 2, "check": 0}
+    assert {grade.verdict for grade in found.values()} == {Verdict.PASSED, Verdict.RUNTIME_ERROR}
+
+
+def test_a_strict_program_has_all_builtins_and_may_import():
+    code = (
+        "import math\nfrom typing import List\n"
+        + "def f(n: List): return sorted({n, math.floor(n)}) + [*map(str, [n])]"
+    )
+
+    assert grade_one(code, [Call("f", (n,), [n, str(n)], strict=True) for n in (1, 2)]).verdict is Verdict.PASSED
+
+
+def test_public_tests_are_counted_among_those_that_decide():
+    tests = [Call("f", (n,), n) for n in (1, True, 2, 3)]
+    problem = Problem("p", "", (), public_tests=(tests[2], tests[0]))
+
+    assert leading_public(problem, [tests[0], tests[2], tests[3], tests[2]]) == 2
+    assert leading_public(problem, [tests[1], tests[0]]) == 0
+    assert leading_public(problem, []) == 0
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def _text(value: Any, exact: bool, tuples: bool = False) -> str:
         return mark[0] + ",".join([_text(item, exact, tuples) for item in value]) + mark[1]
     if isinstance(value, Elements | set | frozenset):
         items = value.items if isinstance(value, Elements) else value
-        return "{" + ",".join(sorted([_text(item, exact, tuples) for item in items])) + "}"
+        return "{" + ",".join(sorted([_text(item, exact, tuples) for item in items])) + "}" if items else "set()"
     if isinstance(value, Pairs | dict):
         pairs = value.items if isinstance(value, Pairs) else value.items()
         name = _loose if tuples else _key
