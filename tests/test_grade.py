@@ -139,6 +139,28 @@ def test_a_strict_program_has_all_builtins_and_may_import():
     assert grade_one(code, [Call("f", (n,), [n, str(n)], strict=True) for n in (1, 2)]).verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("isolation", ["program", "test"])
+def test_a_tests_own_time_goes_before_the_graders_unless_that_is_firm(isolation):
+    work = "    end = time.process_time() + 0.4\n    while time.process_time() < end: pass\n"
+    code = f"import time\ndef f(n):\n{work}    return n"
+    short = [Call("f", (1,), 1, seconds=0.1), Check("def check(f): assert f(1) == 1", "f", seconds=0.1)]
+    plain, both = (
+        Call("f", (2,), 2),
+        [Call("f", (1,), 1, seconds=2.0), Check("def check(f): f(1), f(2)", "f", seconds=4.0)],
+    )
+
+    def passed(limits, *tests):
+        (grade,) = Grader(limits, 1, isolation=isolation).grade([GradeJob("p", code, tests)])
+        assert grade.verdict in (Verdict.PASSED, Verdict.TIMEOUT)
+        return grade.passed
+
+    assert passed(Limits(cpu_seconds=2.0), plain, short[0]) == passed(Limits(cpu_seconds=2.0), plain, short[1]) == 1
+    assert passed(Limits(cpu_seconds=0.1), *both, plain) == 2
+    assert passed(Limits(cpu_seconds=2.0, firm=True), *short) == 2
+    assert Limits.given(None, 64, 1) == Limits(memory_mib=64, output_mib=1)
+    assert Limits.given(6.0, 64, 1) == Limits(6.0, 64, 1, firm=True)
+
+
 def test_public_tests_are_counted_among_those_that_decide():
     tests = [Call("f", (n,), n) for n in (1, True, 2, 3)]
     problem = Problem("p", "", (), public_tests=(tests[2], tests[0]))

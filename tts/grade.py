@@ -144,8 +144,9 @@ class Grader:
     def version(self) -> str:
         """What its grades depend on besides programs and tests: change VERSION when a verdict may change."""
         limits, level = self.limits, self.confinement.level if self.level == "auto" else self.level
+        own = "" if limits.firm else " or a test's own"
         return (
-            f"{VERSION} {self.runtime.version} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
+            f"{VERSION} {self.runtime.version} cpu {limits.cpu_seconds:g} s{own} memory {limits.memory_mib} MiB"
             f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level {level}"
         )
 
@@ -203,8 +204,8 @@ class Grader:
 
 def leading_public(problem: Problem, tests: Sequence[Test]) -> int:
     """How many of a problem's tests, from the first, are public; public tests that do not decide are not among them."""
-    public = {repr(test) for test in problem.public_tests}
-    return sum(1 for _ in takewhile(lambda test: repr(test) in public, tests))
+    public = {test.asked for test in problem.public_tests}
+    return sum(1 for _ in takewhile(lambda test: test.asked in public, tests))
 
 
 def _program(job: GradeJob) -> str:

@@ -15,6 +15,8 @@ from tts.protocols import Benchmark
 from tts.types import Problem, Test, Tolerance
 from tts.wording import visible
 
+UNSAID = ("tolerance", "strict", "seconds")  # fields of a test that are shown only where they say something
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -61,7 +63,7 @@ def _parts(test: Test) -> Iterator[tuple[str, Any]]:
         value = getattr(test, field.name)
         if isinstance(value, Tolerance):
             yield field.name, asdict(value)
-        elif field.name != "tolerance":
+        elif field.name not in UNSAID or value:
             yield field.name, _printable(value)
 
 

@@ -69,6 +69,7 @@ SCHEMAS = {
     3: (*TABLES, SCORES[3], GRADES[2], SPENT),
 }
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
+NEWER = ("strict", "seconds")  # fields of tests that older files have not
 # How values that JSON has not, or would change, are kept: an object of one of these names.
 LONG_INTEGER = "integer in hexadecimal"
 TUPLE, SET, PAIRS, COMPLEX = "tuple of items", "set of items", "dict of pairs", "complex number of parts"
@@ -87,8 +88,9 @@ def dump_test(test: Test) -> Any:
     fields = asdict(test)
     if isinstance(test, Call):
         fields["args"] = list(fields["args"])
-    if not fields.get("strict"):
-        fields.pop("strict", None)  # as it was written before there was such a thing
+    for name in NEWER:
+        if not fields.get(name):
+            fields.pop(name, None)  # as it was written before there was such a thing
     return _packed({"kind": type(test).__name__, **fields})
 
 
@@ -130,13 +132,13 @@ def _unpacked(data: dict[str, Any]) -> Any:
 
 
 def _load_test(data: dict[str, Any]) -> Test:
-    strict = data.get("strict", False)
+    strict, seconds = data.get("strict", False), data.get("seconds")
     if data["kind"] == "Check":
-        return Check(data["code"], data["entry_point"], strict)
+        return Check(data["code"], data["entry_point"], strict, seconds)
     tolerance = data.get("tolerance") and Tolerance(**data["tolerance"])
     if data["kind"] == "Stdin":
-        return Stdin(data["input"], data["output"], tolerance)
-    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance, strict)
+        return Stdin(data["input"], data["output"], tolerance, seconds)
+    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance, strict, seconds)
 
 
 def _dump_problem(problem: Problem) -> str:

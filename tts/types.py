@@ -34,11 +34,19 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Stdin:
-    """A test of a whole program: what it reads and what it must print. A tolerance of None leaves it to the grader."""
+    """A test of a whole program: what it reads and what it must print. A tolerance of None leaves it to the grader, and
+    so do `seconds` of None, the processor time that the benchmark's own grader allows.
+    """
 
     input: str
     output: str
     tolerance: Tolerance | None = None
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """What is read and printed, however that is compared: equal for two tests that ask the same."""
+        return self.input, self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,12 @@ class Call:
     returns: JsonValue
     tolerance: Tolerance | None = None
     strict: bool = False
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """The call and the value, however that is compared: equal for two tests that ask the same."""
+        return self.entry_point, repr((self.args, self.returns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +78,18 @@ class Check:
     """A test that takes code: `code` defines `check(f)`, which must return without raising.
 
     It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types. `strict`
-    is as in a call, of the program's names.
+    is as in a call, of the program's names; `seconds` are for all calls together.
     """
 
     code: str
     entry_point: str
     strict: bool = False
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """As of a call."""
+        return self.entry_point, self.code
 
 
 Run = Stdin | Call  # what a program can be run on

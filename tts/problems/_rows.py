@@ -24,9 +24,9 @@ Row = Mapping[str, Any]
 
 def public_first(public: Collection[Test], decisive: Iterable[Test]) -> tuple[Test, ...]:
     """The tests that decide, each once, those of them that are public first; other public ones are not among them."""
-    shown = {repr(test) for test in public}
-    tests = {repr(test): test for test in decisive}
-    return tuple(tests[text] for text in sorted(tests, key=lambda text: text not in shown))
+    shown = {test.asked for test in public}
+    tests = {test.asked: test for test in decisive}
+    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: asked not in shown))
 
 
 @dataclass(frozen=True, slots=True)

