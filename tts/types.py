@@ -6,6 +6,7 @@ program or touches a file.
 """
 
 import hashlib
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Any
 
 UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code that does not parse
 ERRATA = "errata"  # the tag of a problem whose verdicts are known not to be fair; its value is the kind of fault
+MARSHAL = 2  # the last version of the format in which equal values have equal bytes
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 
@@ -68,9 +70,11 @@ class Call:
     seconds: float | None = None
 
     @property
-    def asked(self) -> tuple[str, str]:
-        """The call and the value, however that is compared: equal for two tests that ask the same."""
-        return self.entry_point, repr((self.args, self.returns))
+    def asked(self) -> tuple[str, bytes]:
+        """The call and the value, however that is compared: equal for two tests that ask the same. Bytes, since 1 is not
+        True here, and a list has no hash.
+        """
+        return self.entry_point, marshal.dumps((self.args, self.returns), MARSHAL)
 
 
 @dataclass(frozen=True, slots=True)
