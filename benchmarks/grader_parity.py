@@ -26,6 +26,7 @@ from _results import save
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tts import plugins
+from tts.errors import UserError
 from tts.grade import Grade, GradeJob, Grader
 from tts.jsonl import read_jsonl
 from tts.ledger import Ledger, key_of
@@ -329,4 +330,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
