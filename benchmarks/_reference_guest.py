@@ -97,6 +97,7 @@ def main() -> None:
         os.dup2(nothing, stream)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     grade = GRADERS[sys.argv[1]]()
+    answers.write("ready\n")
     for line in jobs:
         try:
             answer = grade(json.loads(line))

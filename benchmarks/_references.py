@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.errors import UserError
+
 GUEST = Path(__file__).with_name("_reference_guest.py")
 PATIENCE_SECONDS = 120.0  # beyond what a grader may take by its own limits, on a busy machine
 TMP_BYTES = 256 << 20
@@ -34,6 +36,7 @@ class Reference:
     stand_ins: tuple[tuple[str, str], ...] = ()
 
 
+DATASETS = "datasets.py", "Dataset = load_dataset = None\n"  # hundreds of megabytes
 REFERENCES = {
     one.name: one
     for one in (
@@ -43,13 +46,14 @@ REFERENCES = {
             "evalplus==0.3.1",
             ("numpy", "psutil", "wget", "tempdir", "appdirs", "tqdm", "termcolor", "multipledispatch"),
             1.0,  # of an input, or 4 times what the reference solution takes
+            (DATASETS,),
         ),
         Reference(
             "livecodebench",
             "nvidia-livecodebench==26.3",
             ("numpy", "tqdm"),
             6,
-            (("datasets.py", "Dataset = load_dataset = None\n"),),
+            (DATASETS,),
         ),
     )
 }
@@ -136,6 +140,9 @@ class Guest:
             self._process = subprocess.Popen(
                 self._command, stdin=pipe, stdout=pipe, stderr=self._errors, start_new_session=True
             )
+            assert self._process.stdout
+            if not self._process.stdout.readline():
+                raise UserError(f"{self._command[-1]} does not start: {self._ended(self._process).said}")
         return self._process
 
     def ask(self, job: Job) -> Answer:
