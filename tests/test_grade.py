@@ -1,6 +1,7 @@
 """Code + tests -> Verdict, with real processes."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -161,13 +162,23 @@ def test_a_tests_own_time_goes_before_the_graders_unless_that_is_firm(isolation)
     assert Limits.given(6.0, 64, 1) == Limits(6.0, 64, 1, firm=True)
 
 
-def test_public_tests_are_counted_among_those_that_decide():
-    tests = [Call("f", (n,), n) for n in (1, True, 2, 3)]
-    problem = Problem("p", "", (), public_tests=(tests[2], tests[0]))
+def test_public_tests_are_told_by_number_only_if_all_of_them_decide():
+    one, true, two, three = (Call("f", (n,), n) for n in (1, True, 2, 3))
+    problem = Problem("p", "", (), public_tests=(two, one))
 
-    assert leading_public(problem, [tests[0], tests[2], tests[3], tests[2]]) == 2
-    assert leading_public(problem, [tests[1], tests[0]]) == 0
-    assert leading_public(problem, []) == 0
+    assert leading_public(problem, [replace(two, seconds=1.0), one, three]) == 2
+    assert leading_public(problem, [one, two]) == leading_public(problem, [two, true]) == 0
+    assert leading_public(problem, [two]) == leading_public(problem, []) == 0
+
+
+def test_a_grade_says_whether_the_test_that_failed_is_public():
+    assert [grade_one("print(2 * min(int(input()), 2))", public=public).public for public in (0, 3, 4, 5)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert not grade_one("print(2 * int(input()))", public=5).public
 
 
 @pytest.mark.parametrize(

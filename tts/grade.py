@@ -9,7 +9,6 @@ import builtins
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import takewhile
 from typing import TypeVar
 
 from tts.difference import difference
@@ -203,9 +202,11 @@ class Grader:
 
 
 def leading_public(problem: Problem, tests: Sequence[Test]) -> int:
-    """How many of a problem's tests, from the first, are public; public tests that do not decide are not among them."""
-    public = {test.asked for test in problem.public_tests}
-    return sum(1 for _ in takewhile(lambda test: test.asked in public, tests))
+    """How many of a problem's tests, from the first, are its public ones: all of these, or none where some of them do
+    not decide, so that a number always means the same test.
+    """
+    public = [test.asked for test in problem.public_tests]
+    return len(public) if [test.asked for test in tests[: len(public)]] == public else 0
 
 
 def _program(job: GradeJob) -> str:
@@ -301,6 +302,7 @@ def _grade(job: GradeJob, program: str, steps: Sequence[_Step]) -> Grade:
         stderr=failed.stderr if failed and public else "",
         diff=failed.diff if failed and public else "",
         got=failed.got if failed and public else "",
+        public=public,
         lcb_verdict=_lcb_verdict(steps),
     )
 

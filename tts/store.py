@@ -432,6 +432,7 @@ def dump_grade(grade: Grade) -> tuple[Any, ...]:
         "stderr": grade.stderr,
         "diff": grade.diff,
         "got": grade.got,
+        "public": grade.public,
         "lcb_verdict": grade.lcb_verdict,
     }
     counts = grade.seconds, grade.tests, grade.passed

@@ -189,7 +189,8 @@ class Grade:
     memory that one of them took; `tests` is the number there are, `passed` those passed before the first failure.
     `detail` says what went wrong. `stderr`, the end of what was written there, `got`, the beginning of a wrong answer,
     and `diff`, how it differs, are of a failing public test only: nothing here tells what a hidden test gives or
-    expects. `lcb_verdict` is the verdict under LiveCodeBench's own comparison, None where nobody asked for it.
+    expects; `public` says whether the failing one is. `lcb_verdict` is the verdict under LiveCodeBench's own
+    comparison, None where nobody asked for it.
     """
 
     problem_id: str
@@ -205,6 +206,7 @@ class Grade:
     diff: str = ""
     lcb_verdict: Verdict | None = None
     got: str = ""
+    public: bool = False
 
     @property
     def failed_test(self) -> int | None:

@@ -23,10 +23,12 @@ Row = Mapping[str, Any]
 
 
 def public_first(public: Collection[Test], decisive: Iterable[Test]) -> tuple[Test, ...]:
-    """The tests that decide, each once, those of them that are public first; other public ones are not among them."""
-    shown = {test.asked for test in public}
+    """The tests that decide, each once, those of them that are public first, in the order of these; other public ones
+    are not among them.
+    """
+    places = {test.asked: place for place, test in enumerate(public)}
     tests = {test.asked: test for test in decisive}
-    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: asked not in shown))
+    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: places.get(asked, len(places))))
 
 
 @dataclass(frozen=True, slots=True)
