@@ -256,7 +256,8 @@ def cause(first: Both, second: Both) -> str:
     if first.ours is None:
         return f"tts gave no verdict: {first.said}"
     if not second.agree:
-        return "open"
+        slow = "timed out" in second.they_said or second.they_said.startswith("timeout")
+        return "time: the reference's limit for all of a task" if slow and second.ours else "open"
     return "time: the reference's limit" if second.theirs != first.theirs else "time: the limit of tts"
 
 
