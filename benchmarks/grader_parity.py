@@ -38,6 +38,7 @@ from tts.types import Problem, Verdict, program_hash
 ROOT = Path(__file__).parent.parent
 MODEL = "qwen2.5-coder-0.5b"
 PATIENCE = 10  # times its limit, for the second look
+UNDEFINED = "the program defines no"  # as the sandbox says it
 # What LiveCodeBench's rows have and its grader does not look at.
 COLUMNS = {
     "question_title": "",
@@ -255,6 +256,8 @@ def cause(first: Both, second: Both) -> str:
         return f"the reference gave no verdict: {first.they_said}"
     if first.ours is None:
         return f"tts gave no verdict: {first.said}"
+    if first.theirs and UNDEFINED in first.said:
+        return "the reference took a function of its own prelude for the program's, which defines none of that name"
     if not second.agree:
         slow = "timed out" in second.they_said or second.they_said.startswith("timeout")
         return "time: the reference's limit for all of a task" if slow and second.ours else "open"
@@ -289,12 +292,11 @@ def _disagreement(program: Program, first: Both, second: Both) -> Row:
         "cause": cause(first, second),
         "ours": first.said,
         "theirs": f"{'passed' if first.theirs else 'failed'}: {first.they_said}",
-        "code": program.code,
     }
 
 
 def show(row: Row) -> None:
-    """A part's line, and its disagreements without their programs."""
+    """A part's line, and its disagreements."""
     share = 100 * row["agree"] / row["programs"] if row["programs"] else 100.0
     print(
         f"{row['part']:32} {row['reference']:28} {row['programs']:5} programs, {row['passed_ours']:5} pass here,"
