@@ -26,8 +26,9 @@ from typing import Any
 import torch
 from _results import save
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from untrained import with_head
 
-from tts.models import EMBEDDED, cache_folder, device_and_dtype, locate
+from tts.models import EMBEDDED, cache_folder, device_and_dtype
 from tts.problems.jsonl import Jsonl
 from tts.score._prefix import common_prefix
 from tts.score.codescaler import CodeScaler
@@ -138,17 +139,6 @@ def tokens_run(rows: list[tuple[int, ...]]) -> int:
     """Tokens of a problem's candidates, their common prefix once."""
     shared = common_prefix(rows)
     return shared + sum(len(row) - shared for row in rows)
-
-
-def with_head(model: str, folder: str) -> str:
-    """A language model as a reward model with a random head, saved for both ways to load."""
-    torch.manual_seed(0)
-    source = locate(model)
-    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
-    made = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.bfloat16, num_labels=1)
-    torch.nn.init.normal_(made.score.weight, std=0.02)
-    made.save_pretrained(folder)
-    return folder
 
 
 def measure(folder: str, dtype: str, problems: list[Problem], a: argparse.Namespace) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,10 @@ from tts.grade import Grade, GradeJob, Grader
 from tts.problems._asserts import from_asserts, from_check
 from tts.problems._constants import NotConstant, value_of
 from tts.sandbox import Limits
-from tts.types import Call, Check, Test, Tolerance, Verdict
+from tts.types import Call as AnyCall
+from tts.types import Check, Test, Tolerance, Verdict
 
+Call = partial(AnyCall, strict=True)  # as authors' asserts are
 LIMITS = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
 # Equal to everything, and whatever is asked of it is what would pass.
 LIAR = """
@@ -287,6 +290,27 @@ AGREED = {
     "assert f(x=3) == 6": [DOUBLE, "def f(y): return 6"],
     "assert sum(f([1, 2])) == 6": [DOUBLE, "def f(x): return [6]", "def f(x): return [7]"],
     "assert f([1, 2]).count(1) == 2": [DOUBLE, "def f(x): return x"],
+    "assert f(1) == [(1, 2), {1: (0,)}]": [
+        "def f(x): return [(1, 2), {1: (0,)}]",
+        "def f(x): return [(1.0, 2), {True: (False,)}]",
+        "def f(x): return [[1, 2], {1: (0,)}]",
+        "def f(x): return ((1, 2), {1: (0,)})",
+        "def f(x): return [(1, 2), {1: [0]}]",
+        "def f(x): return [(1, 2), {'1': (0,)}]",
+    ],
+    "assert f(1) == {1, (2.0,)}": [
+        "def f(x): return {1, (2.0,)}",
+        "def f(x): return frozenset([True, (2,)])",
+        "def f(x): return {1, 2.0}",
+        "def f(x): return [1, (2.0,)]",
+    ],
+    "assert f(2.5) == 2": [
+        "from math import floor\ndef f(x): return floor(x)",
+        "def f(x): return floor(x)",
+        "def f(x: List[int]): return 2",
+        "def f(x): return Counter([2])[2] + 1",
+        "class Solution:\n    pass\ndef f(x): return int(x)",
+    ],
 }
 
 

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tts import config as configs
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("[a-z]*.py"))
@@ -40,6 +43,29 @@ def test_stand_ins_overlap(tmp_path: Path) -> None:
     run("overlap.py", "--shares", 1, "--seconds", 1, "--rounds", 1, "--name", tmp_path / "overlap", timeout_seconds=60)
     (row,) = json.loads((tmp_path / "overlap.json").read_text())["results"]
     assert row["together_seconds"] < 0.8 * (row["generate_seconds"] + row["score_seconds"])
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "pools").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_pool_s_config_loads(path: Path) -> None:
+    given = yaml.safe_load(path.read_text())
+    scorers = {"scorers": given["scorers"]}
+    config = configs.parse(
+        given if "benchmark" in given else {"benchmark": "mini", "generator": "transformers"} | scorers
+    )
+    assert [item.label for item in config.scorers][:2] == ["likelihood", "length"]
+
+
+@pytest.mark.long
+def test_our_grader_and_livecodebench_s_agree_on_mini(tmp_path: Path) -> None:
+    arguments = ["--only", "mini, right", "--work", tmp_path, "--name", tmp_path / "parity"]
+    line = [sys.executable, "grader_parity.py", *map(str, arguments)]
+    done = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=1800, check=False)
+    if "cannot be installed" in done.stderr or "bubblewrap is needed" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    (part,) = json.loads((tmp_path / "parity.json").read_text())["parts"]
+    assert part["agree"] == part["programs"] >= 350
+    assert 60 <= part["passed_ours"] < part["programs"]
 
 
 @pytest.mark.long

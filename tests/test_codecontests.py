@@ -88,7 +88,7 @@ def test_a_problem_holds_what_a_model_may_see(bench: Make) -> None:
 
     assert problem.id == "codeforces/1_A. Sums"
     assert problem.messages == messages("Print a + b, 1.\n\nInput\n\nTwo integers.\n")
-    assert problem.public_tests == (Stdin("1 2\n", "3\n"),)
+    assert problem.public_tests == (Stdin("1 2\n", "3\n", seconds=1.5),)
     assert problem.tags == {
         "title": "1_A. Sums",
         "platform": "codeforces",
@@ -110,8 +110,12 @@ def test_nothing_hidden_is_in_a_problem(bench: Make) -> None:
 def test_tests_are_the_public_the_private_and_unless_unwanted_the_generated_ones(bench: Make) -> None:
     (public, *private), generated = (("1 2\n", "3\n"), ("5 6\n", "11\n"), ("0 0\n", "0\n")), ("7 7\n", "14\n")
 
-    assert bench(row()).tests("codeforces/1_A. Sums") == tuple(Stdin(*t) for t in (public, *private, generated))
-    assert bench(row(), generated=False).tests("codeforces/1_A. Sums") == tuple(Stdin(*t) for t in (public, *private))
+    assert bench(row()).tests("codeforces/1_A. Sums") == tuple(
+        Stdin(*t, seconds=1.5) for t in (public, *private, generated)
+    )
+    assert bench(row(), generated=False).tests("codeforces/1_A. Sums") == tuple(
+        Stdin(*t, seconds=1.5) for t in (public, *private)
+    )
 
 
 def test_only_a_name_a_description_and_tests_are_needed(bench: Make) -> None:

@@ -50,7 +50,7 @@ def test_a_small_config_has_defaults(load):
     assert found.benchmark == Spec("mini", {})
     assert found.generator.spec == Spec("replay", {"path": "samples.jsonl"})
     assert (found.generator.n, found.seed, found.scorers, found.selectors, found.ks) == (None, 0, (), (), ())
-    assert (found.grading.timeout, found.grading.output_mib, found.prompt.extraction) == (6.0, 16, "cascade")
+    assert (found.grading.timeout, found.grading.output_mib, found.prompt.extraction) == (None, 16, "cascade")
 
 
 def test_a_config_is_frozen(load):

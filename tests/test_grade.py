@@ -1,6 +1,7 @@
 """Code + tests -> Verdict, with real processes."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,10 @@ from tts.grade import (
     GradeJob,
     Grader,
     Undecided,
+    leading_public,
 )
 from tts.sandbox import Limits
-from tts.types import Behaviour, Call, Check, Stdin, Tolerance, Verdict, program_hash
+from tts.types import Behaviour, Call, Check, Problem, Stdin, Tolerance, Verdict, program_hash
 
 LIMITS = Limits(cpu_seconds=0.5, memory_mib=128, output_mib=1)
 DOUBLE = [Stdin(f"{n}\n", f"{2 * n}\n") for n in range(5)]
@@ -100,6 +102,83 @@ def test_a_check_is_graded_in_any_isolation_and_only_a_public_one_says_why():
         assert grade.detail == "test 1: wrong answer\nAssertionError: 8"
         (hidden,) = grader.grade([GradeJob("p", wrong, tests, 1)])
         assert hidden.detail == "test 1: wrong answer"
+
+
+@pytest.mark.parametrize("isolation", ["program", "test"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(n): return floor(n)",
+        "def f(n: List[int]): return n",
+        "class Solution:\n    def f(self, n): return n",
+        "def g(n): return math.floor(n)\ndef f(n): return g(n)",
+        "def f(n): return eval('sqrt')(n * n)",
+    ],
+)
+def test_a_strict_test_knows_no_prelude_whatever_ran_before(code, isolation):
+    lenient, strict = [[Call("f", (n,), n, strict=strict) for n in (1, 2, 3)] for strict in (False, True)]
+    check = "def check(f):\n    assert floor(f(1)) == 1"
+    jobs = {
+        "lenient": [*lenient, Check(check, "f")],
+        "strict": strict,
+        "mixed": [lenient[0], lenient[1], strict[2]],
+        "check": [Check(check, "f", strict=True)],
+    }
+    grader = Grader(LIMITS, 1, isolation=isolation)
+    found = {g.problem_id: g for g in grader.grade(GradeJob(name, code, tests) for name, tests in jobs.items())}
+
+    assert {name: grade.passed for name, grade in found.items()} == {"lenient": 4, "strict": 0, "mixed": 2, "check": 0}
+    assert {grade.verdict for grade in found.values()} == {Verdict.PASSED, Verdict.RUNTIME_ERROR}
+
+
+def test_a_strict_program_has_all_builtins_and_may_import():
+    code = (
+        "import math\nfrom typing import List\n"
+        + "def f(n: List): return sorted({n, math.floor(n)}) + [*map(str, [n])]"
+    )
+
+    assert grade_one(code, [Call("f", (n,), [n, str(n)], strict=True) for n in (1, 2)]).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("isolation", ["program", "test"])
+def test_a_tests_own_time_goes_before_the_graders_unless_that_is_firm(isolation):
+    work = "    end = time.process_time() + 0.4\n    while time.process_time() < end: pass\n"
+    code = f"import time\ndef f(n):\n{work}    return n"
+    short = [Call("f", (1,), 1, seconds=0.1), Check("def check(f): assert f(1) == 1", "f", seconds=0.1)]
+    plain, both = (
+        Call("f", (2,), 2),
+        [Call("f", (1,), 1, seconds=2.0), Check("def check(f): f(1), f(2)", "f", seconds=4.0)],
+    )
+
+    def passed(limits, *tests):
+        (grade,) = Grader(limits, 1, isolation=isolation).grade([GradeJob("p", code, tests)])
+        assert grade.verdict in (Verdict.PASSED, Verdict.TIMEOUT)
+        return grade.passed
+
+    assert passed(Limits(cpu_seconds=2.0), plain, short[0]) == passed(Limits(cpu_seconds=2.0), plain, short[1]) == 1
+    assert passed(Limits(cpu_seconds=0.1), *both, plain) == 2
+    assert passed(Limits(cpu_seconds=2.0, firm=True), *short) == 2
+    assert Limits.given(None, 64, 1) == Limits(memory_mib=64, output_mib=1)
+    assert Limits.given(6.0, 64, 1) == Limits(6.0, 64, 1, firm=True)
+
+
+def test_public_tests_are_told_by_number_only_if_all_of_them_decide():
+    one, true, two, three = (Call("f", (n,), n) for n in (1, True, 2, 3))
+    problem = Problem("p", "", (), public_tests=(two, one))
+
+    assert leading_public(problem, [replace(two, seconds=1.0), one, three]) == 2
+    assert leading_public(problem, [one, two]) == leading_public(problem, [two, true]) == 0
+    assert leading_public(problem, [two]) == leading_public(problem, []) == 0
+
+
+def test_a_grade_says_whether_the_test_that_failed_is_public():
+    assert [grade_one("print(2 * min(int(input()), 2))", public=public).public for public in (0, 3, 4, 5)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert not grade_one("print(2 * int(input()))", public=5).public
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,14 @@ def failing(test: object, **facts: object) -> RunReport:
 
 
 def test_a_failing_public_test_shows_its_input_what_was_expected_and_got_and_what_it_cost(write: Write) -> None:
-    told = {"passed": 0, "wall_seconds": 0.25, "peak_mib": 12.4, "diff": "At line 1:\n-<b>4\n+5", "got": "5\n"}
+    told = {
+        "passed": 0,
+        "public": True,
+        "wall_seconds": 0.25,
+        "peak_mib": 12.4,
+        "diff": "At line 1:\n-<b>4\n+5",
+        "got": "5\n",
+    }
     shown = write(failing(Stdin("2 2\n", "4\n"), **told))
     (program,) = shown.programs("p")
     assert program["failed"] == 0 and program["verdict"] == "wrong answer in test 0 of 14, counted from 0"

@@ -15,7 +15,7 @@ from support import environment
 
 from tts.errors import ModelError, StoreError
 from tts.store import FILE, MARKS, SCHEMA_VERSION, SCHEMAS, encode, open_for_reading, open_for_writing
-from tts.types import Behaviour, Call, Candidate, Grade, Message, Problem, Score, Stdin, Verdict
+from tts.types import Behaviour, Call, Candidate, Check, Grade, Message, Problem, Score, Stdin, Verdict
 
 ODD = st.text(st.characters(exclude_categories=()))  # surrogates, NULs and all
 NAMES = st.text(min_size=1)
@@ -44,7 +44,11 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=5,
 )
-TESTS = st.builds(Stdin, ODD, ODD) | st.builds(Call, ODD, st.lists(VALUES, max_size=3).map(tuple), VALUES)
+TESTS = (
+    st.builds(Stdin, ODD, ODD)
+    | st.builds(Call, ODD, st.lists(VALUES, max_size=3).map(tuple), VALUES, strict=st.booleans())
+    | st.builds(Check, ODD, ODD, st.booleans())
+)
 PROBLEMS = st.builds(
     Problem,
     id=NAMES,

@@ -14,7 +14,7 @@ import numpy as np
 from tts import probes, ranking
 from tts.analysis import Judged
 from tts.errors import DataError
-from tts.grade import GradeJob, Grader
+from tts.grade import GradeJob, Grader, leading_public
 from tts.ledger import Ledger, key_of
 from tts.pipeline import Progress
 from tts.probes import PROBES, REFORMATTED, Probe
@@ -166,7 +166,8 @@ def _fact_key(grader: Grader, problem: Problem, program: str) -> str:
 
 
 def _jobs(problem: Problem, codes: Sequence[str], benchmark: Benchmark) -> list[GradeJob]:
-    tests, public = benchmark.tests(problem.id), len(problem.public_tests)
+    tests = benchmark.tests(problem.id)
+    public = leading_public(problem, tests)
     return [GradeJob(problem.id, code, tests, public) for code in codes]
 
 

@@ -58,12 +58,12 @@ class PromptConfig(_Strict):
 
 
 class GradingConfig(_Strict):
-    """Limits of each test's execution; `workers` None means one per core that may be used. `isolation`: a process for
-    each test, or for each program; `level`: how programs are confined, by default as well as this machine can
-    (docs/grading.md).
+    """Limits of each test's execution; `timeout` None means what the benchmark's own grader allows, 6 where it says
+    nothing; `workers` None means one per core that may be used. `isolation`: a process for each test, or for each
+    program; `level`: how programs are confined, by default as well as this machine can (docs/grading.md).
     """
 
-    timeout: float = Field(default=6.0, gt=0, le=86_400, description="CPU seconds per test")
+    timeout: float | None = Field(default=None, gt=0, le=86_400, description="CPU seconds per test")
     memory_mib: int = Field(default=2048, ge=32, le=2**24, strict=True)
     output_mib: int = Field(default=16, ge=1, le=2**20, strict=True)
     workers: int | None = Field(default=None, ge=1, strict=True)
@@ -73,7 +73,7 @@ class GradingConfig(_Strict):
     @property
     def limits(self) -> Limits:
         """What each test may use."""
-        return Limits(cpu_seconds=self.timeout, memory_mib=self.memory_mib, output_mib=self.output_mib)
+        return Limits.given(self.timeout, self.memory_mib, self.output_mib)
 
 
 class MemoryConfig(_Strict):
@@ -250,7 +250,7 @@ class Config(_Strict):
 
     def context(self) -> dict[str, Any]:
         """What plug-ins take from the run unless they say otherwise: its seed and its grading limits."""
-        return {"seed": self.seed, **self.grading.model_dump()}
+        return {"seed": self.seed, **self.grading.model_dump(exclude_none=True)}
 
     def resolved(self) -> "Config":
         """The same experiment with every default of every plug-in written out."""

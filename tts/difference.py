@@ -35,7 +35,7 @@ def difference(test: Test, output: Any, default: Tolerance | None) -> str:
     elif isinstance(test, Check):
         return ""  # what the check says is the detail
     else:
-        text = _of_values(shown(test.returns, VALUE_CHARACTERS), shown(output, VALUE_CHARACTERS))
+        text = _of_values(*(shown(value, VALUE_CHARACTERS, test.strict) for value in (test.returns, output)))
     return text.encode("utf-8", "replace").decode("utf-8")[:MAX_CHARACTERS]
 
 

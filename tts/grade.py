@@ -29,9 +29,9 @@ from tts.sandbox import (
     run_programs,
 )
 from tts.sandbox.compare import matches_lcb, shown
-from tts.types import Behaviour, Check, Grade, Stdin, Test, Tolerance, Verdict, program_hash
+from tts.types import Behaviour, Check, Grade, Problem, Stdin, Test, Tolerance, Verdict, program_hash
 
-VERSION = 3
+VERSION = 4
 
 _VERDICTS = {
     Status.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
@@ -143,8 +143,9 @@ class Grader:
     def version(self) -> str:
         """What its grades depend on besides programs and tests: change VERSION when a verdict may change."""
         limits, level = self.limits, self.confinement.level if self.level == "auto" else self.level
+        own = "" if limits.firm else " or a test's own"
         return (
-            f"{VERSION} {self.runtime.version} cpu {limits.cpu_seconds:g} s memory {limits.memory_mib} MiB"
+            f"{VERSION} {self.runtime.version} cpu {limits.cpu_seconds:g} s{own} memory {limits.memory_mib} MiB"
             f" output {limits.output_mib} MiB{self.comparison} isolation {self.isolation} level {level}"
         )
 
@@ -198,6 +199,14 @@ class Grader:
             Job(job, job.code or "", () if job.code is None else job.tests, self.runtime) for job in _distinct(jobs)
         )
         return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
+
+
+def leading_public(problem: Problem, tests: Sequence[Test]) -> int:
+    """How many of a problem's tests, from the first, are its public ones: all of these, or none where some of them do
+    not decide, so that a number always means the same test.
+    """
+    public = [test.asked for test in problem.public_tests]
+    return len(public) if [test.asked for test in tests[: len(public)]] == public else 0
 
 
 def _program(job: GradeJob) -> str:
@@ -293,6 +302,7 @@ def _grade(job: GradeJob, program: str, steps: Sequence[_Step]) -> Grade:
         stderr=failed.stderr if failed and public else "",
         diff=failed.diff if failed and public else "",
         got=failed.got if failed and public else "",
+        public=public,
         lcb_verdict=_lcb_verdict(steps),
     )
 

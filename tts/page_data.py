@@ -258,19 +258,18 @@ def _candidates(report: RunReport, item: Judged) -> Json:
         if key not in programs:
             programs[key] = len(told)
             program = {"code": _clipped(key[1]), "raw": key[0], "class": classes[place]}
-            told.append(program | _truth(grade, len(item.problem.public_tests)))
+            told.append(program | _truth(grade))
         rows.append(_candidate(report, candidate, programs[key], [c for c in choices if c[1].position == place]))
     abstained = [[name, choice.why] for name, choice in choices if choice.position is None and name != ORACLE]
     return {"programs": told, "candidates": sorted(rows, key=lambda row: row["index"]), "abstained": abstained}
 
 
-def _truth(grade: Grade, public: int) -> Json:
-    failed = grade.failed_test
+def _truth(grade: Grade) -> Json:
     return {
         "passed": grade.verdict is Verdict.PASSED,
         "verdict": verdict_of(grade),
         "cost": cost_of(grade),
-        "failed": failed if failed is not None and failed < public else None,
+        "failed": grade.failed_test if grade.public else None,
         **{name: _clipped(getattr(grade, name)) for name in ("detail", "stderr", "got", "diff")},
     }
 

@@ -18,7 +18,7 @@ from tts import environment, planning, plugins, prompts
 from tts.config import Config
 from tts.engine import Drawn, Engine, Event, Failed, Key, Pair, Working
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
-from tts.grade import GradeJob, Grader, Undecided
+from tts.grade import GradeJob, Grader, Undecided, leading_public
 from tts.observing import Observing
 from tts.protocols import Benchmark, Generator, Policy, Scorer
 from tts.sandbox import Confinement
@@ -570,7 +570,8 @@ def _grade_jobs(programs: dict[tuple[str, str], tuple[Problem, str]], benchmark:
     for (problem_id, _), (_, code) in programs.items():
         codes[problem_id].append(code)
     for problem_id, mine in codes.items():
-        tests, public = benchmark.tests(problem_id), len(problems[problem_id].public_tests)
+        tests = benchmark.tests(problem_id)
+        public = leading_public(problems[problem_id], tests)
         yield from (GradeJob(problem_id, code, tests, public) for code in mine)
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from tts import plugins
 from tts.errors import counted
+from tts.grade import leading_public
 from tts.protocols import Benchmark
 from tts.types import Problem, Test, Tolerance
 from tts.wording import visible
+
+UNSAID = ("tolerance", "strict", "seconds")  # fields of a test that are shown only where they say something
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,12 @@ def preview(name: str, options: Mapping[str, Any], head: int) -> Preview:
     """The first `head` problems. Raises ConfigError for unusable options, DataError for unusable data."""
     benchmark: Benchmark = plugins.build("benchmark", plugins.Spec(name, options), f"benchmark {name!r}")
     problems = list(benchmark.problems())
-    shown = [(one, len(benchmark.tests(one.id)) - len(one.public_tests)) for one in problems[:head]]
+    shown = [(one, _hidden(one, benchmark.tests(one.id))) for one in problems[:head]]
     return Preview(name, len(problems), shown)
+
+
+def _hidden(problem: Problem, tests: Sequence[Test]) -> int:
+    return len(tests) - leading_public(problem, tests)
 
 
 def as_text(found: Preview) -> str:
@@ -56,7 +63,7 @@ def _parts(test: Test) -> Iterator[tuple[str, Any]]:
         value = getattr(test, field.name)
         if isinstance(value, Tolerance):
             yield field.name, asdict(value)
-        elif field.name != "tolerance":
+        elif field.name not in UNSAID or value:
             yield field.name, _printable(value)
 
 

@@ -26,7 +26,8 @@ class Benchmark(Protocol):
         """The problems in their order, after the benchmark's own filters. Raises DataError for an unusable file."""
 
     def tests(self, problem_id: str) -> Sequence[Test]:
-        """All tests of one problem, the public ones first, then the hidden ones; read lazily, never shown to a model.
+        """All tests that decide on a problem's programs, first those that are public, which need not be all of
+        `public_tests`, then the hidden ones; read lazily, never shown to a model.
 
         Raises DataError if they cannot be decoded.
         """

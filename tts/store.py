@@ -70,6 +70,7 @@ SCHEMAS = {
 }
 FACTS = ("candidates", "scores", "grades", "behaviours", "spent")
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
+NEWER = ("strict", "seconds")  # fields of tests that older files have not
 # How values that JSON has not, or would change, are kept: an object of one of these names.
 LONG_INTEGER = "integer in hexadecimal"
 TUPLE, SET, PAIRS, COMPLEX = "tuple of items", "set of items", "dict of pairs", "complex number of parts"
@@ -88,6 +89,9 @@ def dump_test(test: Test) -> Any:
     fields = asdict(test)
     if isinstance(test, Call):
         fields["args"] = list(fields["args"])
+    for name in NEWER:
+        if not fields.get(name):
+            fields.pop(name, None)  # as it was written before there was such a thing
     return _packed({"kind": type(test).__name__, **fields})
 
 
@@ -129,12 +133,13 @@ def _unpacked(data: dict[str, Any]) -> Any:
 
 
 def _load_test(data: dict[str, Any]) -> Test:
+    strict, seconds = data.get("strict", False), data.get("seconds")
     if data["kind"] == "Check":
-        return Check(data["code"], data["entry_point"])
+        return Check(data["code"], data["entry_point"], strict, seconds)
     tolerance = data.get("tolerance") and Tolerance(**data["tolerance"])
     if data["kind"] == "Stdin":
-        return Stdin(data["input"], data["output"], tolerance)
-    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance)
+        return Stdin(data["input"], data["output"], tolerance, seconds)
+    return Call(data["entry_point"], tuple(data["args"]), data["returns"], tolerance, strict, seconds)
 
 
 def _dump_problem(problem: Problem) -> str:
@@ -468,6 +473,7 @@ def dump_grade(grade: Grade) -> tuple[Any, ...]:
         "stderr": grade.stderr,
         "diff": grade.diff,
         "got": grade.got,
+        "public": grade.public,
         "lcb_verdict": grade.lcb_verdict,
     }
     counts = grade.seconds, grade.tests, grade.passed

@@ -6,6 +6,7 @@ program or touches a file.
 """
 
 import hashlib
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Any
 
 UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code that does not parse
 ERRATA = "errata"  # the tag of a problem whose verdicts are known not to be fair; its value is the kind of fault
+MARSHAL = 2  # the last version of the format in which equal values have equal bytes
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 
@@ -34,11 +36,19 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Stdin:
-    """A test of a whole program: what it reads and what it must print. A tolerance of None leaves it to the grader."""
+    """A test of a whole program: what it reads and what it must print. A tolerance of None leaves it to the grader, and
+    so do `seconds` of None, the processor time that the benchmark's own grader allows.
+    """
 
     input: str
     output: str
     tolerance: Tolerance | None = None
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """What is read and printed, however that is compared: equal for two tests that ask the same."""
+        return self.input, self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +57,43 @@ class Call:
 
     `entry_point` is a name or, in parentheses, an expression of a function over the program's names, such as
     `(lambda x: set(f(x)))`: it is the program that evaluates it, so that what comes of it is as much a claim.
+
+    `strict` is for benchmarks whose own graders execute programs as they are and compare as Python does: names that a
+    program does not import are not there, a tuple is not a list, and no class `Solution` holds the function.
     """
 
     entry_point: str
     args: tuple[JsonValue, ...]
     returns: JsonValue
     tolerance: Tolerance | None = None
+    strict: bool = False
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, bytes]:
+        """The call and the value, however that is compared: equal for two tests that ask the same. Bytes, as 1 is not
+        True here, and a list has no hash.
+        """
+        return self.entry_point, marshal.dumps((self.args, self.returns), MARSHAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """A test that takes code: `code` defines `check(f)`, which must return without raising.
 
-    It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types.
+    It runs apart from the program, whose function `entry_point` its `f` calls through messages of base types. `strict`
+    is as in a call, of the program's names; `seconds` are for all calls together.
     """
 
     code: str
     entry_point: str
+    strict: bool = False
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """As of a call."""
+        return self.entry_point, self.code
 
 
 Run = Stdin | Call  # what a program can be run on
@@ -176,7 +206,8 @@ class Grade:
     memory that one of them took; `tests` is the number there are, `passed` those passed before the first failure.
     `detail` says what went wrong. `stderr`, the end of what was written there, `got`, the beginning of a wrong answer,
     and `diff`, how it differs, are of a failing public test only: nothing here tells what a hidden test gives or
-    expects. `lcb_verdict` is the verdict under LiveCodeBench's own comparison, None where nobody asked for it.
+    expects; `public` says whether the failing one is. `lcb_verdict` is the verdict under LiveCodeBench's own
+    comparison, None where nobody asked for it.
     """
 
     problem_id: str
@@ -192,6 +223,7 @@ class Grade:
     diff: str = ""
     lcb_verdict: Verdict | None = None
     got: str = ""
+    public: bool = False
 
     @property
     def failed_test(self) -> int | None:

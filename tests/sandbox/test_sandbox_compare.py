@@ -223,6 +223,23 @@ def test_livecodebenchs_comparison_of_values_is_pythons_but_for_a_tuple_at_the_t
     assert lcb_returned(want, got) is ((list(got) if isinstance(got, tuple) else got) == want)
 
 
+@given(RETURNED, RETURNED)
+def test_a_strict_comparison_of_values_is_pythons(want, got):
+    test = Call("f", (), want, strict=True)
+
+    assert matches(test, claimed(got)) is (want == got)
+    assert (canonical(test, claimed(want)) == canonical(test, claimed(got))) is (want == got)
+
+
+@given(RETURNED)
+def test_a_strict_tolerance_keeps_to_the_type(value):
+    test = Call("f", (), value, Tolerance(0.25, 0.0), strict=True)
+    nearby = {float: lambda: value + 0.125, list: lambda: tuple(value), tuple: lambda: list(value)}
+
+    assert matches(test, claimed(value))
+    assert matches(test, claimed(nearby.get(type(value), lambda: [value])())) is (type(value) is float)
+
+
 @given(JSON)
 def test_equal_values_are_equal_to_livecodebench(value):
     assert lcb_returned(value, value)

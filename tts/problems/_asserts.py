@@ -11,11 +11,11 @@ Nothing is executed here, and no verdict is made beside a program. Of one assert
 An assert of another shape is a `Check`: it runs apart from the program and calls it through messages. So is a whole
 test function that does more than bind constants and assert.
 
-Differences from the asserts in one process: a tuple equals a list, at any depth; elements of sets and keys of dicts
-must be of one type (`{1}` is not `{1.0}`); `is` compares by value, so that 1 passes for True; a tolerance is for floats
-that are returned, and an integer must be exact; `math.isclose` is relative to the constant; an object that is not made
-of base types equals nothing; a class `Solution` may hold the function; arguments are the program's own copies, and what
-a call leaves behind in the program is gone at the next.
+Tests are strict: a program has the names that it imports, and values are equal as Python's == has it. Differences from
+the asserts in one process: `is` compares by value, so that 1 passes for True; a tolerance is for floats that are
+returned, and an integer must be exact; `math.isclose` is relative to the constant; an object that is not made of base
+types equals nothing; arguments are the program's own copies, and what a call leaves behind in the program is gone at
+the next.
 """
 
 import ast
@@ -48,12 +48,13 @@ class NotData(ValueError):
 @dataclass(frozen=True, slots=True)
 class Subject:
     """The function that a test is about: its name in the program, the names that test code calls it by, and whether the
-    code may use all of the program's names, as what runs in its process may.
+    code may use all of the program's names, as what runs in its process may. Its tests are `strict`, or not.
     """
 
     entry_point: str
     aliases: Collection[str] = ()
     shares_names: bool = False
+    strict: bool = True
 
     def is_called(self, node: ast.AST) -> bool:
         """Whether this is a call of the function."""
@@ -182,7 +183,7 @@ def _number(node: ast.expr, names: Mapping[str, Any]) -> float:
 
 def _truth(node: ast.expr, subject: Subject, names: Mapping[str, Any], expected: bool) -> Test:
     arguments = subject.arguments(node, names)
-    return Call(f"(lambda *a: bool({subject.entry_point}(*a)))", arguments, expected)
+    return Call(f"(lambda *a: bool({subject.entry_point}(*a)))", arguments, expected, strict=subject.strict)
 
 
 def _equality(
@@ -201,10 +202,10 @@ def _equality(
 def _asked(node: ast.expr, expected: Any, subject: Subject, names: Mapping[str, Any], setup: str) -> Test:
     if not setup:
         try:
-            return Call(subject.entry_point, subject.arguments(node, names), expected)
+            return Call(subject.entry_point, subject.arguments(node, names), expected, strict=subject.strict)
         except NotData:
             pass
-    return Call(_claim(node, subject, names, setup), (), expected)
+    return Call(_claim(node, subject, names, setup), (), expected, strict=subject.strict)
 
 
 def _claim(node: ast.expr, subject: Subject, names: Mapping[str, Any], setup: str) -> str:
@@ -259,7 +260,8 @@ def _closeness(node: ast.Call, subject: Subject, names: Mapping[str, Any]) -> Te
 
 def _near(left: ast.expr, right: ast.expr, tolerance: Tolerance, subject: Subject, names: Mapping[str, Any]) -> Test:
     asked, given = (left, right) if subject.is_called(left) else (right, left)
-    return Call(subject.entry_point, subject.arguments(asked, names), _number(given, names), tolerance)
+    arguments, expected = subject.arguments(asked, names), _number(given, names)
+    return Call(subject.entry_point, arguments, expected, tolerance, subject.strict)
 
 
 def _check(code: str, subject: Subject) -> Check:
@@ -267,4 +269,4 @@ def _check(code: str, subject: Subject) -> Check:
     for node in ast.walk(ast.Module(parsed(code), [])):
         if isinstance(node, ast.Call) and subject.is_called(node) and node.keywords:
             raise ValueError(f"a check calls {subject.entry_point} by keyword: {ast.unparse(node)[:80]!r}")
-    return Check(code, subject.entry_point)
+    return Check(code, subject.entry_point, subject.strict)

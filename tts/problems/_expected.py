@@ -21,7 +21,7 @@ from tts.sandbox.guest import wire
 from tts.types import Call, Test
 
 LOG = logging.getLogger("tts")
-VERSION = 1  # of what is kept: raise it when a row may give other calls or values
+VERSION = 2  # of what is kept: raise it when a row may give other calls or values
 LIMITS = Limits()  # of one call: what a test may use by default
 TOO_MUCH = (Status.TIMEOUT, Status.MEMORY, Status.OUTPUT_LIMIT)
 
@@ -35,8 +35,9 @@ class Expected:
         self.level = level
         self._said = False
 
-    def cases(self, code: str, calls: Sequence[Call], digest: str, where: str) -> list[tuple[Inputs, Any]]:
-        """The arguments of each call and what it returns, save for those that take too much; `digest` is the row's.
+    def cases(self, code: str, calls: Sequence[Call], digest: str, where: str) -> list[tuple[Inputs, Any, float]]:
+        """The arguments of each call, what it returns, and the seconds of processor time that this takes, save for
+        those that take too much; `digest` is the row's.
 
         Raises DataError if a call fails, or returns what cannot be compared.
         """
@@ -46,7 +47,7 @@ class Expected:
             self._say(path)
             found = self._run(code, calls, where)
             _keep(path, found)
-        return [(call.args, wire.build(value[0])) for call, value in zip(calls, found, strict=True) if value]
+        return [(call.args, wire.build(kept[0]), kept[1]) for call, kept in zip(calls, found, strict=True) if kept]
 
     def _say(self, path: Path | None) -> None:
         if not self._said:
@@ -55,7 +56,7 @@ class Expected:
             self._said = True
 
     def _run(self, code: str, calls: Sequence[Call], where: str) -> list[list[Any]]:
-        """For each call a list of its value, or an empty one if it takes too much."""
+        """For each call a list of its value and its seconds, or an empty one if it takes too much."""
         runs = run_programs([Job(where, code, calls)], _judge, LIMITS, 1, "program", find_confinement(self.level))
         ((_, outcomes),) = list(runs)
         if isinstance(outcomes, InfraError):
@@ -68,7 +69,7 @@ class Expected:
             elif outcome.status is not Status.OK or not _is_plain(outcome.output):
                 why = outcome.detail[-500:] or "what it returns is not made of base types"
                 raise DataError(f"{where}: the reference solution fails on {shown}: {why}. Mend or delete the row.")
-        return [[outcome.output] if outcome.status is Status.OK else [] for outcome in outcomes]
+        return [[outcome.output, outcome.seconds] if outcome.status is Status.OK else [] for outcome in outcomes]
 
 
 def _judge(test: Test, outcome: Outcome) -> tuple[Outcome, bool]:

@@ -56,7 +56,9 @@ return abs(sum(c * math.pow(got, power) for power, c in enumerate(coefficients))
 )
 
 
-def check(rule: str, entry_point: str, cases: Sequence[tuple[tuple[Any, ...], Any]], atol: float) -> Check:
+def check(
+    rule: str, entry_point: str, cases: Sequence[tuple[tuple[Any, ...], Any]], atol: float, seconds: float
+) -> Check:
     """One test of all cases, each the inputs and what the reference solution returns for them."""
     body = "\n".join(f"    {line}" for line in rule.strip().splitlines())
     code = (
@@ -65,4 +67,4 @@ def check(rule: str, entry_point: str, cases: Sequence[tuple[tuple[Any, ...], An
         "def check(f):\n    for inputs, expected in CASES:\n        got = f(*inputs)\n"
         "        assert right(got, expected, inputs), f'{inputs!r:.200} gives {got!r:.200}'\n"
     )
-    return Check(code, entry_point)
+    return Check(code, entry_point, True, seconds)

@@ -2,12 +2,11 @@
 
 A value is right if it equals the reference's or is near it, as EvalPlus's grader has it (evalplus/eval, version 0.3.1):
 within the row's `atol`, or 1e-6 where that is 0 and the reference returns floats, and 1e-7 of the expected value.
-Differences: the larger of the two counts and not their sum; a tuple equals a list; a tolerance is for floats alone and
-reaches those at any depth; the 1e-6 of one test does not stay for the tests after it; elements of sets and keys of
-dicts are of one type. `_oracles.py` has the tasks with rules of their own.
+Differences: the larger of the two counts and not their sum; a tolerance is for floats alone and reaches those at any
+depth; the 1e-6 of one test does not stay for the tests after it. `_oracles.py` has the tasks with rules of their own.
 
-EvalPlus gives each input 4 times the reference solution's wall time and a second at least; here each has the run's
-limits.
+EvalPlus gives each input 4 times the reference solution's wall time and a second at least; here it is processor time,
+and that of loading the program counts.
 """
 
 import hashlib
@@ -24,6 +23,8 @@ from tts.problems._expected import Expected
 from tts.problems._rows import Row, RowBenchmark
 from tts.types import Call, Test, Tolerance
 
+LEAST_SECONDS, FACTOR = 1.0, 4.0  # of an input: at least, and times what the reference solution takes
+MOST_SECONDS = 60.0  # of a task
 FLOAT_ATOL = 1e-6  # where a row's own is 0
 RELATIVE = 1e-7
 Inputs = list[Any]  # the arguments of one call
@@ -70,10 +71,20 @@ def plus_tests(row: PlusRow, rules: Mapping[str, str], expected: Expected, where
     """A call for each input, or one check of all for a task with a rule of its own. Raises DataError."""
     name = row.entry_point
     asked = _NOT_NONE.format(name) if name in _oracles.NOT_NONE_TASKS else name
-    cases = expected.cases(row.solution, [Call(asked, inputs, None) for inputs in row.inputs], row.digest, where)
+    cases = expected.cases(
+        row.solution, [Call(asked, inputs, None, strict=True) for inputs in row.inputs], row.digest, where
+    )
     if name in rules:
-        return (_oracles.check(rules[name], name, cases, row.atol),)
-    return tuple(Call(name, inputs, value, _tolerance(value, row.atol)) for inputs, value in cases)
+        seconds = min(sum(_seconds(taken) for _, _, taken in cases), MOST_SECONDS)
+        return (_oracles.check(rules[name], name, [case[:2] for case in cases], row.atol, seconds),)
+    return tuple(
+        Call(name, inputs, value, _tolerance(value, row.atol), strict=True, seconds=_seconds(taken))
+        for inputs, value, taken in cases
+    )
+
+
+def _seconds(taken: float) -> float:
+    return max(LEAST_SECONDS, FACTOR * taken)
 
 
 def _tolerance(value: Any, atol: float) -> Tolerance | None:

@@ -6,7 +6,7 @@ are asked for. What a row means is its format's to say (`RowFormat`), not this f
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,15 @@ from tts.problems._hub import hub_file
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
+
+
+def public_first(public: Collection[Test], decisive: Iterable[Test]) -> tuple[Test, ...]:
+    """The tests that decide, each once, those of them that are public first, in the order of these; other public ones
+    are not among them.
+    """
+    places = {test.asked: place for place, test in enumerate(public)}
+    tests = {test.asked: test for test in decisive}
+    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: places.get(asked, len(places))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,11 @@ class CodeContests(RowBenchmark):
     `max_rating` (Codeforces', both included; a problem without one passes neither), `ids` and `limit` (the first so
     many) narrow further.
 
-    An id is platform/name, since names may agree between platforms. A program gets the run's time limit; the problem's
-    own is in the tag `time_limit_seconds`. Two kinds of problems are kept but have the tag `errata`, so that a report
-    gives both numbers: `named_files`, whose programs should read or write files of given names and not stdin and
-    stdout, and `images_only`, whose statement is nothing but images, which the data set leaves out.
+    An id is platform/name, since names may agree between platforms. A program gets the problem's time limit, which is
+    also in the tag `time_limit_seconds`, unless the run has one. Two kinds of problems are kept but have the tag
+    `errata`, so that a report gives both numbers: `named_files`, whose programs should read or write files of given
+    names and not stdin and stdout, and `images_only`, whose statement is nothing but images, which the data set leaves
+    out.
     """
 
     path: str = field(default=HUB, kw_only=True, metadata=FREE)
@@ -169,6 +170,7 @@ def _seconds(row: Row, where: str) -> float:
 
 
 def _decode(row: Row, column: str, where: str) -> Iterator[Stdin]:
+    seconds = _seconds(row, where) or None
     tests: Mapping[str, Any] = expect(row, column, dict, where, needed=False) or {}
     inputs, outputs = (expect(tests, part, list, f"{where}: {column}", needed=bool(tests)) or [] for part in PARTS)
     if len(inputs) != len(outputs):
@@ -178,7 +180,7 @@ def _decode(row: Row, column: str, where: str) -> Iterator[Stdin]:
     for given, expected in zip(inputs, outputs, strict=True):
         if not isinstance(given, str) or not isinstance(expected, str):
             raise DataError(f"{where}: {column} must hold texts, got {given!r:.40} and {expected!r:.40}. Mend the row.")
-        yield Stdin(given, expected)
+        yield Stdin(given, expected, seconds=seconds)
 
 
 plugin = CodeContests

@@ -13,14 +13,14 @@ from functools import partial
 from tts.problems import _oracles
 from tts.problems._expected import Expected
 from tts.problems._plus import PlusRows, plus_tests, read_plus
-from tts.problems._rows import Row, RowFormat
+from tts.problems._rows import Row, RowFormat, public_first
 from tts.problems.humaneval import problem, read_head
 from tts.types import Test
 
 
 def _tests(expected: Expected, row: Row, where: str) -> tuple[Test, ...]:
     hidden = plus_tests(read_plus(row, where), _oracles.HUMANEVAL, expected, where)
-    return read_head(row, where).public_tests + hidden
+    return public_first(read_head(row, where).public_tests, hidden)
 
 
 @dataclass(frozen=True)

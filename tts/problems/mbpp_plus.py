@@ -2,9 +2,9 @@
 
 Rows of EvalPlus's `MbppPlus.jsonl` (Apache-2.0, after MBPP's CC BY 4.0). Nothing of it is shipped here.
 
-The prompt is EvalPlus's for chat models, and shows one assert, which is the public test. EvalPlus never runs it; where
-its own reference solution fails it (`WRONG`), there is no public test. How values are compared and what differs from
-EvalPlus: `_plus.py`.
+The prompt is EvalPlus's for chat models, and shows one assert, which is the public test. EvalPlus never runs it, and
+here it decides nothing; where the reference solution fails it (`WRONG`), there is no public test. How values are
+compared and what differs from EvalPlus: `_plus.py`.
 """
 
 import ast
@@ -21,7 +21,7 @@ from tts.problems._asserts import from_asserts, parsed
 from tts.problems._evalplus import messages
 from tts.problems._expected import Expected
 from tts.problems._plus import Inputs, PlusRows, plus_tests, read_plus
-from tts.problems._rows import Row, RowFormat
+from tts.problems._rows import Row, RowFormat, public_first
 from tts.types import Problem, Test
 
 WRONG = frozenset({83, 229, 249, 295, 396, 400, 442, 461, 574, 582, 640})  # found by running all of version 0.1.0
@@ -123,7 +123,7 @@ def _problem(row: Row, where: str) -> Problem:
 
 def _tests(expected: Expected, row: Row, where: str) -> tuple[Test, ...]:
     read = read_plus(row, where, partial(_convert, _number(row, where)))
-    return _public(row, where) + plus_tests(read, _oracles.MBPP, expected, where)
+    return public_first(_public(row, where), plus_tests(read, _oracles.MBPP, expected, where))
 
 
 @dataclass(frozen=True)

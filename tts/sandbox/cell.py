@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from tts.errors import InfraError
 from tts.sandbox.confinement import ENVIRONMENT, GUARDS, Confinement
-from tts.sandbox.files import Files, program, sealed, tail
+from tts.sandbox.files import Files, kind_of, program, sealed, tail
 from tts.sandbox.forking import Template
 from tts.sandbox.guest import seccomp, wire
 from tts.sandbox.guest.wire import End, Mode, Report, Request
@@ -311,7 +311,7 @@ class Cell:
 
 def _request(mode: Mode, test: Run, limits: Limits) -> Request:
     memory, output = limits.memory_mib << 20, limits.output_mib << 20
-    return Request(mode, isinstance(test, Call), limits.cpu_seconds, limits.wall_seconds, memory, output)
+    return Request(mode, *kind_of(test), limits.cpu_seconds, limits.wall_seconds, memory, output)
 
 
 def _outcome(report: Report, test: Run, limits: Limits, files: Files, bounded: Sequence[int]) -> Outcome:

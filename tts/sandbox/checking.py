@@ -27,7 +27,9 @@ def run_check(program: Cell, checker: Cell, code: str, check: Check, limits: Lim
     try:
         said = _begin(checker, check)
         while isinstance(said.output, tuple):
-            outcome = used.add(program.run(code, Call(check.entry_point, said.output, None), limits, keep))
+            outcome = used.add(
+                program.run(code, Call(check.entry_point, said.output, None, strict=check.strict), limits, keep)
+            )
             if outcome.status is not Status.OK:
                 return outcome
             said = _answer(checker, check, outcome.output)

@@ -5,6 +5,8 @@
 What is compared is data alone: printed text, or a claimed value parsed from JSON. No object of a candidate's is ever
 asked whether it is equal. It runs nothing and decides no verdict (`grade.py`).
 
+A `strict` test is compared as Python does, with its tolerance for floats.
+
 Deliberate differences from LiveCodeBench: a tuple equals a list at any depth, not only at the top; keys of dicts and
 elements of sets must be of one type (`{1: 2}` is neither `{"1": 2}` nor `{True: 2}`); decimals of over 10,000
 characters are compared as text only; a tolerance may be given, and never applies to integers; an object that is not
@@ -19,7 +21,7 @@ from typing import Any
 
 from tts.sandbox.guest.wire import Elements, Opaque, Pairs
 from tts.sandbox.outcome import Outcome, Status
-from tts.types import Check, Stdin, Test, Tolerance
+from tts.types import Call, Check, Stdin, Test, Tolerance
 
 OPAQUE = "\0"  # in no text of a value that can be compared, whose strings are escaped
 MAX_DECIMAL = 10_000  # characters; right answers are hardly longer, and wrong ones are not worth parsing
@@ -36,7 +38,16 @@ def matches(test: Test, outcome: Outcome, default: Tolerance | None = None) -> b
     tolerance = test.tolerance or default
     if isinstance(test, Stdin):
         return _equal_texts(test.output, outcome.output, tolerance)
-    return _equal(test.returns, outcome.output, tolerance)
+    return _returned(test, outcome.output, tolerance)
+
+
+def _returned(test: Call, got: Any, tolerance: Tolerance | None) -> bool:
+    """A strict test asks for Python's ==, or, within its tolerance, for a value of the same type."""
+    if not test.strict:
+        return _equal(test.returns, got, tolerance)
+    if _python_equal(test.returns, got):
+        return True
+    return tolerance is not None and type(test.returns) is type(got) and _equal(test.returns, got, tolerance)
 
 
 def matches_lcb(test: Test, outcome: Outcome) -> bool:
@@ -51,7 +62,7 @@ def matches_lcb(test: Test, outcome: Outcome) -> bool:
     if isinstance(test, Stdin):
         return _lcb_texts(test.output, outcome.output)
     got = outcome.output
-    return _lcb_values(test.returns, list(got) if isinstance(got, tuple) else got)
+    return _python_equal(test.returns, list(got) if isinstance(got, tuple) else got)
 
 
 def canonical(test: Test, outcome: Outcome) -> str | None:
@@ -60,7 +71,7 @@ def canonical(test: Test, outcome: Outcome) -> str | None:
         return None
     if isinstance(test, Stdin):
         return "\n".join(line.strip() for line in outcome.output.strip().split("\n"))
-    text = _text(outcome.output, exact=False)
+    text = _text(outcome.output, exact=False, tuples=isinstance(test, Call) and test.strict)
     return None if OPAQUE in text else text
 
 
@@ -168,29 +179,29 @@ def _lcb_lines(want: str, got: str) -> bool:
         return False
 
 
-def _lcb_values(want: Any, got: Any) -> bool:
+def _python_equal(want: Any, got: Any) -> bool:
     """Python's == between a trusted value and the value that a claim stands for."""
     if isinstance(want, list | tuple):
         if type(got) is not type(want) or len(want) != len(got):
             return False
         for a, b in zip(want, got, strict=True):  # noqa: SIM110 - `all` would take thrice as much of the recursion limit
-            if not _lcb_values(a, b):
+            if not _python_equal(a, b):
                 return False
         return True
     if isinstance(want, dict):
-        return isinstance(got, Pairs) and _lcb_dicts(want, got)
+        return isinstance(got, Pairs) and _python_equal_dicts(want, got)
     if isinstance(want, set | frozenset):
         return isinstance(got, Elements) and sorted(map(_loose, want)) == sorted(map(_loose, got.items))
     return not isinstance(got, list | tuple | Pairs | Elements | Opaque) and bool(want == got)
 
 
-def _lcb_dicts(want: dict[Any, Any], got: Pairs) -> bool:
+def _python_equal_dicts(want: dict[Any, Any], got: Pairs) -> bool:
     missing = {_loose(key): item for key, item in want.items()}
     if len(missing) != len(got.items):
         return False
     for claimed, item in got.items:
         key = _loose(claimed)
-        if key not in missing or not _lcb_values(missing.pop(key), item):
+        if key not in missing or not _python_equal(missing.pop(key), item):
             return False
     return True
 
@@ -204,20 +215,22 @@ def _key(value: Any) -> str:
     return _text(value, exact=True)
 
 
-def _text(value: Any, exact: bool) -> str:
-    """One text per value: per type and value if `exact`, otherwise the same for values that `_equal` calls equal.
+def _text(value: Any, exact: bool, tuples: bool = False) -> str:
+    """One text per value: per type and value if `exact`, otherwise the same for values that `_equal` calls equal, or,
+    with `tuples`, that Python does.
 
     Its lists are no generators, which would take half as much again of the recursion limit.
     """
     if isinstance(value, list | tuple):
-        mark = "()" if exact and isinstance(value, tuple) else "[]"
-        return mark[0] + ",".join([_text(item, exact) for item in value]) + mark[1]
+        mark = "()" if (exact or tuples) and isinstance(value, tuple) else "[]"
+        return mark[0] + ",".join([_text(item, exact, tuples) for item in value]) + mark[1]
     if isinstance(value, Elements | set | frozenset):
         items = value.items if isinstance(value, Elements) else value
-        return "{" + ",".join(sorted([_text(item, exact) for item in items])) + "}"
+        return "{" + ",".join(sorted([_text(item, exact, tuples) for item in items])) + "}" if items else "set()"
     if isinstance(value, Pairs | dict):
         pairs = value.items if isinstance(value, Pairs) else value.items()
-        return "{" + ",".join(sorted([f"{_key(key)}:{_text(item, exact)}" for key, item in pairs])) + "}"
+        name = _loose if tuples else _key
+        return "{" + ",".join(sorted([f"{name(key)}:{_text(item, exact, tuples)}" for key, item in pairs])) + "}"
     if isinstance(value, Opaque):
         return OPAQUE
     return _exact_scalar(value) if exact else _scalar(value)
@@ -238,11 +251,13 @@ def _scalar(value: Any) -> str:
     return repr(value)
 
 
-def shown(value: Any, limit: int) -> str:
-    """A value, trusted or claimed, as text for people: its first `limit` characters, at the cost of no more."""
+def shown(value: Any, limit: int, tuples: bool = False) -> str:
+    """A value, trusted or claimed, as text for people: its first `limit` characters, at the cost of no more. `tuples`
+    are told from lists, where the rules do.
+    """
     pieces: list[str] = []
     size = 0
-    for piece in _pieces(value, limit):
+    for piece in _pieces(value, limit, tuples):
         pieces.append(piece)
         size += len(piece)
         if size >= limit:
@@ -250,40 +265,40 @@ def shown(value: Any, limit: int) -> str:
     return "".join(pieces)[:limit]
 
 
-def _pieces(value: Any, limit: int) -> Iterator[str]:
+def _pieces(value: Any, limit: int, tuples: bool) -> Iterator[str]:
     """The text of a value bit by bit, none of the bits empty."""
     if isinstance(value, list | tuple):
-        yield from _listed("[]", value, limit)  # the rules do not tell them apart
+        yield from _listed("()" if tuples and isinstance(value, tuple) else "[]", value, limit, tuples)
     elif isinstance(value, Elements | set | frozenset):
         items = value.items if isinstance(value, Elements) else value
-        yield from _listed("{}", items, limit) if items else iter(["set()"])
+        yield from _listed("{}", items, limit, tuples) if items else iter(["set()"])
     elif isinstance(value, Pairs | dict):
-        yield from _paired(list(value.items if isinstance(value, Pairs) else value.items()), limit)
+        yield from _paired(list(value.items if isinstance(value, Pairs) else value.items()), limit, tuples)
     elif isinstance(value, Opaque):
         yield "<an object>"
     else:
         yield _shown_scalar(value, limit)
 
 
-def _listed(marks: str, items: Iterable[Any], limit: int) -> Iterator[str]:
+def _listed(marks: str, items: Iterable[Any], limit: int, tuples: bool) -> Iterator[str]:
     yield marks[0]
     for position, item in enumerate(items):
         if position:
             yield ", "
-        yield from _pieces(item, limit)
+        yield from _pieces(item, limit, tuples)
     yield marks[1]
 
 
-def _paired(pairs: list[tuple[Any, Any]], limit: int) -> Iterator[str]:
+def _paired(pairs: list[tuple[Any, Any]], limit: int, tuples: bool) -> Iterator[str]:
     if len(pairs) <= MAX_SORTED and all(type(key) is str for key, _ in pairs):
         pairs = sorted(pairs, key=lambda pair: str(pair[0]))
     yield "{"
     for position, (key, item) in enumerate(pairs):
         if position:
             yield ", "
-        yield from _pieces(key, limit)
+        yield from _pieces(key, limit, tuples)
         yield ": "
-        yield from _pieces(item, limit)
+        yield from _pieces(item, limit, tuples)
     yield "}"
 
 

@@ -84,6 +84,11 @@ class Files:
         self.close()
 
 
+def kind_of(test: Run) -> tuple[bool, bool]:
+    """What a process for a test is: whether it calls a function, and whether it is strict."""
+    return isinstance(test, Call), isinstance(test, Call) and test.strict
+
+
 def program(code: str) -> bytes:
     """A job without a call."""
     text = code.encode("utf-8", "surrogatepass")

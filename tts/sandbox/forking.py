@@ -2,22 +2,22 @@
 
 import socket
 
-from tts.sandbox.files import Files
+from tts.sandbox.files import Files, kind_of
 from tts.sandbox.guest import wire
-from tts.types import Call, Run
+from tts.types import Run
 
 
 class Template:
     """Its program and its socket. Made before the process is."""
 
     def __init__(self, code: str, test: Run) -> None:
-        self.code, self.is_call = code, isinstance(test, Call)
+        self.code, self.kind = code, kind_of(test)
         self.given = 0  # tests so far
         self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def runs(self, code: str, test: Run) -> bool:
         """Whether this is a test for it."""
-        return self.code == code and self.is_call == isinstance(test, Call)
+        return self.code == code and self.kind == kind_of(test)
 
     def go(self, files: Files) -> None:
         """Send it a test. Raises OSError if it has gone."""

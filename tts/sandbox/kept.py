@@ -9,9 +9,9 @@ import socket
 import struct
 from contextlib import suppress
 
-from tts.sandbox.files import Files
+from tts.sandbox.files import Files, kind_of
 from tts.sandbox.guest import usage, wire
-from tts.types import Call, Run
+from tts.types import Run
 
 CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group
 
@@ -22,7 +22,7 @@ class Kept:
     """
 
     def __init__(self, code: str, test: Run, checks: bool = False) -> None:
-        self.code, self.is_call, self.checks = code, isinstance(test, Call), checks
+        self.code, self.kind, self.checks = code, kind_of(test), checks
         self.files = Files(code, test)
         self.word = os.urandom(wire.WORD_BYTES)
         self.spent = 0.0  # CPU seconds of its tests so far
@@ -33,7 +33,7 @@ class Kept:
 
     def runs(self, code: str, test: Run) -> bool:
         """Whether this is a next test for it."""
-        return self.code == code and self.is_call == isinstance(test, Call)
+        return self.code == code and self.kind == kind_of(test)
 
     def go(self, test: Run) -> int | None:
         """Send it on to a test: as `done`, within a tick. Raises InfraError for arguments that cannot be sent."""

@@ -1,8 +1,10 @@
 """What a test may use and what came of it: plain data, shared by the host side and its callers. Runs nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
+
+from tts.types import Test
 
 Isolation = Literal["program", "test"]  # a process for each program, or for each of its tests
 
@@ -21,13 +23,24 @@ class Status(StrEnum):
 class Limits:
     """What one test may use; every test gets the whole of it.
 
-    `cpu_seconds` is processor time of all the program's processes together, so a busy machine changes no verdict.
-    `memory_mib` is resident memory. `output_mib` bounds each printed stream, the returned value and every file.
+    `cpu_seconds` is processor time of all the program's processes together, so a busy machine changes no verdict. A
+    test that has `seconds` of its own gets those, unless the limits are `firm`. `memory_mib` is resident memory.
+    `output_mib` bounds each printed stream, the returned value and every file.
     """
 
     cpu_seconds: float = 6.0
     memory_mib: int = 2048
     output_mib: int = 16
+    firm: bool = False
+
+    @classmethod
+    def given(cls, seconds: float | None, memory_mib: int, output_mib: int) -> "Limits":
+        """Those that a user asks for; without seconds, what tests have of their own, else the usual ones."""
+        return cls(cls().cpu_seconds if seconds is None else seconds, memory_mib, output_mib, seconds is not None)
+
+    def of(self, test: Test) -> "Limits":
+        """What this test may use."""
+        return self if self.firm or test.seconds is None else replace(self, cpu_seconds=test.seconds)
 
     @property
     def wall_seconds(self) -> float:

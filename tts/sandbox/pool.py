@@ -174,12 +174,13 @@ class _Runs:
             self.program = self._compiled()
         if self.cell is None:
             self.cell = self.cells.take()
+        limits = self.cells.limits.of(test)
         if isinstance(test, Check):
             self.checker = self.checker or self.cells.take()
-            return run_check(self.cell, self.checker, self.job.code, test, self.cells.limits, keep=not afresh)
+            return run_check(self.cell, self.checker, self.job.code, test, limits, keep=not afresh)
         if afresh:
             self.cell.drop()
-        return self.program.run(self.cell, test, self.cells.limits, self.keep)
+        return self.program.run(self.cell, test, limits, self.keep)
 
     def _compiled(self) -> Program:
         try:

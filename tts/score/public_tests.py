@@ -14,24 +14,31 @@ from tts.types import Candidate, Problem, Score, Test
 
 @dataclass(frozen=True)
 class PublicTests:
-    """Options: limits of each test (`timeout` in CPU seconds) and `workers`, by default one per usable core."""
+    """Options: limits of each test (`timeout` in CPU seconds, by default what the benchmark's own grader allows, else
+    6) and `workers`, by default one per usable core.
+    """
 
-    timeout: float = 6.0
+    timeout: float | None = None
     memory_mib: int = 2048
     output_mib: int = 16
     workers: int | None = field(default=None, metadata=FREE)
     level: str = field(default="auto", metadata=FREE)
 
     def __post_init__(self) -> None:
-        if not (0 < self.timeout <= 86_400 and 32 <= self.memory_mib <= 2**24 and 1 <= self.output_mib <= 2**20):
+        seconds = self._limits.cpu_seconds
+        if not (0 < seconds <= 86_400 and 32 <= self.memory_mib <= 2**24 and 1 <= self.output_mib <= 2**20):
             raise ConfigError(
                 "public_tests takes a timeout above 0 and up to 86400 CPU seconds, memory_mib from 32 to 2**24 and "
-                f"output_mib from 1 to 2**20; got {self.timeout}, {self.memory_mib} and {self.output_mib}."
+                f"output_mib from 1 to 2**20; got {seconds}, {self.memory_mib} and {self.output_mib}."
             )
         if self.workers is not None and self.workers < 1:
             raise ConfigError(
                 f"public_tests' workers must be at least 1, got {self.workers}. Leave it out for all cores."
             )
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits.given(self.timeout, self.memory_mib, self.output_mib)
 
     def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
         """Fractions from 0 to 1; None without code or public tests; nothing for what our own machinery failed on."""
@@ -44,9 +51,8 @@ class PublicTests:
             key = problem.id, candidate.code
             jobs[key] = Job(key, candidate.code, problem.public_tests)
             waiting.setdefault(key, []).append(candidate)
-        limits = Limits(self.timeout, self.memory_mib, self.output_mib)
         for key, passed in run_programs(
-            jobs.values(), _judge, limits, self.workers, "program", find_confinement(self.level)
+            jobs.values(), _judge, self._limits, self.workers, "program", find_confinement(self.level)
         ):
             if not isinstance(passed, InfraError):
                 yield from (Score(*candidate.key, sum(passed) / len(passed)) for candidate in waiting[key])

@@ -51,10 +51,12 @@ class Beginning:
 
 
 BEGINNING = Beginning()
+PLAIN: dict[str, Any] = {}  # the builtins without the prelude, for what is run strictly
 
 
 def prepare(libc: ctypes.CDLL) -> None:
     """In the zygote: sets up what all candidates share and must not pay for each time."""
+    PLAIN.update(vars(builtins))
     install_prelude()
     for module in COMMON.split():
         importlib.import_module(module)
@@ -120,6 +122,7 @@ class Program:
 
     def __init__(self, request: "wire.Request", job: int) -> None:
         self.is_call = request.is_call
+        self.strict = request.strict
         (length,) = wire.JOB.unpack(os.pread(job, wire.JOB.size, 0))
         text = os.pread(job, length, wire.JOB.size).decode("utf-8", "surrogatepass")
         self.source = text.removeprefix("\ufeff")  # a byte order mark, which Python passes over in files
@@ -144,7 +147,7 @@ class Program:
         """(exit code, whether the program ended the process itself) of one test."""
         entry_point, arguments = wire.build(wire.parse(self.call, None)) if self.is_call else ("", [])
         self.module = ModuleType("candidate" if self.is_call else "__main__")
-        vars(self.module)["__builtins__"] = builtins
+        vars(self.module)["__builtins__"] = PLAIN if self.strict else builtins
         sys.modules[self.module.__name__] = sys.modules["__main__"] = self.module
         if not random_is_seeded():
             random.seed(0)
@@ -157,7 +160,8 @@ class Program:
         exec(self.compiled, vars(self.module))
         if not self.is_call:
             return
-        give(find_function(vars(self.module), entry_point)(*arguments))
+        find = named_function if self.strict else find_function
+        give(find(vars(self.module), entry_point)(*arguments))
 
 
 def give(value: Any) -> None:
@@ -275,7 +279,7 @@ def begin(began: mmap.mmap) -> None:
 def shared_names() -> list[dict[str, Any]]:
     """The names of the modules that every program finds."""
     modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
-    return [vars(module) for module in [*modules, builtins, os]]
+    return [*(vars(module) for module in [*modules, builtins, os]), PLAIN]
 
 
 def untouched(watch: unchanged.Watch) -> bool:
@@ -325,12 +329,17 @@ def open_stream(fd: int) -> None:
 
 
 def find_function(names: dict[str, Any], entry_point: str) -> Any:
-    """`Solution().f` if the program defines the class, else `f`; what begins with a parenthesis is evaluated."""
+    """`Solution().f` if the program defines the class, else `f`."""
+    solution = names.get("Solution")
+    if isinstance(solution, type) and not entry_point.startswith("("):
+        return getattr(solution(), entry_point)
+    return named_function(names, entry_point)
+
+
+def named_function(names: dict[str, Any], entry_point: str) -> Any:
+    """The program's `f`; what begins with a parenthesis is evaluated."""
     if entry_point.startswith("("):
         return eval(entry_point, names)
-    solution = names.get("Solution")
-    if isinstance(solution, type):
-        return getattr(solution(), entry_point)
     if entry_point not in names:
         raise NameError(f"the program defines no {entry_point!r}")
     return names[entry_point]

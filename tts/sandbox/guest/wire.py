@@ -77,13 +77,15 @@ KEPT = (Mode.FIRST, Mode.CHECK)
 
 
 class Request(NamedTuple):
-    """What the zygote is told of a test; everything else goes past it, in descriptors. Sizes are in bytes; `spent` is
+    """What the zygote is told of a test; everything else goes past it, in descriptors. `strict` leaves the prelude out.
+    Sizes are in bytes; `spent` is
     the CPU seconds of the process's earlier tests, `word` what it says that it is done with, and `number` how many
     tests a template has been given.
     """
 
     mode: Mode
     is_call: bool = False
+    strict: bool = False
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     memory: int = 0
@@ -103,7 +105,7 @@ class Request(NamedTuple):
         return cls(Mode(mode), *rest)
 
 
-_REQUEST = struct.Struct(f"<B?ddQQd{WORD_BYTES}sQ")
+_REQUEST = struct.Struct(f"<B??ddQQd{WORD_BYTES}sQ")
 REQUEST_BYTES = _REQUEST.size
 
 
