@@ -110,8 +110,8 @@ class TestMalformedLines:
     ("override", "parts"),
     [
         ("version=2", ["Error: config.yaml has version 2; this tts reads version 1. Install the tts that wrote it"]),
-        ("selectors=[argmx]", ["Error: No 'argmx' in tts/select. Did you mean 'argmax'? There are: argmax, majority"]),
-        ("gradin.timeout=3", ["Error: No 'gradin' in config.yaml. Did you mean 'grading'? There are: benchmark"]),
+        ("selectors=[argmx]", ["Error: No 'argmx' in tts/select. Did you mean 'argmax'? There are: argmax, codet"]),
+        ("gradin.timeout=3", ["Error: No 'gradin' in config.yaml. Did you mean 'grading'? There are: behaviours"]),
         ("generator.n=0", ["In config.yaml: generator.n: ", "greater than or equal to 1, got 0."]),
         ("generator.path=nowhere.jsonl", ["Error: nowhere.jsonl cannot be read: No such file or directory. Give the"]),
     ],

@@ -300,6 +300,7 @@ def judged(pool: Pool, correct: Sequence[bool]) -> Judged:
 def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000) -> analysis.Curve:
     """What the report says of a selector on one problem."""
     raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "report": {"draws": draws}}
+    raw |= {"behaviours": {"tests": "x"}}
     labels = ["mine", "other"]
     plan = config.parse(
         raw | {"scorers": [{"name": "length", "label": label} for label in labels], "selectors": [spec]}, where="test"

@@ -162,7 +162,7 @@ def test_what_a_decision_is_worth():
     assert worth(Decision(3), argmax, pool, correct) == 0.5  # two are equally good
     assert worth(Decision(4), argmax, pool, correct) == 1.0
     assert worth(Decision(3, answer=1), argmax, pool, correct) == 1.0
-    assert worth(Decision(2), majority, pool, correct) == 0.0
+    assert worth(Decision(2), majority, pool, correct) == 0.5  # one text against another: they share the win
 
 
 # Whole runs.
