@@ -361,7 +361,10 @@ os.symlink("..", "up")
 os.mkdir("\\n-rf *", 0)
 open(b"\\xff\\xfe", "w").close()
 open("-f", "w").close()
-os.chmod(".", 0)
+try:
+    os.chmod(".", 0)
+except PermissionError:
+    pass
 """,
 }
 ENVIRONMENT = {
@@ -770,15 +773,6 @@ ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is the sup
 kept = [b"x" * (1 << 20) for _ in range(300)]
 won()
 """,
-    "let_go_but_shared": """
-import mmap
-m = mmap.mmap(-1, 300 << 20)
-for i in range(300):
-    m[i << 20 : (i + 1) << 20] = b"x" * (1 << 20)
-    m.madvise(mmap.MADV_DONTNEED, i << 20, 1 << 20)
-if m[5] == m[(290 << 20) + 7] == 120:
-    won()
-""",
     "address_space": "x = bytearray(1 << 42)\nwon()",
     "text": "x = '%1000000000d' % 1\nwon()",
     "swallowed": """
@@ -787,6 +781,25 @@ try:
     while True:
         kept.append(b"x" * (1 << 20))
 except MemoryError:
+    won()
+""",
+}
+LET_GO = {  # what is let go of is kept where memory is shared
+    "let_go": """
+import mmap
+m = mmap.mmap(-1, 300 << 20)
+for i in range(300):
+    m[i << 20 : (i + 1) << 20] = b"x" * (1 << 20)
+    m.madvise(mmap.MADV_DONTNEED, i << 20, 1 << 20)
+if m[5] == m[(290 << 20) + 7] == 120:
+    won()
+""",
+    "shared": """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+if libc.mmap(None, 4096, 3, 0x21, -1, 0) not in (None, ctypes.c_void_p(-1).value):
     won()
 """,
 }
@@ -1605,7 +1618,8 @@ COUNTERS = {
     "module_table": f"import json.encoder\nd = json.encoder.ESCAPE_DCT\n{ITEM}",
     "cache": f"import re\nd = re._cache\n{ITEM}",
     "equal_key": "import re\nclass F:\n    n = 2\n    def __hash__(self): return 1\n    def __eq__(self, other):\n"
-    "        F.n = other.n + 1\n        return False\n    __and__ = lambda self, other: 0\n    __or__ = __and__\n"
+    "        F.n = other.n + 1\n        return False\n    __and__ = lambda self, other: 0\n    "
+    "__or__ = __ror__ = __rand__ = __and__\n"
     "f = F()\nre.compile('a', f)\nf.n = F.n + (F.n == 2)\nprint(f.n)",
 }
 
@@ -1668,6 +1682,7 @@ HOSTILE: Sequence[Program] = (
     *_group("system_calls", SYSTEM_CALLS, prelude=CALL, needs=X86),
     *_group("threads", THREADS, ADD, FAILED | GREEDY, prelude=WON),
     *_group("memory", MEMORY, ADD, GREEDY, prelude=WON),
+    *_group("memory", LET_GO, ADD, FAILED | GREEDY, prelude=WON),
     *_group("memory", KERNEL_MEMORY, ADD, FAILED | GREEDY, prelude=WON),
     *_group("disk", DISK, ADD, FAILED | GREEDY | OUTPUT, prelude=WON),
     *_group("output", OUTPUT_FLOODS, ADD, OUTPUT),

@@ -22,7 +22,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
     from tts.sandbox.guest import foreign, keeping, prelude, unchanged, wire
@@ -49,6 +49,31 @@ FAILURE_CHARACTERS = 2_000  # of why a check fails, which may quote all that the
 FIRST, CHECK = wire.Mode.FIRST, wire.Mode.CHECK  # bound once: a look at them touches pages that must be copied
 
 
+# Judged by the zygote, so that its interpreter has its code in the form for what is done often, which each child would
+# bring it into again, in pages of its own.
+LIKELY = """
+import sys
+from collections import Counter, defaultdict
+class Solution:
+    def __init__(self, n: int, path=()): self.n, self.path = n, [*path]
+    def solve(self, values: List[int]) -> int:
+        best = defaultdict(int)
+        for i, value in enumerate(values):
+            best[value] = max(best.get(value, 0), i * 2 + 1)
+            if i > 3 and value != best[i] or not value: best[i] -= 1
+        while self.n: self.n //= 2
+        return sum(x for x in best.values()) + len([y for y in self.path])
+def main():
+    data = sys.stdin.read().split()
+    print(Solution(1).solve(list(map(int, data[1:]))), *sorted(Counter(data), key=lambda x: x[0]))
+    try: print(f"{data[-1]}")
+    except IndexError as error: print("none", file=sys.stderr)
+if __name__ == "__main__":
+    main()
+"""
+WARMING = 30
+
+
 class Beginning:
     """How a zygote left what a program may change, to be compared with."""
 
@@ -66,7 +91,11 @@ def prepare(libc: ctypes.CDLL) -> None:
     install_prelude()
     for module in COMMON.split():
         importlib.import_module(module)
+    re.purge()
+    mmap.mmap = PrivateMap  # type: ignore[misc]
     BEGINNING.known = foreign.Foreign(vars(builtins), sys.modules)
+    for _ in range(WARMING):
+        assert keeping.keepable(LIKELY, BEGINNING.known)
     os.environ.clear()
     for variable in ONE_THREAD:  # in C's environment alone: numpy must not start a thread per core in every candidate
         libc.setenv(variable.encode(), b"1", 1)
@@ -116,6 +145,16 @@ def install_prelude() -> None:
     starting a program, because every object copied is a page of the zygote's that the child must copy as well.
     """
     vars(builtins).update(prelude.names())
+
+
+class PrivateMap(mmap.mmap):
+    """`mmap.mmap`, whose memory that is no file's is private: the filter allows no other, and nobody could share it."""
+
+    def __new__(cls, fileno: int, length: int, flags: int = mmap.MAP_SHARED, *more: Any, **options: Any) -> Self:
+        """As the class itself."""
+        if fileno == -1 and not options.get("access"):
+            flags = flags & ~mmap.MAP_SHARED | mmap.MAP_PRIVATE
+        return super().__new__(cls, fileno, length, flags, *more, **options)
 
 
 class Program:
@@ -247,7 +286,8 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
         session.send(wire.DONE.pack(code, word))
         next_test(program, session)
         sys.setrecursionlimit(RECURSION_LIMIT)
-        re.purge()  # the one cache that a program could find something of its last test's in
+        if re._cache:  # type: ignore[attr-defined]
+            re.purge()  # the one cache that a program could find something of its last test's in
         open_stream(0)
 
 

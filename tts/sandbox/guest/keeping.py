@@ -56,8 +56,10 @@ def keepable(source: str, known: foreign.Foreign) -> bool:
     """Whether nothing in a program can change what its next test finds."""
     try:
         tree = ast.parse(source)
-        nodes = list(ast.walk(tree))
-        if not UNDERSTOOD.issuperset(map(type, nodes)):
+        nodes: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in ast.walk(tree):
+            nodes.setdefault(type(node), []).append(node)
+        if not UNDERSTOOD.issuperset(nodes):
             return False
         names = scopes.Names(tree, nodes, known)
         _Reader(names).read(tree.body, names.top)

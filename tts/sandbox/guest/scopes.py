@@ -16,7 +16,10 @@ else:
 Scope = Mapping[str, Entry]  # what names stand for; all others are fixed or the program's own
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+BINDING = (ast.Name, ast.FunctionDef, ast.ClassDef, ast.arg, ast.ExceptHandler)
+STRAYING = (ast.Global, ast.Nonlocal, ast.NamedExpr)
 NESTED = (ast.FunctionDef, ast.Lambda, ast.ClassDef, *COMPREHENSIONS)
+Nodes = Mapping[type[ast.AST], list[ast.AST]]
 
 
 class Unclear(Exception):
@@ -26,28 +29,34 @@ class Unclear(Exception):
 class Names:
     """All names of a program; `top` is what they stand for in its module."""
 
-    def __init__(self, tree: ast.Module, nodes: list[ast.AST], known: Foreign) -> None:
-        """Raises Unclear."""
+    def __init__(self, tree: ast.Module, nodes: "Nodes", known: Foreign) -> None:
+        """`nodes` are all that there are in it, by their types. Raises Unclear."""
         self.known = known
         self.imported: dict[str, set[Entry]] = {}
-        for node in nodes:
+        for node in (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ())):
             for name, entry in self._imports(node):
                 self.imported.setdefault(name, set()).add(entry)
-        mentions = [(name, node) for node in nodes for name in _bound(node)]
-        self.bound = {name for name, _ in mentions}
-        self.classes = {name for name, node in mentions if isinstance(node, ast.ClassDef) and not node.decorator_list}
-        self.classes -= {name for name, node in mentions if name in self.classes and not isinstance(node, ast.ClassDef)}
-        self.classes -= self.imported.keys()
-        watched = known.names.keys() | self.imported.keys()
-        self.contested = watched & (self.bound | self.imported.keys())
-        if any(self._is_astray(node) for node in nodes):
+        binding = [(name, node) for kind in BINDING for node in nodes.get(kind, ()) for name in _bound(node)]
+        self.bound = {name for name, _ in binding}
+        classes = {name for name, node in binding if isinstance(node, ast.ClassDef) and not node.decorator_list}
+        classes -= self.imported.keys()
+        self.classes = classes - {name for name, node in binding if not isinstance(node, ast.ClassDef)}
+        self.contested = {name for name in (*self.bound, *self.imported) if self._is_contested(name)}
+        if any(self._is_astray(node) for kind in STRAYING for node in nodes.get(kind, ())):
             raise Unclear
-        certain: set[str] = set()
+        looked_up = {node.id for node in nodes.get(ast.Name, ()) if isinstance(node, ast.Name)}
+        self.top: Scope = {name: known.names[name] for name in looked_up | self.bound if name in known.names}
         if self.contested:
-            certain = _certain(tree.body, self.contested, Counter(_mentioned(nodes)))
-        self.top: Scope = known.names
-        if self.contested:
-            self.top = {**known.names, **self._bindings(tree.body, known.names, certain)}
+            everything = [node for same in nodes.values() for node in same]
+            certain = _certain(tree.body, self.contested, Counter(_mentioned(everything)))
+            self.top = {**self.top, **self._bindings(tree.body, self.top, certain)}
+
+    def _is_contested(self, name: str) -> bool:
+        """Whether it could stand for something that was there before, and for something else."""
+        known = self.known.names.get(name, FIXED)
+        if name in self.bound:
+            return known != FIXED or name in self.imported
+        return self.imported[name] != {known}
 
     def is_builtin(self, name: str) -> bool:
         """Whether nothing in the program gives this name another meaning."""
