@@ -406,8 +406,16 @@ class TestOutputs:
         write_rows(small.folder / "c.jsonl", [{"question_id": IDS[0], "index": 0, "code": code}])
         done = cli("grade", "problems.jsonl", "c.jsonl", "--out", out)
 
-        assert_refused(done, f"{out} cannot be written", "give another file to write")
+        remedy = "Give the path of a file to write" if out in (".", "/dev/null") else "give another file to write"
+        assert_refused(done, f"{out} cannot be written", remedy)
         assert "1/1" not in done.err
+
+    @pytest.mark.parametrize("end", ["", "-wal"])
+    def test_that_are_the_file_of_verdicts_are_refused_and_nothing_is_made(self, small, cli, end):
+        done = cli("grade", "problems.jsonl", "samples.jsonl", "--out", f"kept{end}", "--cache", "kept")
+
+        assert_refused(done, f"--out kept{end} is or goes with kept, the file of verdicts")
+        assert not list(small.folder.glob("kept*"))
 
     def test_of_score_too(self, cli, tmp_path):
         write_rows(tmp_path / "pairs.jsonl", [{"id": 0, "question": "q", "code": "x"}])

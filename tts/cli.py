@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tts.cost import Unit
     from tts.pipeline import Workplace
     from tts.sandbox import Confinement
-    from tts.verdicts import Verdicts
 
 LOG_SECONDS = 30.0
 MOST_COMPARED = 26  # runs, which are named by letters
@@ -511,6 +510,7 @@ def grade(
     from tts import files
     from tts.grade import Comparison, Grader
     from tts.sandbox import Isolation, Limits
+    from tts.verdicts import Verdicts
 
     if not timeout > 0:
         raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
@@ -524,12 +524,15 @@ def grade(
         raise ConfigError(f"--isolation takes test or program, got {isolation!r}.")
     if unsafe and level not in ("auto", "D"):
         raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
+    kept_in = _cache(cache, no_cache)
+    if kept_in is not None:
+        files.check_apart(out, kept_in)
     limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
     with _stoppable(f"Nothing was graded, and {out} was not written."):
         grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
         _warn_of_level(grader.confinement)
         _ = grader.runtime  # not to be had, it should be told before anything is read
-    with _verdicts(cache, no_cache) as verdicts:
+    with Verdicts(kept_in, _say) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
         with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
@@ -546,16 +549,15 @@ def grade(
         )
 
 
-def _verdicts(cache: Path | None, no_cache: bool) -> "Verdicts":
-    """The cache of verdicts that was asked for; a warning on standard error where it cannot be used."""
-    from tts.verdicts import Verdicts, default_path
+def _cache(given: Path | None, none: bool) -> Path | None:
+    """The file of verdicts that is meant; a warning on standard error where there is no place for one."""
+    from tts.verdicts import default_path
 
     try:
-        path = None if no_cache else cache or default_path()
+        return None if none else given or default_path()
     except RuntimeError:  # nobody's home
         _say("Warning: there is no home folder to keep verdicts in. Give --cache FILE to keep them.")
-        path = None
-    return Verdicts(path, _say)
+        return None
 
 
 @app.command("sandbox-check")

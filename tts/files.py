@@ -4,7 +4,6 @@ Everything wrong with the input is found before any work; results are written be
 file is either the old one or complete.
 """
 
-import errno
 import json
 import logging
 import os
@@ -40,10 +39,12 @@ def _writing(path: Path, kept: str = "") -> AbstractContextManager[None]:
 
 
 def _places(path: Path) -> tuple[Path, Path]:
-    """Where a result goes, links followed, and a name in the same folder, which is made. Raises OSError."""
+    """Where a result goes, links followed, and a name in the same folder, which is made. Raises OSError, and UserError
+    for what is no file.
+    """
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "it is no ordinary file")
+        raise UserError(f"{path} cannot be written: it is no ordinary file. Give the path of a file to write.")
     target.parent.mkdir(parents=True, exist_ok=True)
     return target, target.with_name(f".{target.name}.{os.getpid()}.part")
 
@@ -57,6 +58,14 @@ def check_writable(path: Path, *inputs: Path) -> None:
         _, beside = _places(path)
         beside.touch()
         beside.unlink()
+
+
+def check_apart(out: Path, cache: Path) -> None:
+    """Raises ConfigError for a result that would overwrite the verdicts of before, or what SQLite keeps beside them."""
+    place = cache.resolve()
+    names = [place, *(place.with_name(place.name + end) for end in ("-wal", "-shm", "-journal"))]
+    if out.resolve() in names or (out.exists() and cache.exists() and out.samefile(cache)):
+        raise ConfigError(f"--out {out} is or goes with {cache}, the file of verdicts. Give another --out or --cache.")
 
 
 @contextmanager

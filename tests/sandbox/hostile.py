@@ -337,6 +337,36 @@ except OSError:
 os.symlink(os.path.dirname("@SHARED@"), here)
 """,
 }
+# Trees that no path reaches and that cannot be looked into: no answer is asked for, but that there is a verdict.
+DEEP = {
+    "deep_long_names": """
+import os
+for _ in range(25):
+    os.mkdir("e" * 250, 0o300)
+    os.chdir("e" * 250)
+open("f", "w").close()
+""",
+    "deep_closed_end": """
+import os
+for _ in range(1200):
+    os.mkdir("d")
+    os.chdir("d")
+os.mkdir("z", 0o300)
+open("z/f", "w").close()
+""",
+    "deep_odd_names": """
+import os
+os.symlink("/", "root")
+os.symlink("..", "up")
+os.mkdir("\\n-rf *", 0)
+open(b"\\xff\\xfe", "w").close()
+open("-f", "w").close()
+try:
+    os.chmod(".", 0)
+except PermissionError:
+    pass
+""",
+}
 ENVIRONMENT = {
     "environ": "show(repr(dict(os.environ)).encode())",
     "libc": """
@@ -754,6 +784,25 @@ except MemoryError:
     won()
 """,
 }
+LET_GO = {  # what is let go of is kept where memory is shared
+    "let_go": """
+import mmap
+m = mmap.mmap(-1, 300 << 20)
+for i in range(300):
+    m[i << 20 : (i + 1) << 20] = b"x" * (1 << 20)
+    m.madvise(mmap.MADV_DONTNEED, i << 20, 1 << 20)
+if m[5] == m[(290 << 20) + 7] == 120:
+    won()
+""",
+    "shared": """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+if libc.mmap(None, 4096, 3, 0x21, -1, 0) not in (None, ctypes.c_void_p(-1).value):
+    won()
+""",
+}
 KERNEL_MEMORY = {
     "pipes": """
 import fcntl
@@ -884,6 +933,21 @@ for fd in range(3, 256):
 os._exit(1)
 """
 FORGED_ENDS = {f"forged_end_{length}": FORGED_END.replace("LENGTH", str(length)) for length in (1, 4, 8, 16, 21, 64)}
+# Finds the word by which a process that is kept says that it is done, says so, and then does what must fail it.
+FORGED_WORD = """
+import os, socket, struct, sys, time
+print(sum(map(int, input().split())), flush=True)
+frame, words = sys._getframe(), []
+while frame:
+    words += [v for v in list(frame.f_locals.values()) if type(v) is bytes and len(v) == 16]
+    frame = frame.f_back
+try:
+    socket.socket(fileno=os.dup(4)).send(struct.pack("<i16s", 0, words[0]))
+    time.sleep(0.05)
+except (OSError, IndexError):
+    pass
+"""
+FORGED_WORDS = {"forged_word_exits": FORGED_WORD + "os._exit(1)", "forged_word_spins": FORGED_WORD + "while True: pass"}
 MONKEYPATCHING = {
     "builtins": """
 import builtins
@@ -1536,6 +1600,30 @@ def f(a):
 }
 
 
+# Each counts in something of the library's, by another name than its own, and is right from its first test on if that
+# stays.
+COUNTED = (Stdin("1", "3"), Stdin("2", "4"), Stdin("3", "5"))
+COUNT = "d.k = getattr(d, 'k', 2) + 1\nprint(d.k)"
+ITEM = "d['k'] = d.get('k', 2) + 1\nprint(d['k'])"
+COUNTERS = {
+    "prelude_class": f"d = Counter\n{COUNT}",
+    "prelude_name": "Counter.k = getattr(Counter, 'k', 2) + 1\nprint(Counter.k)",
+    "class": f"from fractions import Fraction\nd = Fraction\n{COUNT}",
+    "function": f"import heapq\nd = heapq.merge\n{COUNT}",
+    "inner_class": f"import random\nd = random.Random\n{COUNT}",
+    "instance": f"import random\nd = random._inst\n{COUNT}",
+    "stream": f"import sys\nd = sys.stdout\n{COUNT}",
+    "method": f"class A:\n    def f(d):\n        {COUNT.replace(chr(10), chr(10) + '        ')}\nA.f(Counter)",
+    "table": f"import copy\nd = copy._deepcopy_dispatch\n{ITEM}",
+    "module_table": f"import json.encoder\nd = json.encoder.ESCAPE_DCT\n{ITEM}",
+    "cache": f"import re\nd = re._cache\n{ITEM}",
+    "equal_key": "import re\nclass F:\n    n = 2\n    def __hash__(self): return 1\n    def __eq__(self, other):\n"
+    "        F.n = other.n + 1\n        return False\n    __and__ = lambda self, other: 0\n    "
+    "__or__ = __ror__ = __rand__ = __and__\n"
+    "f = F()\nre.compile('a', f)\nf.n = F.n + (F.n == 2)\nprint(f.n)",
+}
+
+
 def _poison() -> list[Program]:
     programs = [
         Program(f"poison-{name}", "poison", POISON_START + code.lstrip("\n") + POISON_END, TWICE, FAILED)
@@ -1594,6 +1682,7 @@ HOSTILE: Sequence[Program] = (
     *_group("system_calls", SYSTEM_CALLS, prelude=CALL, needs=X86),
     *_group("threads", THREADS, ADD, FAILED | GREEDY, prelude=WON),
     *_group("memory", MEMORY, ADD, GREEDY, prelude=WON),
+    *_group("memory", LET_GO, ADD, FAILED | GREEDY, prelude=WON),
     *_group("memory", KERNEL_MEMORY, ADD, FAILED | GREEDY, prelude=WON),
     *_group("disk", DISK, ADD, FAILED | GREEDY | OUTPUT, prelude=WON),
     *_group("output", OUTPUT_FLOODS, ADD, OUTPUT),
@@ -1604,6 +1693,9 @@ HOSTILE: Sequence[Program] = (
     *_group("output", {"exception": "def f(a): raise ValueError('x' * 20_000_000)"}, SEVEN, ERROR | GREEDY),
     *_group("descriptors", DESCRIPTORS, prelude=WON),
     *_group("descriptors", FORGED_ENDS, ADD, ERROR),
+    *_group("descriptors", FORGED_WORDS, ADD, ERROR | TIMEOUT, limits=IDLE),
+    *_group("files", DEEP, NOTHING, PASSED),
+    *_group("poison_kept", COUNTERS, COUNTED, WRONG),
     *_group("monkeypatching", MONKEYPATCHING, SEVEN, FAILED | GREEDY),
     *_group("hunts", HUNTS, FETCH, FAILED),
     *_group("lies", LIES, SEVEN, FAILED),
@@ -1930,6 +2022,13 @@ thread.start()
 thread.join()
 """,
 }
+BENIGN_ENDS = {  # what is printed at the end, by what the end takes away
+    "deleted": "out = []\nclass Out:\n    def __del__(self): print('\\n'.join(out))\no = Out()\nout.append(input())",
+    "deleted_last": "class Out:\n    def __del__(self): print(n)\no = Out()\nn = input()",
+    "suspended": "def g():\n    try: yield\n    finally: print(n)\nx = g()\nnext(x)\nn = input()",
+    "cycle": "class Out:\n    def __del__(self): print(n)\no = Out()\no.o = o\ndel o\nn = input()",
+    "own_file": "import os\nname = os.path.basename(os.path.abspath(__file__))\nprint(input() if name else 0)",
+}
 BENIGN_TEXT = {
     "deep_recursion": (
         "import sys\nsys.setrecursionlimit(10 ** 6)\ndef f(n): return n and 1 + f(n - 1)\nprint(f(int(input())))",
@@ -2053,6 +2152,7 @@ print(sum(map(int, input().split())))
 
 BENIGN: Sequence[Program] = (
     *_group("right", BENIGN_ADD, ADD_MORE, PASSED, limits=ROOMY),
+    *_group("right_ends", BENIGN_ENDS, (Stdin("3\n", "3\n"), Stdin("4\n", "4\n")), PASSED),
     *_group("right_numpy", NUMPY, ADD_MORE, PASSED, limits=ROOMY, needs="numpy"),
     *(
         Program(f"right_text-{name}", "right_text", code, (Stdin(given, wanted),), PASSED, limits=ROOMY)

@@ -141,6 +141,27 @@ RIGHT = [
         'struct S { ~S(); }; S s;\n#include <cstdio>\nS::~S() { puts("gone"); }\nint main() {}',
         prints="gone\n",
     ),
+    Case(
+        "online_judge",
+        HEAD + '#ifndef ONLINE_JUDGE\nstatic FILE *f = freopen("input.txt", "r", stdin);\n#endif\n'
+        'int main() { int n; scanf("%d", &n); printf("%d", n); }',
+        prints="7",
+        given="7",
+    ),
+    Case(
+        "of_2020",
+        "#include <algorithm>\n#include <cstdio>\n#include <vector>\nint main() { std::vector<int> v{3, 1};"
+        ' std::ranges::sort(v); printf("%d", v[0]); }',
+        prints="1",
+    ),
+    Case("of_2017", '#include <cstdio>\nint requires = 1;\nint main() { printf("%d", requires); }', prints="1"),
+    Case(
+        "deep_folders",
+        HEAD
+        + "int main() { char s[251]; memset(s, 'e', 250); s[250] = 0; for (int i = 0; i < 25; i++) { mkdir(s, 0300);"
+        ' chdir(s); } close(open("f", O_CREAT | O_WRONLY, 0600)); puts("made"); }',
+        prints="made\n",
+    ),
     Case("no_newline_in_the_end", "#include <cstdio>\nint main() { putchar(65); }", prints="A"),
     Case(
         "much_reserved_memory",
@@ -162,6 +183,8 @@ FAILING = [
     Case("bad_alloc", "#include <vector>\nint main() { std::vector<char> v(10ll << 30); return v[5]; }", (MEMORY,)),
     Case("reserved_and_used", "#include <cstdio>\n#include <cstdlib>\n#include <cstring>\nint main() { for (;;) {"
          " char *p = (char *)malloc(1 << 20); if (p) memset(p, 1, 1 << 20); } }", (MEMORY,)),
+    Case("shared_memory", HEAD + "int main() { char *p = (char *)mmap(0, 1 << 20, PROT_READ | PROT_WRITE,"
+         " MAP_SHARED | MAP_ANONYMOUS, -1, 0); return p == MAP_FAILED ? 3 : 0; }", (ERROR,), says="exit code 3"),
     Case("much_static_memory", "static volatile char room[1900ll << 20];\nint main() { room[5] = 1; return 0; }", (ERROR, MEMORY)),
     Case("endless_loop", "int main() { for (volatile int i = 0;; i++); }", (TIMEOUT,)),
     Case("endless_sleep", "#include <unistd.h>\nint main() { for (;;) pause(); }", (TIMEOUT,)),

@@ -319,7 +319,7 @@ def verdict(calls: seccomp.Filter, number: int, *arguments: int) -> int:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls are x86-64's")
 class TestFilters:
-    EXECVE, EXECVEAT, EMPTY_PATH = 59, 322, 0x1000
+    EXECVE, EXECVEAT, EMPTY_PATH, MMAP, MADVISE = 59, 322, 0x1000, 9, 28
     LIBC = ctypes.CDLL(None)
     SAMPLES = ((), (wire.EXECUTABLE, 1, 2, 3, EMPTY_PATH), (1, 1, 1, 1, 1, 1), (0x10000,), (15,), (7, 3))
 
@@ -329,6 +329,14 @@ class TestFilters:
             for number in (self.EXECVE, self.EXECVEAT):
                 for sample in self.SAMPLES:
                     assert verdict(calls, number, *sample) == seccomp.DENIED
+
+    def test_memory_is_shared_through_files_alone_and_never_put_out_of_sight(self):
+        for calls in (seccomp.Filter(True, self.LIBC), seccomp.Filter(False, self.LIBC, wire.EXECUTABLE)):
+            shared = [verdict(calls, self.MMAP, 0, 4096, 3, flags, 5, 0) for flags in (0x21, 0x23, 0x4021)]
+            other = [verdict(calls, self.MMAP, 0, 4096, 3, flags, 5, 0) for flags in (0x01, 0x02, 0x22, 0x20022)]
+            assert (set(shared), set(other)) == ({seccomp.DENIED}, {seccomp.ALLOW})
+            assert verdict(calls, self.MADVISE, 0, 4096, 21) == seccomp.DENIED  # MADV_PAGEOUT
+            assert verdict(calls, self.MADVISE, 0, 4096, 4) == seccomp.ALLOW  # MADV_DONTNEED
 
     def test_a_compiled_program_may_execute_one_descriptor_and_else_what_python_may(self):
         python, native = seccomp.Filter(True, self.LIBC), seccomp.Filter(False, self.LIBC, wire.EXECUTABLE)

@@ -309,11 +309,8 @@ def _skip_unless_possible(program: Program) -> None:
         pytest.skip(_missing(program))
 
 
-SESSION = "a process that runs several tests has a socket at descriptor 4, over which it can only say that it is done"
 DISK = "level B bounds each file, not how many there are (docs/grading.md)"
 NOT_PROMISED = {
-    ("program", "descriptors-left_open"): SESSION,
-    ("program", "descriptors-control"): SESSION,
     ("B", "disk-many_files"): DISK,
     ("B", "disk-inodes"): DISK,
     ("B", "disk-unlinked"): DISK,
@@ -372,5 +369,9 @@ def test_the_programs_cover_their_groups():
     assert len(set(names)) == len(names)
     assert len(HOSTILE) >= 90 and len(BENIGN) >= 40
     assert all(program.must_not in ("", *HARM) for program in HOSTILE)
-    assert all(Verdict.PASSED not in program.verdicts or program.must_not for program in HOSTILE)
+    harmless = {
+        program.name for program in HOSTILE if program.name.startswith("files-deep")
+    }  # right if they are judged
+    passing = {program.name for program in HOSTILE if Verdict.PASSED in program.verdicts and not program.must_not}
+    assert passing == harmless
     assert {type(test) for program in HOSTILE for test in program.tests} == {Stdin, Call}

@@ -7,11 +7,11 @@ right is decided elsewhere (`compare.py`), as is retrying (`pool.py`).
 
 import os
 import select
-import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from tts.errors import InfraError
 from tts.sandbox.confinement import ENVIRONMENT, GUARDS, Confinement
 from tts.sandbox.files import Files, kind_of, program, sealed, tail
 from tts.sandbox.forking import Template
-from tts.sandbox.guest import seccomp, wire
+from tts.sandbox.guest import clearing, seccomp, wire
 from tts.sandbox.guest.wire import End, Mode, Report, Request
 from tts.sandbox.kept import Kept
 from tts.sandbox.outcome import Limits, Outcome, Status
@@ -32,6 +32,7 @@ from tts.types import Call, Run
 
 START_SECONDS = 60.0  # a cold disk and a busy machine; a cell usually takes a tenth of a second
 CLOSE_SECONDS = 15.0
+LAST_CHARACTERS = 400  # of what a zygote says as it ends
 
 
 class CellDied(InfraError):
@@ -61,6 +62,7 @@ class Cell:
         # Without the filter, a program's own children end beside its tests; and without a table there is no filter.
         self._forks = seccomp.supported() and "seccomp" in GUARDS[confinement.level]
         self._unforkable = ""  # a program whose template was lost
+        self._unkept = ""  # one whose process does not stay for another test
         self._control: socket.socket
         self._process: subprocess.Popen[bytes]
         self._errors: int
@@ -83,7 +85,7 @@ class Cell:
     def _start(self, stack: ExitStack) -> None:
         folder = "/" if self.confinement.has_own_files else tempfile.mkdtemp(prefix="tts-cell-")
         if folder != "/":
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(_remove, folder)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.callback(self._control.close)
         self._errors = os.memfd_create("zygote")
@@ -122,6 +124,8 @@ class Cell:
         """
         if keep and self._kept is not None and self.holds(code, test):
             return replace(self._run_next(self._kept, test, limits), reused=True)
+        if keep and code == self._unkept:
+            return self.run_forked(code, test, limits)
         self._forget()  # which the zygote buries before it starts another
         if keep:
             return self._run_first(code, test, limits, first)
@@ -219,6 +223,7 @@ class Cell:
             return _outcome(report, test, limits, kept.files, (kept.files.output, kept.files.result))
         finally:
             if report.end is not End.DONE:
+                self._unkept = self._unkept if kept.checks else kept.code
                 self._forget()
             elif not kept.checks and (kept.spent + limits.cpu_seconds) * 2 > wire.KEPT_TESTS * limits.cpu_seconds:
                 self.drop()
@@ -294,7 +299,8 @@ class Cell:
         return Report.unpack(message)
 
     def _last_words(self, errors: int | None) -> str:
-        words = "\n".join(filter(None, [tail(self._errors), "" if errors is None else tail(errors)]))
+        found = [tail(self._errors), "" if errors is None else tail(errors)]
+        words = "\n".join(filter(None, (said[-LAST_CHARACTERS:] for said in found)))
         return f"The sandbox's process ended. Its last words: {words or 'none'}"
 
     def _end(self, folder: str) -> None:
@@ -370,6 +376,16 @@ def _signal_name(number: int) -> str:
 
 def _read(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def _remove(folder: str) -> None:
+    """Removes the candidates' folder, which the zygote has done unless it was killed. In a process of its own, since it
+    goes from folder to folder.
+    """
+    if os.path.exists(folder):
+        subprocess.run([sys.executable, "-I", "-S", clearing.__file__, folder], cwd="/", stderr=subprocess.DEVNULL)
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def _sweep(uid: int, folder: str) -> None:

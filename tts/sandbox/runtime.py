@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -135,7 +136,8 @@ class Python:
 
 PYTHON = Python()
 
-CPP_OPTIONS = ("-O2", "-std=gnu++17", "-static", "-pthread", "-w", "-fmax-errors=5")
+CPP_OPTIONS = ("-O2", "-DONLINE_JUDGE", "-static", "-pthread", "-w", "-fmax-errors=5")
+CPP_STANDARDS = ("-std=gnu++17", "-std=gnu++20")  # the first with which a text compiles: some do with one of them alone
 CPP_MISSING = (
     "C++ programs need a compiler: install g++ (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++)."
 )
@@ -171,9 +173,17 @@ class Cpp:
     tags = ("cpp", "c++", "cc")
 
     def compile(self, code: str, confinement: Confinement, stopped: Stopped) -> Program:
-        """Runs the compiler."""
-        command = [self.compiler, *CPP_OPTIONS, "-x", "c++", "-o", compiling.PROGRAM, "-"]
-        return Executable(compiling.build(command, code, confinement, stopped))
+        """Runs the compiler, a second time if the first standard's words are not the program's. A failure says why it
+        does not compile under the first.
+        """
+        end = [*CPP_OPTIONS, "-x", "c++", "-o", compiling.PROGRAM, "-"]
+        old, new = ([self.compiler, standard, *end] for standard in CPP_STANDARDS)
+        try:
+            return Executable(compiling.build(old, code, confinement, stopped))
+        except CompileFailed as error:
+            with suppress(CompileFailed):
+                return Executable(compiling.build(new, code, confinement, stopped))
+            raise error
 
 
 @functools.cache
@@ -189,7 +199,7 @@ def _find_cpp(confinement: Confinement) -> Cpp:
     if compiler is None:
         raise ConfigError(CPP_MISSING)
     said = subprocess.run([compiler, "--version"], capture_output=True, text=True, env={}).stdout
-    found = Cpp(compiler, " ".join(["cpp", *said.splitlines()[:1], *CPP_OPTIONS]))
+    found = Cpp(compiler, " ".join(["cpp", *said.splitlines()[:1], *CPP_STANDARDS, *CPP_OPTIONS]))
     problem = _problem(found, confinement)
     if problem:
         raise ConfigError(f"C++ programs cannot be run with {compiler}: {problem} {CPP_STATIC}")

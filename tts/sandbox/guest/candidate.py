@@ -15,24 +15,30 @@ import io
 import mmap
 import os
 import random
+import re
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import keeping, unchanged, wire
+    from tts.sandbox.guest import foreign, keeping, prelude, unchanged, wire
 else:
+    import foreign
     import keeping
+    import prelude
     import unchanged
     import wire
 
-MODULES = (
-    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json"
-)
-COMMON = "array cmath decimal enum fractions queue struct traceback types"  # loaded once here rather than once per test
+# Loaded once here rather than once per test.
+COMMON = "array cmath dataclasses decimal enum fractions queue struct textwrap time traceback types __future__"
+FILE = "candidate.py"  # by its name; there is none
+AS_MODULE = ("__main__", "candidate")  # what a program runs as, and one of which a function is called
+LOADED = sys.modules  # a program may put something else there
+NOTHING = ModuleType("nothing")
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RECURSION_LIMIT = 50_000  # as in LiveCodeBench's prelude
 THREAD_STACK = 8 << 20
@@ -40,14 +46,39 @@ RESULT, SESSION = 3, 4  # descriptors beside the streams, the latter only of a p
 OWN_FILES = 6  # numbers below this are a candidate's; the job's is the last of those that it is given, and closed
 STREAMS = ("stdin", "stdout", "stderr")
 FAILURE_CHARACTERS = 2_000  # of why a check fails, which may quote all that the program returned
-CHECK = wire.Mode.CHECK  # bound once: to look it up touches many pages, each of which a new process must copy
+FIRST, CHECK = wire.Mode.FIRST, wire.Mode.CHECK  # bound once: a look at them touches pages that must be copied
+
+
+# Judged by the zygote, so that its interpreter has its code in the form for what is done often, which each child would
+# bring it into again, in pages of its own.
+LIKELY = """
+import sys
+from collections import Counter, defaultdict
+class Solution:
+    def __init__(self, n: int, path=()): self.n, self.path = n, [*path]
+    def solve(self, values: List[int]) -> int:
+        best = defaultdict(int)
+        for i, value in enumerate(values):
+            best[value] = max(best.get(value, 0), i * 2 + 1)
+            if i > 3 and value != best[i] or not value: best[i] -= 1
+        while self.n: self.n //= 2
+        return sum(x for x in best.values()) + len([y for y in self.path])
+def main():
+    data = sys.stdin.read().split()
+    print(Solution(1).solve(list(map(int, data[1:]))), *sorted(Counter(data), key=lambda x: x[0]))
+    try: print(f"{data[-1]}")
+    except IndexError as error: print("none", file=sys.stderr)
+if __name__ == "__main__":
+    main()
+"""
+WARMING = 30
 
 
 class Beginning:
     """How a zygote left what a program may change, to be compared with."""
 
     state = b""  # `random_state`
-    collections = -1  # `collections_so_far`
+    known: foreign.Foreign
 
 
 BEGINNING = Beginning()
@@ -60,6 +91,11 @@ def prepare(libc: ctypes.CDLL) -> None:
     install_prelude()
     for module in COMMON.split():
         importlib.import_module(module)
+    re.purge()
+    mmap.mmap = PrivateMap  # type: ignore[misc]
+    BEGINNING.known = foreign.Foreign(vars(builtins), sys.modules)
+    for _ in range(WARMING):
+        assert keeping.keepable(LIKELY, BEGINNING.known)
     os.environ.clear()
     for variable in ONE_THREAD:  # in C's environment alone: numpy must not start a thread per core in every candidate
         libc.setenv(variable.encode(), b"1", 1)
@@ -73,7 +109,7 @@ def prepare(libc: ctypes.CDLL) -> None:
     os.close(blank)
     for fd in range(len(STREAMS)):
         open_stream(fd)
-    sys.argv = ["candidate.py"]
+    sys.argv = [FILE]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
     gc.disable()
@@ -81,7 +117,6 @@ def prepare(libc: ctypes.CDLL) -> None:
     BEGINNING.state = random_state()
     gc.collect()
     gc.freeze()
-    BEGINNING.collections = collections_so_far()
 
 
 def random_state() -> bytes:
@@ -109,12 +144,17 @@ def install_prelude() -> None:
     They go among the builtins and not into each program's own namespace: copying them there would double the cost of
     starting a program, because every object copied is a page of the zygote's that the child must copy as well.
     """
-    names: dict[str, Any] = {}
-    stars = [f"from {module} import *" for module in [*MODULES.split(), "builtins", "typing"]]
-    imports = [f"import {module}" for module in MODULES.split()]
-    exec("\n".join([*stars, *imports]), names)
-    del names["__builtins__"]
-    vars(builtins).update(names)
+    vars(builtins).update(prelude.names())
+
+
+class PrivateMap(mmap.mmap):
+    """`mmap.mmap`, whose memory that is no file's is private: the filter allows no other, and nobody could share it."""
+
+    def __new__(cls, fileno: int, length: int, flags: int = mmap.MAP_SHARED, *more: Any, **options: Any) -> Self:
+        """As the class itself."""
+        if fileno == -1 and not options.get("access"):
+            flags = flags & ~mmap.MAP_SHARED | mmap.MAP_PRIVATE
+        return super().__new__(cls, fileno, length, flags, *more, **options)
 
 
 class Program:
@@ -129,11 +169,16 @@ class Program:
         self.call_starts = wire.JOB.size + length
         self.read_call(job)
         self.compiled: CodeType | None = None
-        self.module = ModuleType("__main__")
+        self.module = NOTHING
+        self.collections = 0  # `collections_so_far` when it began
 
     def read_call(self, job: int) -> None:
         """What a test asks of the program's function."""
         self.call = os.pread(job, os.fstat(job).st_size, self.call_starts)
+
+    def is_keepable(self) -> bool:
+        """Whether one process may run all of its tests."""
+        return keeping.keepable(self.source, BEGINNING.known)
 
     def try_compile(self) -> None:
         """Compile it ahead of its tests; if that fails, they fail as they try."""
@@ -146,11 +191,12 @@ class Program:
     def run(self) -> tuple[int, bool]:
         """(exit code, whether the program ended the process itself) of one test."""
         entry_point, arguments = wire.build(wire.parse(self.call, None)) if self.is_call else ("", [])
-        self.module = ModuleType("candidate" if self.is_call else "__main__")
-        vars(self.module)["__builtins__"] = PLAIN if self.strict else builtins
-        sys.modules[self.module.__name__] = sys.modules["__main__"] = self.module
+        self.module = ModuleType(AS_MODULE[self.is_call])
+        vars(self.module).update(__builtins__=PLAIN if self.strict else builtins, __file__=FILE)
+        LOADED[self.module.__name__] = LOADED["__main__"] = self.module
         if not random_is_seeded():
             random.seed(0)
+        self.collections = collections_so_far()
         return attempt(lambda: self._execute(entry_point, arguments))
 
     def _execute(self, entry_point: str, arguments: list[Any]) -> None:
@@ -162,6 +208,23 @@ class Program:
             return
         find = named_function if self.strict else find_function
         give(find(vars(self.module), entry_point)(*arguments))
+
+    def let_go(self) -> None:
+        """Drop its module as the interpreter does at the end: what is garbage goes first, then the module, so that
+        finalisers find its names as they were; only if something else holds the module are these cleared.
+        """
+        young = collections_so_far() == self.collections  # what was not collected so far
+        gc.collect(0 if young else 2)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
+        for name in AS_MODULE:
+            if LOADED.get(name) is self.module:
+                del LOADED[name]
+        left = weakref.ref(self.module)
+        self.module = NOTHING
+        gc.collect(1 if young else 2)
+        module = left()
+        if module is not None:
+            forget(vars(module))
 
 
 def give(value: Any) -> None:
@@ -189,8 +252,8 @@ def run(request: "wire.Request", fds: tuple[int, ...], began: mmap.mmap) -> NoRe
     """Run the program on its only test or on one after another, with the descriptors that the host gave."""
     take(fds)
     program = Program(request, len(fds) - 1)
-    keeps = request.mode in wire.KEPT
-    os.closerange(SESSION + keeps, 4096)
+    keeps = request.mode is CHECK or (request.mode is FIRST and program.is_keepable())
+    os.closerange(SESSION + keeps, 4096)  # whoever cannot run another test has no way to say that it is done
     if request.mode is CHECK:
         run_check(program, request.word, began)
     if keeps:
@@ -203,30 +266,28 @@ def run_once(program: Program, began: mmap.mmap) -> NoReturn:
     gc.enable()
     begin(began)
     code, _ = program.run()
-    finish(code, vars(program.module), abrupt=program.is_call)
+    finish(code, program)
 
 
 def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
-    """Run the program on test after test, until one leaves something behind or the host hangs up. `word` is what the
-    host knows this process by.
+    """Run a program that leaves nothing behind on test after test, until it ends itself or the host hangs up. `word` is
+    what the host knows this process by.
     """
     program.try_compile()
-    names, keep = shared_names(), program.compiled is not None and keeping.keepable(program.compiled)
+    names = shared_names()
     session = socket.socket(fileno=SESSION)
     gc.enable()
     begin(began)
     while True:
         watch = unchanged.Watch(names)
         code, ended = program.run()
-        if ended or not keep or not untouched(watch) or not settle(program):
-            finish(code, vars(program.module), abrupt=program.is_call)
-        try:
-            session.send(wire.DONE.pack(code, word))
-        except OSError:  # the program closed it
-            finish(code, vars(program.module), abrupt=program.is_call)
+        if ended or not untouched(watch) or not settle(program):
+            finish(code, program)
+        session.send(wire.DONE.pack(code, word))
         next_test(program, session)
         sys.setrecursionlimit(RECURSION_LIMIT)
-        gc.collect(0)
+        if re._cache:  # type: ignore[attr-defined]
+            re.purge()  # the one cache that a program could find something of its last test's in
         open_stream(0)
 
 
@@ -278,7 +339,7 @@ def begin(began: mmap.mmap) -> None:
 
 def shared_names() -> list[dict[str, Any]]:
     """The names of the modules that every program finds."""
-    modules = [sys.modules[name] for name in MODULES.split() if name != "sys"]
+    modules = [sys.modules[name] for name in prelude.MODULES.split() if name != "sys"]
     return [*(vars(module) for module in [*modules, builtins, os]), PLAIN]
 
 
@@ -291,9 +352,10 @@ def untouched(watch: unchanged.Watch) -> bool:
 def settle(program: Program) -> bool:
     """Let go of a test's names and flush what it printed. Returns whether that worked."""
     if program.is_call:
+        program.let_go()
         return True
     fine = flush_streams() == 0
-    forget(vars(program.module))
+    program.let_go()
     return fine and flush_streams() == 0
 
 
@@ -373,23 +435,21 @@ def exit_code(code: object) -> int:
     return 1
 
 
-def finish(code: int, names: dict[str, Any], abrupt: bool) -> NoReturn:
+def finish(code: int, program: Program) -> NoReturn:
     """Ends the process as the interpreter would, without the 6 ms that taking its own modules apart would cost.
 
     A function's process has said all with its result and ends at once; a program's joins its threads, runs its exit
     handlers and lets go of its names, so that files it left open are flushed.
     """
-    if not abrupt:
-        if threading.active_count() > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
-            threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        code = flush_streams() or code
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a stand-in may need the names that go now
-        forget(names)
-        gc.collect(0 if collections_so_far() == BEGINNING.collections else 2)  # all is young if none was collected
-        flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
-        os._exit(code)
-    os._exit(flush_streams() or code)
+    if program.is_call:
+        os._exit(flush_streams() or code)
+    if threading.active_count() > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    code = flush_streams() or code
+    program.let_go()
+    flush_streams()  # of whoever printed meanwhile; a program may have detached the first ones by right
+    os._exit(code)
 
 
 def forget(names: dict[str, Any]) -> None:

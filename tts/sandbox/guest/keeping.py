@@ -1,144 +1,276 @@
-"""May a program's process run its next test? Read off the program's bytecode, before any of it runs.
+"""May a program's process run its next test? Proven of the program's text, before any of it runs.
 
-A process is worth keeping only if each test finds it as a fresh one would be. What most programs do (arithmetic,
-containers, reading and printing) leaves nothing behind that `candidate.py` does not put back; what could is refused
-here by name, and such a program has a fresh process for each test.
+A process is worth keeping only if each test finds it as a fresh one would be. What a program makes itself goes with its
+module. So the proof is that it never holds anything else that could be changed: what was there before it is fixed, or
+is only called or looked into where it is named (`foreign.py`). Whatever it then gives an attribute or an item, in
+whatever way, it has made itself. Text that is not understood proves nothing, and such a program has a fresh process for
+each test.
 """
 
-import dis
-import inspect
-import sys
-from types import CodeType
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-# Modules whose functions change nothing that outlives a test, or only what is put back between tests.
-PURE = frozenset(
-    [
-        "__future__",
-        "abc",
-        "array",
-        "bisect",
-        "cmath",
-        "collections",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "enum",
-        "fractions",
-        "functools",
-        "heapq",
-        "io",
-        "itertools",
-        "json",
-        "math",
-        "numbers",
-        "operator",
-        "random",
-        "re",
-        "statistics",
-        "string",
-        "sys",
-        "textwrap",
-        "time",
-        "typing",
-    ]
+if TYPE_CHECKING or __package__:  # it is tested outside a guest as well
+    from tts.sandbox.guest import foreign, scopes
+    from tts.sandbox.guest.foreign import ANNOTATES, CALLED, DECORATES, FIXED, Entry, Within
+    from tts.sandbox.guest.scopes import Scope
+else:
+    import foreign
+    import scopes
+    from foreign import ANNOTATES, CALLED, DECORATES, FIXED, Entry, Within
+    from scopes import Scope
+
+# Attributes that lead from what a program has made to what it has not.
+LEADING = frozenset({"gi_frame", "tb_frame", "obj", "_field_defaults"})
+# What may be defined or called by such a name: nothing that runs at an end, or is handed what is not the program's.
+_SPECIAL = (
+    "init repr str bytes format lt le eq ne gt ge hash bool call len getitem setitem delitem missing iter next"
+    " reversed contains add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or radd rsub rmul"
+    " rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror iadd isub imul itruediv ifloordiv imod"
+    " ipow ilshift irshift iand ixor ior neg pos abs invert complex int float index round trunc floor ceil"
+    " post_init slots copy deepcopy"
 )
-SYS = frozenset({"stdin", "stdout", "stderr", "setrecursionlimit", "getrecursionlimit", "maxsize", "float_info"})
-# Builtins that reach further than a program's own names.
-FAR = frozenset(
-    [
-        "__builtins__",
-        "__import__",
-        "breakpoint",
-        "builtins",
-        "compile",
-        "delattr",
-        "eval",
-        "exec",
-        "exit",
-        "globals",
-        "help",
-        "locals",
-        "open",
-        "quit",
-        "setattr",
-        "type",
-        "vars",
-    ]
+SPECIAL = frozenset(f"__{name}__" for name in _SPECIAL.split())
+READ = frozenset({"__name__", "__file__", "__doc__"})
+# Bases whose instances no cache of the library's holds by what they are equal to; and exceptions.
+BASES = frozenset({"object", "list", "dict", "set", "deque", "defaultdict"})
+_ITERATING = "enumerate filter list map max min next set sorted sum tuple zip"
+ITERATING = frozenset(_ITERATING.split())
+_UNDERSTOOD = (
+    "Module FunctionDef ClassDef Return Delete Assign AugAssign AnnAssign For While If Raise Try Assert Import"
+    " ImportFrom Global Nonlocal Expr Pass Break Continue BoolOp NamedExpr BinOp UnaryOp Lambda IfExp Dict Set"
+    " ListComp SetComp DictComp GeneratorExp Yield YieldFrom Compare Call FormattedValue JoinedStr Constant"
+    " Attribute Subscript Starred Name List Tuple Slice comprehension ExceptHandler arguments arg keyword alias"
+    " Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor BitAnd FloorDiv Invert Not"
+    " UAdd USub Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn"
 )
-RISKY_ATTRIBUTES = frozenset({"modules", "environ", "register", "detach", "close", "reconfigure"})
+UNDERSTOOD = frozenset(getattr(ast, name) for name in _UNDERSTOOD.split())
 
 
-SUSPECT = FAR | RISKY_ATTRIBUTES | frozenset(dir(sys)) - SYS
-HARMLESS = frozenset({"__name__", "__module__", "__qualname__"})  # which every class statement looks up or sets
-IMPORT_NAME, IMPORT_FROM, STORE_NAME = (dis.opmap[name] for name in ("IMPORT_NAME", "IMPORT_FROM", "STORE_NAME"))
-SETTING = frozenset(dis.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
-ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+class Doubt(Exception):
+    """It cannot be proven that the program leaves nothing behind."""
 
 
-def keepable(code: CodeType, imported: dict[str, str] | None = None) -> bool:
-    """Whether nothing in a program may change what its next test finds; `imported` is the modules of names so far."""
-    imported = {"sys": "sys"} if imported is None else imported
-    if code.co_flags & ASYNCHRONOUS or not (_is_plain(code, imported) or _is_harmless(code, imported)):
-        return False
-    return all(keepable(constant, imported) for constant in code.co_consts if isinstance(constant, CodeType))
-
-
-def _is_plain(code: CodeType, imported: dict[str, str]) -> bool:
-    """Whether there is no need to look closer, which would cost a process that has just been forked half a millisecond:
-    what could do harm is not so much as named, and what is imported is so in the usual form.
-    """
-    operations, arguments, names = code.co_code[::2], code.co_code[1::2], code.co_names
-    if not SUSPECT.isdisjoint(names) or not SETTING.isdisjoint(operations):
-        return False
-    if any(name[:2] == "__" and name not in HARMLESS for name in names):
-        return False
-    at = operations.find(IMPORT_NAME)
-    while at != -1:
-        module, at = names[arguments[at]], at + 1
-        if module not in PURE or operations[at - 2] == dis.EXTENDED_ARG:
+def keepable(source: str, known: foreign.Foreign) -> bool:
+    """Whether nothing in a program can change what its next test finds."""
+    try:
+        tree = ast.parse(source)
+        nodes: dict[type[ast.AST], list[ast.AST]] = {}
+        todo: list[ast.AST] = [tree]
+        for node in todo:
+            nodes.setdefault(type(node), []).append(node)
+            todo += parts(node)
+        if not UNDERSTOOD.issuperset(nodes):
             return False
-        if operations[at] == STORE_NAME:
-            if module == "sys" != names[arguments[at]]:
-                return False
-            imported[names[arguments[at]]] = module
-        elif operations[at] != IMPORT_FROM or module == "sys":
-            return False
-        while operations[at] == IMPORT_FROM:
-            if operations[at + 1] != STORE_NAME:
-                return False
-            imported[names[arguments[at + 1]]], at = "", at + 2
-        at = operations.find(IMPORT_NAME, at)
+        names = scopes.Names(tree, nodes, known)
+        _Reader(names).read(tree.body, names.top)
+    except (Doubt, scopes.Unclear, SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
     return True
 
 
-def _is_harmless(code: CodeType, imported: dict[str, str]) -> bool:
-    """Whether what is named is only put to uses that do no harm."""
-    module, kind, before = "", "", None  # of the last import; of the instruction before, and what it is about
-    for instruction in dis.get_instructions(code):
-        name, previous, kind = instruction.argval, kind, instruction.opname
-        if kind == "IMPORT_NAME":
-            module = name.partition(".")[0]
-            harmless = module in PURE and not (module == "sys" and before == ("*",))
-        elif kind == "IMPORT_FROM":
-            harmless = module != "sys" or name in SYS
-        elif kind.endswith(("_ATTR", "_METHOD")):
-            harmless = _is_own(kind, name, imported.get(before) if isinstance(before, str) else None)
-        elif kind.startswith("STORE"):
-            harmless = True
-            if previous.startswith("IMPORT"):
-                imported[name] = module if previous == "IMPORT_NAME" else ""
-        else:
-            harmless = instruction.opcode not in dis.hasname or name not in FAR
-        if not harmless:
+def parts(node: ast.AST) -> list[ast.AST]:
+    """As `ast.iter_child_nodes`, without what says only whether a name is looked up or bound, and in half the time."""
+    found: list[ast.AST] = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if type(value) is list:
+            found += [one for one in value if isinstance(one, ast.AST)]
+        elif isinstance(value, ast.AST) and field != "ctx":
+            found.append(value)
+    return found
+
+
+class _Reader:
+    """Goes through a program; raises Doubt at what it cannot prove harmless."""
+
+    def __init__(self, names: scopes.Names) -> None:
+        self.names = names
+        self.ways: dict[type[ast.AST], Callable[[Any, Scope], None]] = {
+            ast.Name: self._name,
+            ast.Attribute: self._attribute,
+            ast.Call: self._call,
+            ast.Compare: self._compare,
+            ast.AugAssign: self._change,
+            ast.AnnAssign: self._annotated,
+            ast.For: self._loop,
+            ast.FunctionDef: self._function,
+            ast.Lambda: self._lambda,
+            ast.ClassDef: self._class,
+            **dict.fromkeys(scopes.COMPREHENSIONS, self._comprehension),
+        }
+
+    def read(self, nodes: Iterable[ast.AST | None], scope: Scope) -> None:
+        """Whatever is not treated apart is harmless if all of its parts are."""
+        for node in nodes:
+            if node is not None:
+                way = self.ways.get(type(node))
+                if way is None:
+                    self.read(parts(node), scope)
+                else:
+                    way(node, scope)
+
+    def _name(self, node: ast.Name, scope: Scope) -> None:
+        loads = isinstance(node.ctx, ast.Load)
+        _check_special(node.id, READ if loads else SPECIAL)
+        if loads and scope.get(node.id, FIXED) != FIXED:
+            raise Doubt
+
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> None:
+        entry = self.entry(node, scope)
+        if entry is None:
+            _check_special(node.attr, SPECIAL | READ)
+            if node.attr in LEADING:
+                raise Doubt
+            if self._is_call_of("super", 0, node.value):
+                return
+            if node.attr == "__name__" and self._is_call_of("type", 1, node.value):
+                return self.read(node.value.args, scope)  # type: ignore[attr-defined]
+            return self.read([node.value], scope)
+        if entry != FIXED or not isinstance(node.ctx, ast.Load):
+            raise Doubt
+
+    def entry(self, node: ast.AST, scope: Scope) -> Entry | None:
+        """What an expression stands for that names or looks into what the program has not made; None for others."""
+        if isinstance(node, ast.Name):
+            return scope.get(node.id)
+        if not isinstance(node, ast.Attribute):
+            return None
+        base = self.entry(node.value, scope)
+        if isinstance(base, Within):
+            return base.attributes.get(node.attr, foreign.HELD)
+        return None if base in (None, FIXED) else foreign.HELD
+
+    def _call(self, node: ast.Call, scope: Scope) -> None:
+        if self.entry(node.func, scope) != CALLED:
+            self.read([node.func], scope)
+        iterates = self._is_builtin(node.func, ITERATING)
+        arguments = [a for a in node.args if not (iterates and self._has_lines(a, scope))]
+        if self._is_builtin(node.func, {"isinstance"}):
+            arguments = [*arguments[:1], *(kind for a in arguments[1:] for kind in self._unknown_kinds(a, scope))]
+        prints = self._is_builtin(node.func, {"print"})
+        given = [k.value for k in node.keywords if not (prints and k.arg == "file" and self._has_lines(k.value, scope))]
+        self.read([*arguments, *given], scope)
+
+    def _unknown_kinds(self, node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
+        """Of the classes that `isinstance` is asked about, those that are not classes of the library's."""
+        for kind in node.elts if isinstance(node, ast.Tuple) else [node]:
+            if self.entry(kind, scope) not in (CALLED, ANNOTATES):
+                yield kind
+
+    def _compare(self, node: ast.Compare, scope: Scope) -> None:
+        """The type of something may be compared with types, none of which has a way of its own to be compared."""
+        parts = [node.left, *node.comparators]
+        asking = [part for part in parts if self._is_call_of("type", 1, part)]
+        if asking and all(part in asking or self._is_kind(part) for part in parts):
+            parts = [argument for part in asking for argument in part.args]  # type: ignore[attr-defined]
+        self.read(parts, scope)
+
+    def _is_kind(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.Tuple | ast.List):
+            return all(map(self._is_kind, node.elts))
+        return isinstance(node, ast.Name) and (node.id in self.names.classes or self.names.is_fixed_builtin(node.id))
+
+    def _is_call_of(self, name: str, arguments: int, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Call) or node.keywords or len(node.args) != arguments:
             return False
-        before = name
-    return True
+        return self._is_builtin(node.func, {name})
+
+    def _is_builtin(self, node: ast.expr, names: frozenset[str] | set[str]) -> bool:
+        return isinstance(node, ast.Name) and node.id in names and self.names.is_builtin(node.id)
+
+    def _has_lines(self, node: ast.expr, scope: Scope) -> bool:
+        entry = self.entry(node, scope)
+        return isinstance(entry, Within) and entry.lines
+
+    def _change(self, node: ast.AugAssign, scope: Scope) -> None:
+        if isinstance(node.target, ast.Name) and scope.get(node.target.id, FIXED) != FIXED:
+            raise Doubt
+        self.read([node.target, node.value], scope)
+
+    def _annotated(self, node: ast.AnnAssign, scope: Scope) -> None:
+        self.annotations([node.annotation], scope)
+        self.read([node.target, node.value], scope)
+
+    def _loop(self, node: ast.For, scope: Scope) -> None:
+        if not self._has_lines(node.iter, scope):
+            self.read([node.iter], scope)
+        self.read([node.target, *node.body, *node.orelse], scope)
+
+    def _function(self, node: ast.FunctionDef, scope: Scope) -> None:
+        _check_special(node.name, SPECIAL)
+        self._decorators(node, scope)
+        arguments = _arguments(node.args)
+        self.annotations([*(one.annotation for one in arguments), node.returns], scope)
+        self.read([*node.args.defaults, *node.args.kw_defaults], scope)
+        self.read(node.body, self.names.inside([*arguments, *node.body], scope))
+
+    def _lambda(self, node: ast.Lambda, scope: Scope) -> None:
+        self.read([*node.args.defaults, *node.args.kw_defaults], scope)
+        self.read([node.body], self.names.inside([*_arguments(node.args), node.body], scope))
+
+    def _class(self, node: ast.ClassDef, scope: Scope) -> None:
+        self._decorators(node, scope)
+        if node.keywords or not all(self._is_base(base, scope) for base in node.bases):
+            raise Doubt
+        self.read((base for base in node.bases if isinstance(base, ast.Call)), scope)
+        self.read(node.body, self.names.inside_class(node.body, scope))
+
+    def _is_base(self, base: ast.expr, scope: Scope) -> bool:
+        if isinstance(base, ast.Call):  # namedtuple(...)
+            return self.entry(base.func, scope) == CALLED
+        if not isinstance(base, ast.Name):
+            return False
+        exception = base.id.endswith(("Error", "Exception"))
+        return base.id in self.names.classes or (
+            (base.id in BASES or exception) and self.names.is_fixed_builtin(base.id)
+        )
+
+    def _decorators(self, node: ast.FunctionDef | ast.ClassDef, scope: Scope) -> None:
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and self.entry(decorator.func, scope) == DECORATES:
+                options = [keyword.value for keyword in decorator.keywords]
+                if len(decorator.args) > 1 or not all(isinstance(option, ast.Constant) for option in options):
+                    raise Doubt  # `wraps` would put anything anywhere
+                self.read(decorator.args, scope)
+            elif self.entry(decorator, scope) not in (CALLED, DECORATES):
+                self.read([decorator], scope)
+
+    def _comprehension(self, node: scopes.Comprehension, scope: Scope) -> None:
+        inner = self.names.inside([part.target for part in node.generators], scope)
+        for number, part in enumerate(node.generators):
+            where = inner if number else scope
+            if not self._has_lines(part.iter, where):
+                self.read([part.iter], where)
+            self.read([part.target, *part.ifs], inner)
+        made = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        self.read(made, inner)
+
+    def annotations(self, nodes: Iterable[ast.expr | None], scope: Scope) -> None:
+        """Nobody gets hold of an annotation, so all that matters is what working it out does."""
+        for node in nodes:
+            if not (isinstance(node, ast.Name) or node is None or self._is_kind_of_value(node, scope)):
+                self.read([node], scope)
+
+    def _is_kind_of_value(self, node: ast.expr, scope: Scope) -> bool:
+        """Whether it is made of types alone; `typing` keeps what it is asked for, and looks for its equal."""
+        if isinstance(node, ast.Name):
+            return node.id in self.names.classes or node.id not in self.names.bound
+        if isinstance(node, ast.Tuple | ast.List):
+            return all(self._is_kind_of_value(one, scope) for one in node.elts)
+        if isinstance(node, ast.Subscript):
+            return self._is_kind_of_value(node.value, scope) and self._is_kind_of_value(node.slice, scope)
+        if isinstance(node, ast.BinOp):
+            return self._is_kind_of_value(node.left, scope) and self._is_kind_of_value(node.right, scope)
+        return isinstance(node, ast.Constant) or self.entry(node, scope) is not None
 
 
-def _is_own(kind: str, attribute: str, module: str | None) -> bool:
-    """Whether an attribute is only looked up, or is set on an object of the program's own; `module` is what it is an
-    attribute of, if that was imported.
-    """
-    if attribute in RISKY_ATTRIBUTES or (attribute[:2] == "__" and attribute not in HARMLESS):
-        return False
-    return not (module == "sys" and attribute not in SYS) and (module is None or kind.startswith("LOAD"))
+def _arguments(node: ast.arguments) -> list[ast.arg]:
+    more = [one for one in (node.vararg, node.kwarg) if one is not None]
+    return [*node.posonlyargs, *node.args, *node.kwonlyargs, *more]
+
+
+def _check_special(name: str, allowed: frozenset[str]) -> None:
+    if name[:2] == name[-2:] == "__" and name not in allowed:
+        raise Doubt

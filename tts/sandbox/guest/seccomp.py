@@ -46,8 +46,8 @@ WAITING = {  # for descriptors that the candidate has: its own pipes, and the so
     "getsockname": (51, 204), "getpeername": (52, 205),
 }  # fmt: skip
 MEMORY = {
-    "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214),
-    "madvise": (28, 233), "mincore": (27, 232), "msync": (26, 227), "membarrier": (324, 283),
+    "mprotect": (10, 226), "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214),
+    "mincore": (27, 232), "msync": (26, 227), "membarrier": (324, 283),
 }  # fmt: skip
 THREADS = {
     "futex": (202, 98), "futex_waitv": (449, 449), "set_robust_list": (273, 99), "get_robust_list": (274, 100),
@@ -80,7 +80,10 @@ CHOSEN = {
     "ioctl": ((16, 29), 1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # is it a terminal, how much is there
     "prctl": ((157, 167), 0, (3, 15, 16, 0x53564D41)),  # names of threads and mappings, and what is asked of itself
     "socketpair": ((53, 199), 0, (1,)),  # AF_UNIX
+    "madvise": ((28, 233), 2, (0, 1, 2, 3, 4, 8, 14, 15, 16, 17, 18, 19)),  # not: to put pages where none counts them
 }
+MMAP = (9, 222)
+MAP_SHARED, MAP_ANONYMOUS = 0x01, 0x20
 # Allowed on the candidate's own process, by its number or, in the second group, as 0; kill(0) means the process group.
 OWN = {"kill": (62, 129), "tgkill": (234, 131)}
 OWN_OR_ZERO = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122)}
@@ -112,6 +115,15 @@ THREAD: Code = [  # clone, for threads alone
     (JUMP_ANY_BIT, 0, 1, CLONE_THREAD),
     (RETURN, 0, 0, ALLOW),
     (RETURN, 0, 0, DENIED),
+]
+
+# mmap, but not of memory that is shared and no file's: pages that were let go would be kept, and counted as nobody's.
+MAPPING: Code = [
+    (LOAD, 0, 0, ARGUMENTS + 8 * 3),
+    (JUMP_ANY_BIT, 0, 2, MAP_ANONYMOUS),
+    (JUMP_ANY_BIT, 0, 1, MAP_SHARED),
+    (RETURN, 0, 0, DENIED),
+    (RETURN, 0, 0, ALLOW),
 ]
 
 
@@ -172,6 +184,7 @@ def _verdicts(place: int, own_files: bool) -> dict[int, Code]:
     for own in OWN_OR_ZERO.values():
         found[own[place]] = list(_one_of(0, (0, SELF)))
     found[CLONE[place]] = THREAD
+    found[MMAP[place]] = MAPPING
     found[MISSING[place]] = [(RETURN, 0, 0, FAIL | errno.ENOSYS)]
     return found
 

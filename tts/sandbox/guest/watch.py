@@ -236,28 +236,3 @@ def _bury_rest(template: int | None) -> bool:
     if rest:
         time.sleep(0.0005)
     return template is not None and not rest
-
-
-def empty(folder: str) -> None:
-    """Remove all that is in a folder, whatever it is, and give back its own rights; no process of the candidate lives
-    any more, or it waits for its next test.
-    """
-    os.chmod(folder, wire.ROOM_MODE)
-    for last in (False, True):
-        names = os.listdir(folder)
-        if not names:
-            return
-        if last:
-            _open_folders(folder)
-        # not shutil.rmtree, which a folder nested a thousand deep defeats
-        paths = [os.path.join(folder, name) for name in names]
-        for start in range(0, len(paths), 500):
-            os.waitpid(os.posix_spawnp("rm", ["rm", "-rf", "--", *paths[start : start + 500]], {}), 0)
-
-
-def _open_folders(path: str) -> None:
-    """Gives back the owner's rights on every folder below, without following links."""
-    for parent, folders, _ in os.walk(path):
-        for inner in (os.path.join(parent, folder) for folder in folders):
-            if not os.path.islink(inner):
-                os.chmod(inner, 0o700)

@@ -17,12 +17,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts.sandbox.guest import candidate, confine, native, template, watch, wire
+    from tts.sandbox.guest import candidate, clearing, confine, native, template, watch, wire
 else:
     # `random` and `threading` would have each child draw a seed and take stock of its threads, which costs a third of a
     # fork: `candidate.py` seeds, and there is one thread.
     register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     import candidate
+    import clearing
     import confine
     import native
     import template
@@ -131,7 +132,7 @@ class Zygote:
         end = self.child.watch(request, self.control)
         if end is wire.End.DONE:
             cpu, peak = self.child.used()
-            watch.empty(self.folder)
+            clearing.empty(self.folder)
             return wire.Report(end, 0, cpu - request.spent, time.monotonic() - started, peak)
         return self.report(end, request.spent, started)
 
@@ -151,7 +152,7 @@ class Zygote:
         assert self.child is not None
         child, self.child = self.child, None
         found = child.bury()
-        watch.empty(self.folder)
+        clearing.empty(self.folder)
         return found
 
     def drop(self) -> None:
@@ -181,8 +182,8 @@ def main() -> None:
     fd, folder, words = int(sys.argv[1]), sys.argv[2], set(sys.argv[3:])
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
     for name in (
-        "wire", "watch", "confine", "candidate", "keeping", "landlock", "native", "seccomp", "template", "unchanged",
-        "usage",
+        "wire", "watch", "confine", "candidate", "clearing", "foreign", "keeping", "landlock", "native", "prelude",
+        "scopes", "seccomp", "template", "unchanged", "usage",
     ):  # fmt: skip
         del sys.modules[name]
     libc = ctypes.CDLL(None, use_errno=True)
