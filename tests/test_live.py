@@ -65,12 +65,12 @@ def test_what_is_counted_is_what_is_stored(small: Small) -> None:
     parts = build(configs.load(small.folder / "config.yaml"))
     with open_for_reading(small.folder / "run") as store:
         grader = store.meta("grader")
-        found = store.counts(grader, {label: name for label, (name, _) in parts.scorers.items()})
+        found = store.counts(grader, grader, {label: name for label, (name, _) in parts.scorers.items()})
 
         assert found.candidates == len(store.candidate_keys()) and found.problems == len(store.problems())
         assert sum(found.verdicts.values()) == found.programs == len(store.grades(grader))
         assert found.observed == len(store.behaviours(grader))
-        assert store.counts("no such grader", {}).verdicts == {}
+        assert store.counts("no such grader", "none", {}).verdicts == {}
 
 
 def test_whether_somebody_writes_is_found_without_the_lock(small: Small) -> None:

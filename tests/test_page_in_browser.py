@@ -51,7 +51,8 @@ def run() -> RunReport:
     whole = dated(made_up())
     first, *others = whole.judged
     grades = [
-        replace(g, passed=0, got="5\n", diff="-4\n+5") if g.verdict == "wrong_answer" else g for g in first.grades
+        replace(g, passed=0, public=True, got="5\n", diff="-4\n+5") if g.verdict == "wrong_answer" else g
+        for g in first.grades
     ]
     problem = replace(first.problem, public_tests=(Stdin("2 2\n", "4\n"),))
     return replace(whole, judged=(replace(first, problem=problem, grades=tuple(grades)), *others))

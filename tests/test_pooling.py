@@ -19,17 +19,9 @@ pytestmark = pytest.mark.engine
 
 
 def scorer(folder: Path, backend: str, **more) -> CodeScaler:
-    engine = {"enforce_eager": True} if backend == "vllm" else {}
-    return CodeScaler(
-        model=str(folder),
-        backend=backend,
-        kv_cache_memory_bytes=64 * MIB,
-        gpu_memory_utilization=0.01,
-        engine_args=engine,
-        max_length=1024,
-        token_budget=2048,
-        **more,
-    )
+    engine = {"kv_cache_memory_bytes": 64 * MIB, "gpu_memory_utilization": 0.01, "engine_args": {"enforce_eager": True}}
+    own = engine if backend == "vllm" else {}
+    return CodeScaler(model=str(folder), backend=backend, max_length=1024, token_budget=2048, **own, **more)
 
 
 def pairs(problems: int, n: int) -> list[tuple[Problem, Candidate]]:
