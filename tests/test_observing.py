@@ -83,8 +83,7 @@ def test_written_asserts_become_tests_once_and_what_is_none_is_passed_over(writt
     text = "Here:\n```python\ndef test():\n    assert add(1, 1) == 2\n    assert add(0, 0) == 0\n```"
     rows = [{"question_id": "p", "code": code}, {"question_id": "p", "text": text}, {"question_id": "p", "code": "("}]
     found = written(*rows, {"question_id": "q", "code": "assert add(9, 9) == 18"}).written_tests(FUNCTION)
-    assert [(c.args, c.returns) for c in found] == [((1, 1), 2), ((2, 2), 5), ((0, 0), 0)]
-    assert {c.entry_point for c in found} == {"add"}
+    assert found == [Call("add", args, got, strict=True) for args, got in [((1, 1), 2), ((2, 2), 5), ((0, 0), 0)]]
 
 
 def test_written_cases_are_in_livecodebenchs_format(written: Callable[..., Observing]) -> None:
@@ -101,7 +100,7 @@ def test_of_very_many_written_tests_the_first_are_taken(written: Callable[..., O
 def test_a_job_has_public_then_mutated_then_written_inputs(written: Callable[..., Observing]) -> None:
     job = written({"question_id": "p", "code": "assert add(5, 5) == 10"}, extra=3).job(FUNCTION, "x")
     assert (job.public, job.written, len(job.tests)) == (1, 1, 5)
-    assert job.tests[0] == FUNCTION.public_tests[0] and job.tests[-1].args == (5, 5)
+    assert job.tests[0] == FUNCTION.public_tests[0] and job.tests[-1] == Call("add", (5, 5), 10, strict=True)
 
 
 def test_all_that_a_behaviour_depends_on_is_in_the_version(written: Callable[..., Observing]) -> None:
