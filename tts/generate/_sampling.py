@@ -20,7 +20,7 @@ def sample(
     off.
     """
     rows = CPU_ROWS if logits.device.type == "cpu" else max(1, len(logits))
-    parts = zip(logits.split(rows), uniform.split(rows), strict=True)
+    parts = zip(torch.split(logits, rows), torch.split(uniform, rows), strict=True)
     tokens, logprobs = zip(*(_sampled(*part, temperature, top_p, top_k) for part in parts), strict=True)
     return torch.cat(tokens), torch.cat(logprobs)
 
