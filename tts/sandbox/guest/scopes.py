@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # it is tested outside a guest as well
-    from tts.sandbox.guest.foreign import FIXED, HELD, Entry, Foreign, Within
+    from tts.sandbox.guest.foreign import FIXED, HELD, ONLY, Entry, Foreign, Within
 else:
-    from foreign import FIXED, HELD, Entry, Foreign, Within
+    from foreign import FIXED, HELD, ONLY, Entry, Foreign, Within
 
 Scope = Mapping[str, Entry]  # what names stand for; all others are fixed or the program's own
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -33,13 +33,17 @@ class Names:
         """`nodes` are all that there are in it, by their types. Raises Unclear."""
         self.known = known
         self.imported: dict[str, set[Entry]] = {}
+        self.renamed: set[str] = set()  # imported by other names than their own
         for node in (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ())):
+            self.renamed.update(alias.asname for alias in node.names if alias.asname)
             for name, entry in self._imports(node):
                 self.imported.setdefault(name, set()).add(entry)
         binding = [(name, node) for kind in BINDING for node in nodes.get(kind, ()) for name in _bound(node)]
+        if any("__" in name for name in self.imported):  # such a name is another one inside a class
+            raise Unclear
         self.bound = {name for name, _ in binding}
         classes = {name for name, node in binding if isinstance(node, ast.ClassDef) and not node.decorator_list}
-        classes -= self.imported.keys()
+        classes -= self.imported.keys() | known.fixed  # else `class str(str)` would make a `str` of the program's own
         self.classes = classes - {name for name, node in binding if not isinstance(node, ast.ClassDef)}
         self.contested = {name for name in (*self.bound, *self.imported) if self._is_contested(name)}
         if any(self._is_astray(node) for kind in STRAYING for node in nodes.get(kind, ())):
@@ -72,7 +76,11 @@ class Names:
         return {**scope, **found} if (found := self._bindings(nodes, None)) else scope
 
     def inside_class(self, nodes: Iterable[ast.AST], scope: Scope) -> Scope:
-        """The same of a class, whose names may mean the outer ones until they are bound, as they do in its methods."""
+        """The same of a class, whose names may mean the outer ones until they are bound, as they do in its methods.
+        Raises Unclear for an import, which makes what it binds an attribute of the program's own.
+        """
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in _here(nodes)):
+            raise Unclear
         return {**scope, **found} if (found := self._bindings(nodes, scope)) else scope
 
     def _bindings(self, nodes: Iterable[ast.AST], outer: Scope | None, certain: Iterable[str] = ()) -> dict[str, Entry]:
@@ -107,8 +115,10 @@ class Names:
             for alias in node.names:
                 if alias.name != "*":
                     yield alias.asname or alias.name, members.get(alias.name, HELD)
-                    continue
-                yield from members.items()
+                elif node.module in ONLY:  # it binds more than these
+                    raise Unclear
+                else:
+                    yield from members.items()
 
     def _module(self, name: str | None) -> Within:
         if name not in self.known.modules:
