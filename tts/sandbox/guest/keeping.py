@@ -25,7 +25,7 @@ else:
 
 # Attributes that lead from what a program has made to what it has not, or have it kept: `strptime` keeps formats, a
 # cache the hashes of fractions, by what these are made of.
-_LEADING = "_denominator _field_defaults _numerator format_map gi_frame mro obj strptime tb_frame"
+_LEADING = "_denominator _field_defaults _numerator f_back f_globals format_map gi_frame mro obj strptime tb_frame"
 LEADING = frozenset(_LEADING.split())
 LOOKING_UP = re.compile(r"\{[^{}:!]*[.\[]")  # in a format: an attribute or an item of what it is given
 # What may be defined or called by such a name: nothing that runs at an end, or is handed what is not the program's. An
@@ -239,7 +239,6 @@ class _Reader:
         self.read([node.body], self.names.inside([*_arguments(node.args), node.body], scope))
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
-        _check_special(node.name, frozenset())
         self._decorators(node, scope)
         if node.keywords or not all(self._is_base(base, scope) for base in node.bases):
             raise Doubt

@@ -39,8 +39,9 @@ class Names:
             for name, entry in self._imports(node):
                 self.imported.setdefault(name, set()).add(entry)
         binding = [(name, node) for kind in BINDING for node in nodes.get(kind, ()) for name in _bound(node)]
-        if any("__" in name for name in self.imported):  # such a name is another one inside a class
-            raise Unclear
+        plain = {name for name, node in binding if isinstance(node, ast.ClassDef | ast.ExceptHandler)}
+        if any("__" in name for name in plain | self.imported.keys()):
+            raise Unclear  # such a name is another one inside a class, or one that Python itself looks for
         self.bound = {name for name, _ in binding}
         classes = {name for name, node in binding if isinstance(node, ast.ClassDef) and not node.decorator_list}
         classes -= self.imported.keys() | known.fixed  # else `class str(str)` would make a `str` of the program's own
@@ -81,7 +82,10 @@ class Names:
         """
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in _here(nodes)):
             raise Unclear
-        return {**scope, **found} if (found := self._bindings(nodes, scope)) else scope
+        found = self._bindings(nodes, scope)
+        # a name that is bound in a class is never that of the function around it
+        unsure = {name: HELD for name, entry in found.items() if self.top.get(name, entry) != entry}
+        return {**scope, **found, **unsure} if found else scope
 
     def _bindings(self, nodes: Iterable[ast.AST], outer: Scope | None, certain: Iterable[str] = ()) -> dict[str, Entry]:
         """What the contested names that are bound here stand for, in doubt the worst; with `outer`, they stand for
@@ -197,8 +201,13 @@ def _binding(statement: ast.stmt) -> tuple[set[str], set[str]]:
 
 
 def _looked_up(nodes: Iterable[ast.AST]) -> set[str]:
-    found = (node for part in nodes for node in ast.walk(part))
-    return {node.id for node in found if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    found: set[str] = set()
+    for node in (node for part in nodes for node in ast.walk(part)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.AugAssign):
+            found.update(_bound(node.target))
+    return found
 
 
 def _blocks(statement: ast.stmt) -> Iterator[tuple[list[ast.stmt], list[ast.expr]]]:
