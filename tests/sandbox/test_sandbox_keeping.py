@@ -170,6 +170,7 @@ NOT_KEPT = [
     "f = Fraction(1)\nf._numerator = A()",
     "object.mro()",
     "sys.intern('a')",
+    "from typing import TypeVar\nTypeVar('T') | f",
     "namedtuple('A', input())",
     "namedtuple('A', [x, 'y'])",
     "sys.getsizeof('a')",

@@ -49,8 +49,8 @@ FIXED_KINDS = frozenset(
 )
 # Fixed, but they reach what is not, keep what they are given, or reach around what is watched.
 _FAR = (
-    "__build_class__ __import__ attrgetter breakpoint compile delattr eval exec getattr globals help locals memoryview"
-    " methodcaller open setattr setstate super type vars"
+    "ParamSpec TypeAliasType TypeVar TypeVarTuple __build_class__ __import__ attrgetter breakpoint compile delattr eval"
+    " exec getattr globals help locals memoryview methodcaller open setattr setstate super type vars"
 )
 FAR = frozenset(_FAR.split())
 # Written in Python, and what they are given may have methods: so with these arguments alone, none of whose methods is
