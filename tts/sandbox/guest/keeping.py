@@ -8,35 +8,42 @@ each test.
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+import builtins
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:  # it is tested outside a guest as well
     from tts.sandbox.guest import foreign, scopes
-    from tts.sandbox.guest.foreign import ANNOTATES, CALLED, DECORATES, FIXED, Entry, Within
+    from tts.sandbox.guest.foreign import ANNOTATES, DECORATES, FIXED, NAMEDTUPLE, WRAPS, Called, Entry, Within
     from tts.sandbox.guest.scopes import Scope
 else:
     import foreign
     import scopes
-    from foreign import ANNOTATES, CALLED, DECORATES, FIXED, Entry, Within
+    from foreign import ANNOTATES, DECORATES, FIXED, NAMEDTUPLE, WRAPS, Called, Entry, Within
     from scopes import Scope
 
-# Attributes that lead from what a program has made to what it has not.
-LEADING = frozenset({"gi_frame", "tb_frame", "obj", "_field_defaults"})
-# What may be defined or called by such a name: nothing that runs at an end, or is handed what is not the program's.
+# Attributes that lead from what a program has made to what it has not, or have it kept: `strptime` keeps formats, a
+# cache the hashes of fractions, by what these are made of.
+_LEADING = "_denominator _field_defaults _numerator f_back f_globals format_map gi_frame mro obj strptime tb_frame"
+LEADING = frozenset(_LEADING.split())
+LOOKING_UP = re.compile(r"\{[^{}:!]*[.\[]")  # in a format: an attribute or an item of what it is given
+# What may be defined or called by such a name: nothing that runs at an end, or is handed what is not the program's. An
+# iterator of its own could be let go of by a generator, which closes it.
 _SPECIAL = (
-    "init repr str bytes format lt le eq ne gt ge hash bool call len getitem setitem delitem missing iter next"
+    "init repr str bytes format lt le eq ne gt ge hash bool call len getitem setitem delitem missing iter"
     " reversed contains add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or radd rsub rmul"
     " rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror iadd isub imul itruediv ifloordiv imod"
     " ipow ilshift irshift iand ixor ior neg pos abs invert complex int float index round trunc floor ceil"
-    " post_init slots copy deepcopy"
+    " post_init slots copy"
 )
 SPECIAL = frozenset(f"__{name}__" for name in _SPECIAL.split())
 READ = frozenset({"__name__", "__file__", "__doc__"})
 # Bases whose instances no cache of the library's holds by what they are equal to; and exceptions.
-BASES = frozenset({"object", "list", "dict", "set", "deque", "defaultdict"})
-_ITERATING = "enumerate filter list map max min next set sorted sum tuple zip"
-ITERATING = frozenset(_ITERATING.split())
+_EXCEPTIONS = {name for name in vars(builtins) if name.endswith(("Error", "Exception"))}
+BASES = frozenset({"object", "list", "dict", "set", "deque", "defaultdict", *_EXCEPTIONS})
+# Which of their arguments they iterate over, and do nothing else with.
+ITERATING = {"enumerate": 0, "filter": 1, "list": 0, "map": 1, "next": 0, "set": 0, "sorted": 0, "sum": 0, "tuple": 0}
 _UNDERSTOOD = (
     "Module FunctionDef ClassDef Return Delete Assign AugAssign AnnAssign For While If Raise Try Assert Import"
     " ImportFrom Global Nonlocal Expr Pass Break Continue BoolOp NamedExpr BinOp UnaryOp Lambda IfExp Dict Set"
@@ -61,7 +68,7 @@ def keepable(source: str, known: foreign.Foreign) -> bool:
         for node in todo:
             nodes.setdefault(type(node), []).append(node)
             todo += parts(node)
-        if not UNDERSTOOD.issuperset(nodes):
+        if not UNDERSTOOD.issuperset(nodes) or _has_finalisers(nodes):
             return False
         names = scopes.Names(tree, nodes, known)
         _Reader(names).read(tree.body, names.top)
@@ -80,6 +87,14 @@ def parts(node: ast.AST) -> list[ast.AST]:
         elif isinstance(value, ast.AST) and field != "ctx":
             found.append(value)
     return found
+
+
+def _has_finalisers(nodes: scopes.Nodes) -> bool:
+    """Whether a generator could run code as it is let go of, which may be in a later test."""
+    waiting = (ast.Yield, ast.YieldFrom)
+    if nodes.keys().isdisjoint(waiting):
+        return False
+    return any(isinstance(inner, waiting) for node in nodes.get(ast.Try, ()) for inner in ast.walk(node))
 
 
 class _Reader:
@@ -120,16 +135,20 @@ class _Reader:
     def _attribute(self, node: ast.Attribute, scope: Scope) -> None:
         entry = self.entry(node, scope)
         if entry is None:
-            _check_special(node.attr, SPECIAL | READ)
-            if node.attr in LEADING:
-                raise Doubt
-            if self._is_call_of("super", 0, node.value):
-                return
-            if node.attr == "__name__" and self._is_call_of("type", 1, node.value):
-                return self.read(node.value.args, scope)  # type: ignore[attr-defined]
-            return self.read([node.value], scope)
+            return self._own_attribute(node, scope)
         if entry != FIXED or not isinstance(node.ctx, ast.Load):
             raise Doubt
+
+    def _own_attribute(self, node: ast.Attribute, scope: Scope) -> None:
+        _check_special(node.attr, SPECIAL | READ)
+        if node.attr in LEADING or (node.attr == "format" and not _looks_up_nothing(node.value)):
+            raise Doubt
+        if self._is_call_of("super", 0, node.value):
+            return
+        names_type = node.attr == "__name__" and isinstance(node.ctx, ast.Load)
+        if names_type and self._is_call_of("type", 1, node.value):
+            return self.read(node.value.args, scope)  # type: ignore[attr-defined]
+        self.read([node.value], scope)
 
     def entry(self, node: ast.AST, scope: Scope) -> Entry | None:
         """What an expression stands for that names or looks into what the program has not made; None for others."""
@@ -143,20 +162,29 @@ class _Reader:
         return None if base in (None, FIXED) else foreign.HELD
 
     def _call(self, node: ast.Call, scope: Scope) -> None:
-        if self.entry(node.func, scope) != CALLED:
-            self.read([node.func], scope)
-        iterates = self._is_builtin(node.func, ITERATING)
-        arguments = [a for a in node.args if not (iterates and self._has_lines(a, scope))]
+        self._callee(node, scope)
+        arguments = list(node.args)
+        if self._is_builtin(node.func, ITERATING):
+            place = ITERATING[node.func.id]  # type: ignore[attr-defined]
+            arguments[place : place + 1] = [a for a in node.args[place : place + 1] if not self._has_lines(a, scope)]
         if self._is_builtin(node.func, {"isinstance"}):
             arguments = [*arguments[:1], *(kind for a in arguments[1:] for kind in self._unknown_kinds(a, scope))]
         prints = self._is_builtin(node.func, {"print"})
         given = [k.value for k in node.keywords if not (prints and k.arg == "file" and self._has_lines(k.value, scope))]
         self.read([*arguments, *given], scope)
 
+    def _callee(self, node: ast.Call, scope: Scope) -> None:
+        called = self.entry(node.func, scope)
+        if not isinstance(called, Called):
+            self.read([node.func], scope)
+        elif not _takes(called, node) or (called is NAMEDTUPLE and not all(map(_is_text, node.args))):
+            raise Doubt
+
     def _unknown_kinds(self, node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
         """Of the classes that `isinstance` is asked about, those that are not classes of the library's."""
         for kind in node.elts if isinstance(node, ast.Tuple) else [node]:
-            if self.entry(kind, scope) not in (CALLED, ANNOTATES):
+            entry = self.entry(kind, scope)
+            if entry != ANNOTATES and not isinstance(entry, Called):
                 yield kind
 
     def _compare(self, node: ast.Compare, scope: Scope) -> None:
@@ -177,7 +205,7 @@ class _Reader:
             return False
         return self._is_builtin(node.func, {name})
 
-    def _is_builtin(self, node: ast.expr, names: frozenset[str] | set[str]) -> bool:
+    def _is_builtin(self, node: ast.expr, names: Collection[str]) -> bool:
         return isinstance(node, ast.Name) and node.id in names and self.names.is_builtin(node.id)
 
     def _has_lines(self, node: ast.expr, scope: Scope) -> bool:
@@ -218,23 +246,24 @@ class _Reader:
         self.read(node.body, self.names.inside_class(node.body, scope))
 
     def _is_base(self, base: ast.expr, scope: Scope) -> bool:
-        if isinstance(base, ast.Call):  # namedtuple(...)
-            return self.entry(base.func, scope) == CALLED
-        if not isinstance(base, ast.Name):
+        if isinstance(base, ast.Call):
+            return self.entry(base.func, scope) is NAMEDTUPLE
+        if not isinstance(base, ast.Name) or scope.get(base.id, FIXED) != FIXED:
             return False
-        exception = base.id.endswith(("Error", "Exception"))
         return base.id in self.names.classes or (
-            (base.id in BASES or exception) and self.names.is_fixed_builtin(base.id)
+            base.id in BASES - self.names.renamed and self.names.is_fixed_builtin(base.id)
         )
 
     def _decorators(self, node: ast.FunctionDef | ast.ClassDef, scope: Scope) -> None:
         for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and self.entry(decorator.func, scope) == DECORATES:
-                options = [keyword.value for keyword in decorator.keywords]
-                if len(decorator.args) > 1 or not all(isinstance(option, ast.Constant) for option in options):
-                    raise Doubt  # `wraps` would put anything anywhere
-                self.read(decorator.args, scope)
-            elif self.entry(decorator, scope) not in (CALLED, DECORATES):
+            call = decorator if isinstance(decorator, ast.Call) else None
+            entry = self.entry(call.func if call else decorator, scope)
+            if call and entry == WRAPS and len(call.args) == 1 and not call.keywords:
+                self.read(call.args, scope)
+            elif call and entry == DECORATES:
+                if call.args or not all(isinstance(option.value, ast.Constant) for option in call.keywords):
+                    raise Doubt
+            elif call or not (entry == DECORATES or (isinstance(entry, Called) and entry is not NAMEDTUPLE)):
                 self.read([decorator], scope)
 
     def _comprehension(self, node: scopes.Comprehension, scope: Scope) -> None:
@@ -269,6 +298,25 @@ class _Reader:
 def _arguments(node: ast.arguments) -> list[ast.arg]:
     more = [one for one in (node.vararg, node.kwarg) if one is not None]
     return [*node.posonlyargs, *node.args, *node.kwonlyargs, *more]
+
+
+def _takes(called: Called, call: ast.Call) -> bool:
+    """Whether these are such arguments as it may have."""
+    if called.positional is None:
+        return True
+    starred = any(isinstance(one, ast.Starred) for one in call.args)
+    given = {keyword.arg for keyword in call.keywords}
+    return not starred and len(call.args) <= called.positional and given <= called.keywords
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether it is a text, or some, that stands in the program."""
+    return all(map(_is_text, node.elts)) if isinstance(node, ast.List | ast.Tuple) else isinstance(node, ast.Constant)
+
+
+def _looks_up_nothing(node: ast.expr) -> bool:
+    """Whether it is a format that does no more than to format what it is given."""
+    return isinstance(node, ast.Constant) and not LOOKING_UP.search(str(node.value))
 
 
 def _check_special(name: str, allowed: frozenset[str]) -> None:

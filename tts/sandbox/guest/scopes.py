@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # it is tested outside a guest as well
-    from tts.sandbox.guest.foreign import FIXED, HELD, Entry, Foreign, Within
+    from tts.sandbox.guest.foreign import FIXED, HELD, ONLY, Entry, Foreign, Within
 else:
-    from foreign import FIXED, HELD, Entry, Foreign, Within
+    from foreign import FIXED, HELD, ONLY, Entry, Foreign, Within
 
 Scope = Mapping[str, Entry]  # what names stand for; all others are fixed or the program's own
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -33,13 +33,18 @@ class Names:
         """`nodes` are all that there are in it, by their types. Raises Unclear."""
         self.known = known
         self.imported: dict[str, set[Entry]] = {}
+        self.renamed: set[str] = set()  # imported by other names than their own
         for node in (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ())):
+            self.renamed.update(alias.asname for alias in node.names if alias.asname)
             for name, entry in self._imports(node):
                 self.imported.setdefault(name, set()).add(entry)
         binding = [(name, node) for kind in BINDING for node in nodes.get(kind, ()) for name in _bound(node)]
+        plain = {name for name, node in binding if isinstance(node, ast.ClassDef | ast.ExceptHandler)}
+        if any("__" in name for name in plain | self.imported.keys()):
+            raise Unclear  # such a name is another one inside a class, or one that Python itself looks for
         self.bound = {name for name, _ in binding}
         classes = {name for name, node in binding if isinstance(node, ast.ClassDef) and not node.decorator_list}
-        classes -= self.imported.keys()
+        classes -= self.imported.keys() | known.fixed  # else `class str(str)` would make a `str` of the program's own
         self.classes = classes - {name for name, node in binding if not isinstance(node, ast.ClassDef)}
         self.contested = {name for name in (*self.bound, *self.imported) if self._is_contested(name)}
         if any(self._is_astray(node) for kind in STRAYING for node in nodes.get(kind, ())):
@@ -72,8 +77,15 @@ class Names:
         return {**scope, **found} if (found := self._bindings(nodes, None)) else scope
 
     def inside_class(self, nodes: Iterable[ast.AST], scope: Scope) -> Scope:
-        """The same of a class, whose names may mean the outer ones until they are bound, as they do in its methods."""
-        return {**scope, **found} if (found := self._bindings(nodes, scope)) else scope
+        """The same of a class, whose names may mean the outer ones until they are bound, as they do in its methods.
+        Raises Unclear for an import, which makes what it binds an attribute of the program's own.
+        """
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in _here(nodes)):
+            raise Unclear
+        found = self._bindings(nodes, scope)
+        # a name that is bound in a class is never that of the function around it
+        unsure = {name: HELD for name, entry in found.items() if self.top.get(name, entry) != entry}
+        return {**scope, **found, **unsure} if found else scope
 
     def _bindings(self, nodes: Iterable[ast.AST], outer: Scope | None, certain: Iterable[str] = ()) -> dict[str, Entry]:
         """What the contested names that are bound here stand for, in doubt the worst; with `outer`, they stand for
@@ -107,8 +119,10 @@ class Names:
             for alias in node.names:
                 if alias.name != "*":
                     yield alias.asname or alias.name, members.get(alias.name, HELD)
-                    continue
-                yield from members.items()
+                elif node.module in ONLY:  # it binds more than these
+                    raise Unclear
+                else:
+                    yield from members.items()
 
     def _module(self, name: str | None) -> Within:
         if name not in self.known.modules:
@@ -187,8 +201,13 @@ def _binding(statement: ast.stmt) -> tuple[set[str], set[str]]:
 
 
 def _looked_up(nodes: Iterable[ast.AST]) -> set[str]:
-    found = (node for part in nodes for node in ast.walk(part))
-    return {node.id for node in found if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    found: set[str] = set()
+    for node in (node for part in nodes for node in ast.walk(part)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.AugAssign):
+            found.update(_bound(node.target))
+    return found
 
 
 def _blocks(statement: ast.stmt) -> Iterator[tuple[list[ast.stmt], list[ast.expr]]]:
