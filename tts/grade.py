@@ -31,7 +31,7 @@ from tts.sandbox import (
 from tts.sandbox.compare import matches_lcb, shown
 from tts.types import Behaviour, Check, Grade, Problem, Stdin, Test, Tolerance, Verdict, program_hash
 
-VERSION = 4
+VERSION = 5
 
 _VERDICTS = {
     Status.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
