@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -198,6 +199,7 @@ def test_an_answer_is_a_whole_program_and_a_body_alone_fails(bench):
     ("changes", "reason"),
     [
         ({"task_id": None}, "task_id must be str, got nothing"),
+        ({"task_id": ""}, "the id is empty"),
         ({"prompt": 3}, "prompt must be str, got 3"),
         ({"prompt": "def f(:"}, "prompt is not Python"),
         ({"prompt": "x = 1"}, "prompt defines no function 'total'"),
@@ -507,6 +509,9 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
         ({"base_input": {"a": 1}}, "base_input must be a list of lists of arguments"),
         ({"plus_input": [1]}, "plus_input must be a list of lists of arguments"),
         ({"atol": "0"}, "atol must be int or float, got '0'"),
+        ({"atol": -1}, "atol must be from 0 to 1, got -1"),
+        ({"atol": math.nan}, "atol must be from 0 to 1, got nan"),
+        ({"atol": 10**400}, "atol must be from 0 to 1, got a number of about 401 digits"),
         ({"task_id": "Mbpp/252", "base_input": [["x"]]}, "an input is not what its task takes"),
         ({"task_id": "Mbpp/2", "base_input": [[3]]}, "an input is not what its task takes"),
         ({"task_id": "Mbpp/106", "base_input": [[3]]}, "an input is not what its task takes"),
@@ -617,6 +622,8 @@ def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
         ({"test": "my_solution = Solution()"}, "test asserts nothing"),
         ({"test": LEET_TEST.replace('"twice"', '"thrice"')}, "addUp takes ('nums', 'twice')"),
         ({"start_time": "x"}, "start_time must be int"),
+        ({"start_time": 10**400}, "start_time must be seconds since 1970, got a number of about 401 digits"),
+        ({"start_time": 10**13}, "start_time must be seconds since 1970, got 10000000000000"),
         ({"meta": []}, "meta must be dict"),
     ],
 )

@@ -92,8 +92,7 @@ class Rows:
             for number, position, line in read_rows(path, self.format.unread):
                 place = _Place(path, number, position, _digest(line))
                 problem = self.format.problem(parse_line(line, path, number), str(place))
-                if _has_surrogates(problem.id):
-                    raise DataError(f"{place}: the id {problem.id!r} is no Unicode text. Rename it.")
+                _check_texts(problem, place)
                 if problem.id in self._places:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
                 self._places[problem.id] = place
@@ -128,8 +127,18 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line.strip()).hexdigest()[:32]
 
 
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _check_texts(problem: Problem, place: _Place) -> None:
+    """Raises DataError for an empty id, and for half a surrogate pair in what models are told, which no tokenizer
+    takes.
+    """
+    if not problem.id:
+        raise DataError(f"{place}: the id is empty. Give the row one.")
+    for text in (problem.id, problem.statement, problem.starter_code, *(one.content for one in problem.messages)):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            around = text[max(0, error.start - 20) : error.end + 20]
+            raise DataError(f"{place}: {around!r} is no Unicode text. Mend or delete the row.") from error
 
 
 @dataclass(frozen=True)

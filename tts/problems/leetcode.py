@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from tts.errors import DataError
+from tts.errors import DataError, shown
 from tts.jsonl import expect
 from tts.problems._asserts import SEEDED, NotData, Subject, from_assert, parsed
 from tts.problems._constants import NotConstant, value_of
@@ -138,7 +138,6 @@ def _arguments(text: str, head: _Head) -> Iterator[tuple[Any, ...]]:
 def _problem(row: Row, where: str) -> Problem:
     head = _read(row, where)
     meta = expect(row, "meta", dict, where, needed=False) or {}
-    start = expect(row, "start_time", int, where, needed=False)
     return Problem(
         id=expect(row, "task_id", str, where),
         statement=head.statement,
@@ -148,9 +147,18 @@ def _problem(row: Row, where: str) -> Problem:
         tags={
             "title": str(meta.get("title", "")),
             "difficulty": str(meta.get("difficulty", "")).lower(),
-            "contest_date": "" if start is None else datetime.fromtimestamp(start, UTC).isoformat(),
+            "contest_date": _date(row, where),
         },
     )
+
+
+def _date(row: Row, where: str) -> str:
+    """When the contest was, as an ISO time; nothing where the row does not say."""
+    start = expect(row, "start_time", int, where, needed=False)
+    try:
+        return "" if start is None else datetime.fromtimestamp(start, UTC).isoformat()
+    except (OverflowError, ValueError, OSError) as error:
+        raise DataError(f"{where}: start_time must be seconds since 1970, got {shown(start)}. Mend the row.") from error
 
 
 def _tests(row: Row, where: str) -> tuple[Test, ...]:
