@@ -501,7 +501,7 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
         ({"prompt": '"""\nassert f(1) ==\n"""'}, "prompt cannot be used: not Python"),
         ({"entry_point": None}, "entry_point must be str, got nothing"),
         ({"canonical_solution": None}, "canonical_solution must be str"),
-        ({"canonical_solution": "def f(x): return 1 / x"}, "the reference solution fails on f(0)"),
+        ({"canonical_solution": "def f(x): return 1 / x"}, "fails on f(0): ZeroDivisionError: division by zero. Mend"),
         ({"canonical_solution": "def f(x): return range(x)"}, "not made of base types"),
         ({"canonical_solution": "def f(x): return [{1: {object()}}]"}, "not made of base types"),
         ({"canonical_solution": "def f(x"}, "the reference solution fails on f(0)"),
@@ -523,6 +523,7 @@ def test_a_broken_row_of_mbpp_plus_is_named_by_its_line(bench, cache, changes, r
     message = refused(bench("mbpp+", good, good | {"task_id": "Mbpp/10"} | changes))
 
     assert "rows.jsonl, line 2" in message
+    assert "\n" not in message
     assert reason in message
 
 
@@ -647,6 +648,9 @@ def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path
 
     absent = plugins.build("benchmark", {"name": name, "path": str(tmp_path / "none.jsonl")})
     assert "cannot be read: No such file" in refused(absent)
+
+    hub = plugins.build("benchmark", {"name": name, "path": "owner/name"})
+    assert "Of a data set on the hub, name the file: owner/name/FILE.jsonl" in refused(hub)
 
 
 def test_a_file_on_the_hub_is_named_with_its_data_set_and_without_a_network_the_remedy_is_said(tmp_path):

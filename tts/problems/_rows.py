@@ -16,7 +16,7 @@ from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
 from tts.problems._files import is_parquet, read_row, read_rows, row_files
-from tts.problems._hub import hub_file
+from tts.problems._hub import hub_file, is_hub_name
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
@@ -165,6 +165,11 @@ class RowBenchmark(ABC):
     def files(self) -> list[Path]:
         """The files to read, in order. Raises DataError."""
         path = hub_file(self.path) or user_path(self.path)
+        if is_hub_name(self.path) and not path.exists():
+            raise DataError(
+                f"No file or folder {self.path!r}. Of a data set on the hub, name the file: {self.path}/FILE.jsonl, or "
+                "its path there if it ends in .jsonl.gz or .parquet."
+            )
         found = row_files(path) if path.is_dir() else [path]
         if not found:
             raise DataError(f"The folder {path} holds no .jsonl or .parquet file. Put rows there, or give a file.")
