@@ -270,7 +270,6 @@ def _beside_references(label: str, result: Found) -> Rows:
 
 
 def _card_notes() -> list[str]:
-    off = [one for one in rm_bench.REFERENCES if abs(one.average - one.printed) > 0.1]
     notes = [
         f"The other rows are published figures, from {rm_bench.SOURCE}. A tie counts as wrong; an average is that of "
         "the domains, and hard is a plain answer against a fancier wrong one."
@@ -278,7 +277,8 @@ def _card_notes() -> list[str]:
     return notes + [
         f"{one.model}: the card prints {one.printed} as its average, its own columns give {one.average:.1f}, which is "
         "shown."
-        for one in off
+        for one in rm_bench.REFERENCES
+        if one.misprinted
     ]
 
 
