@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +272,7 @@ def test_a_damaged_parquet_file_and_a_bad_row_of_one_are_named(tmp_path: Path) -
     assert "x.parquet, row 2: source must be one of" in refusal(CodeContests(path=str(path)).problems)
 
     path = write_parquet(tmp_path / "x.parquet", row(1, other=b"bytes"))
-    assert "x.parquet, row 1: " in refusal(CodeContests(path=str(path)).problems)
+    assert "x.parquet, row 1: a bytes is no JSON. Texts, numbers" in refusal(CodeContests(path=str(path)).problems)
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +301,13 @@ def test_a_user_s_own_problems_may_be_parquet_too(tmp_path: Path) -> None:
     benchmark = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)))
 
     assert benchmark.tests("q") == (Stdin("1", "2"),)
+
+
+def test_a_parquet_file_s_times_are_the_texts_of_json_lines(tmp_path: Path) -> None:
+    mine = {"question_id": "q", "question_content": "Q", "contest_date": datetime(2024, 8, 1, 14, 30)}
+    (problem,) = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)), start_date="2024-08-01").problems()
+
+    assert problem.tags["contest_date"] == "2024-08-01T14:30:00"
 
 
 # A run.
