@@ -181,6 +181,15 @@ def test_an_example_known_to_be_wrong_is_no_test(bench):
     assert [found.returns for found in benchmark.tests("HumanEval/47")] == [8.0]
 
 
+def test_an_example_that_is_shown_twice_is_one_public_test(bench):
+    doc = "    >>> total([1, 2])\n    3\n    >>> total([1, 2])\n    3\n    >>> total([5])\n    5\n"
+    test = "def check(c):\n    assert c([7]) == 7\n    assert c([5]) == 5\n    assert c([1, 2]) == 3\n"
+    benchmark = bench("humaneval", human(prompt=f'def total(x):\n    """Add.\n{doc}    """\n', test=test))
+
+    assert [one.returns for one in benchmark.problems()[0].public_tests] == [3, 5]
+    assert [one.returns for one in benchmark.tests("HumanEval/7")] == [3, 5, 7]
+
+
 @pytest.mark.parametrize("doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3"])
 def test_a_docstring_without_examples_that_can_be_used_gives_no_public_tests(bench, doc):
     prompt = f'def total(n):\n    """{doc}\n    """\n'
@@ -611,6 +620,17 @@ def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
         assert [test.returns for test in problem.public_tests] == [10]
 
 
+def test_tests_that_are_there_twice_and_integers_that_python_does_not_print(bench):
+    test = (
+        LEET_TEST
+        + "test_input = { 'nums': [10**5000], 'twice': False }\nassert my_solution.addUp(**test_input) == 10**5000\n"
+    )
+    benchmark = bench("leetcode", leet(test=test + LEET_TEST))
+
+    assert [t.returns for t in benchmark.problems()[0].public_tests] == [3, 10]
+    assert [t.returns for t in benchmark.tests("weekly-contest-1-add-up")] == [3, 10, 7, 10**5000]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -626,6 +646,7 @@ def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
         ({"start_time": 10**400}, "start_time must be seconds since 1970, got a number of about 401 digits"),
         ({"start_time": 10**13}, "start_time must be seconds since 1970, got 10000000000000"),
         ({"meta": []}, "meta must be dict"),
+        ({"meta": {"difficulty": 3}}, "meta: difficulty must be str, got 3"),
     ],
 )
 def test_a_broken_row_of_leetcode_is_named_by_its_line(bench, changes, reason):

@@ -42,6 +42,13 @@ def test_mutants_of_a_call_keep_types_and_differ(args: list[object], seed: int) 
         assert sum(a != b for a, b in zip(map(repr, mutant.args), map(repr, args), strict=True)) == 1
 
 
+def test_mutants_of_integers_that_python_does_not_print_differ_too() -> None:
+    long = 10**5000
+    found = {mutant.args for mutant in mutants([Call("f", (long,), 7)], 5, 0, "p")}
+
+    assert len(found) == 5 and (long,) not in found
+
+
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=5), st.integers(0, 9))
 def test_mutants_of_a_text_keep_its_lines_and_words(numbers: list[int], seed: int) -> None:
     text = f"{len(numbers)}\n{' '.join(map(str, numbers))}\n"

@@ -1,6 +1,7 @@
 """The probes do to programs what they say, and execution decides what that did to them."""
 
 import ast
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_a_hard_coded_program_gives_the_examples_answers_and_nothing_else():
     names: dict = {}
     exec(of("hard_coded"), names)
     assert (names["f"](1, [2]), names["f"](0, []), names["f"](5, [5])) == (3, None, None)
+
+
+@pytest.mark.parametrize("value", [10**5000, math.inf, [math.nan]], ids=["long", "infinite", "nan"])
+def test_an_example_that_python_cannot_write_is_not_hard_coded(value: object):
+    odd = Call("f", (value,), 1)
+    assert of("hard_coded", problem=Problem("odd", "", (), public_tests=(odd,))) is None
+    assert of("hard_coded", problem=Problem("odd", "", (), public_tests=(odd, *CALLED.public_tests))) == of(
+        "hard_coded"
+    )
 
 
 def test_truncation_keeps_the_beginning():

@@ -194,7 +194,8 @@ def _truncated(tree: ast.Module, problem: Problem, rng: random.Random) -> str | 
 
 def _hard_coded(tree: ast.Module, problem: Problem, rng: random.Random) -> str | None:
     """The outputs of the public examples by their inputs, and the last one's for every other input."""
-    calls = [test for test in problem.public_tests if isinstance(test, Call) and test.entry_point.isidentifier()]
+    named = [test for test in problem.public_tests if isinstance(test, Call) and test.entry_point.isidentifier()]
+    calls = [test for test in named if _has_literal((test.args, test.returns))]
     reads = [test for test in problem.public_tests if isinstance(test, Stdin)]
     if calls:
         known = "".join(f"    if arguments == {test.args!r}:\n        return {test.returns!r}\n" for test in calls)
@@ -204,6 +205,15 @@ def _hard_coded(tree: ast.Module, problem: Problem, rng: random.Random) -> str |
     known = "".join(f"if text == {test.input!r}:\n    answer = {test.output!r}\n" for test in reads)
     begin = f"import sys\ntext = sys.stdin.read()\nanswer = {reads[-1].output!r}\n"
     return f"{begin}{known}print(answer, end='')\n"
+
+
+def _has_literal(value: object) -> bool:
+    """Whether Python can write a value and read it again: no infinity, no integer of thousands of digits."""
+    try:
+        ast.literal_eval(repr(value))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _added_print(tree: ast.Module, problem: Problem, rng: random.Random) -> str | None:

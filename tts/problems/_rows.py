@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
@@ -20,15 +20,20 @@ from tts.problems._hub import hub_file, is_hub_name
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
+AnyTest = TypeVar("AnyTest", bound=Test)
+
+
+def each_once(tests: Iterable[AnyTest]) -> tuple[AnyTest, ...]:
+    """Of tests that ask the same one, in the place of the first."""
+    return tuple({test.asked: test for test in tests}.values())
 
 
 def public_first(public: Collection[Test], decisive: Iterable[Test]) -> tuple[Test, ...]:
-    """The tests that decide, each once, those of them that are public first, in the order of these; other public ones
-    are not among them.
+    """The tests that decide, each once, those of them that are public first, in the order of these, no two of which are
+    alike; other public ones are not among them.
     """
     places = {test.asked: place for place, test in enumerate(public)}
-    tests = {test.asked: test for test in decisive}
-    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: places.get(asked, len(places))))
+    return tuple(sorted(each_once(decisive), key=lambda test: places.get(test.asked, len(places))))
 
 
 @dataclass(frozen=True, slots=True)
