@@ -469,6 +469,15 @@ def test_a_terminal_of_any_width_has_every_probe_and_reference(audited, width):
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.parametrize("left_out", [0, 1, 3])
+def test_problems_without_verdicts_are_told(audited, left_out):
+    found = numbers(audited)
+    found["pool"]["left_out"] = left_out
+    (told,) = audit_tables.facts(found)
+    assert ("without verdicts left out" in told) == bool(left_out)
+    assert "(jsonl, 3 problems, 12 candidates)" in told
+
+
 def test_numbers_that_are_none_are_null_and_shown_as_nothing(tmp_path):
     small = make_small(tmp_path)
     bring_up(small)

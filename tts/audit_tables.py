@@ -55,11 +55,11 @@ def facts(found: Found) -> list[str]:
     pool, names = found["pool"], ", ".join(scorer["label"] for scorer in found["scorers"])
     if pool is None:
         return [f"Audited: {names}; no graded run was given, so nothing is said of ranking programs by execution."]
-    left = f", {counted(pool['left_out'], 'problem')} left out" if pool["left_out"] else ""
+    ungraded = f"{counted(pool['left_out'], 'problem')} without verdicts left out: `tts report` says why. "
     return [
         f"Audited: {names}, on {pool['folder']} ({pool['benchmark']}, {counted(pool['problems'], 'problem')}, "
-        f"{counted(pool['candidates'], 'candidate')}{left}). [a, b] is a {100 * pool['level']:g}% interval, a "
-        "bootstrap over problems."
+        f"{counted(pool['candidates'], 'candidate')}). {ungraded if pool['left_out'] else ''}[a, b] is a "
+        f"{100 * pool['level']:g}% interval, a bootstrap over problems."
     ]
 
 
