@@ -6,7 +6,7 @@ Differences: the larger of the two counts and not their sum; a tolerance is for 
 depth; the 1e-6 of one test does not stay for the tests after it. `_oracles.py` has the tasks with rules of their own.
 
 EvalPlus gives each input 4 times the reference solution's wall time and a second at least; here it is processor time,
-and that of loading the program counts.
+and that of loading the program counts. Its limit of 60 seconds for all inputs of a task is kept by checks alone.
 """
 
 import hashlib
