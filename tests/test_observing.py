@@ -93,6 +93,11 @@ def test_written_asserts_become_tests_once_and_what_is_none_is_passed_over(writt
     assert found == [Call("add", args, got, strict=True) for args, got in [((1, 1), 2), ((2, 2), 5), ((0, 0), 0)]]
 
 
+def test_a_written_assert_beyond_pythons_own_limit_is_passed_over(written: Callable[..., Observing]) -> None:
+    code = f"assert add({'-' * 1200}1, 1) == 2\nassert add(1, 1) == 2"
+    assert len(written({"question_id": "p", "code": code}).written_tests(FUNCTION)) == 1
+
+
 def test_written_cases_are_in_livecodebenchs_format(written: Callable[..., Observing]) -> None:
     cases = [{"input": "1\n", "output": "2\n", "testtype": "stdin"}, {"input": 3}, "nonsense"]
     found = written({"question_id": 7, "tests": cases}).written_tests(Problem("7", "", (), (Stdin("", ""),)))

@@ -140,6 +140,14 @@ def test_a_line_before_the_program_stands_behind_what_must_come_first():
     assert made.index("__future__") < made.index("stderr") < made.index("x = 1")
 
 
+@pytest.mark.parametrize("code", ["x = 1" + " + 1" * 900, "if n == 0:\n    f()" + "\nelif n:\n    f()" * 900])
+def test_a_program_that_is_nested_too_deeply_to_be_written_again_is_not_changed(code: str):
+    for probe in PROBES:
+        made = apply(probe, code, CALLED)
+        assert made is None or prompts.parses(made) or probe.name == "truncated"
+    assert plain("x = 1" + " + 1" * 900) is None
+
+
 def test_an_edit_that_empties_a_body_leaves_a_program():
     made = of("dropped_statement", "for i in range(3):\n    print(i)\n")
     assert made == "for i in range(3):\n    pass\n"

@@ -51,9 +51,14 @@ class Probe:
 
 
 def plain(code: str) -> str | None:
-    """The program in `ast.unparse`'s layout, without comments; None for what does not parse."""
+    """The program in `ast.unparse`'s layout, without comments; None for what does not parse, or is nested too deeply
+    to be written again.
+    """
     tree = _parsed(code)
-    return None if tree is None else _written(tree)
+    try:
+        return None if tree is None else _written(tree)
+    except RecursionError:
+        return None
 
 
 def apply(probe: Probe, code: str, problem: Problem) -> str | None:
@@ -62,7 +67,10 @@ def apply(probe: Probe, code: str, problem: Problem) -> str | None:
     if tree is None:
         return None
     rng = random.Random(seed_of(0, probe.name, problem.id, program_hash(code)))
-    made = probe.make(tree, problem, rng)
+    try:
+        made = probe.make(tree, problem, rng)
+    except RecursionError:  # a long chain of `elif`, each in the one before
+        return None
     return None if made is None or made == code else made
 
 

@@ -7,6 +7,7 @@ are asked for. What a row means is its format's to say (`RowFormat`), not this f
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +97,8 @@ class Rows:
         for path in self.paths:
             for number, position, line in read_rows(path, self.format.unread):
                 place = _Place(path, number, position, _digest(line))
-                problem = self.format.problem(parse_line(line, path, number), str(place))
+                with _bounded(str(place)):
+                    problem = self.format.problem(parse_line(line, path, number), str(place))
                 _check_texts(problem, place)
                 if problem.id in self._places:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
@@ -122,7 +124,8 @@ class Rows:
         line = read_row(place.path, place.position, self.format.unread)
         if _digest(line) != place.digest:
             raise DataError(f"{where}: the file has changed since its problems were read. Start again.")
-        tests = self.format.tests(parse_line(line, place.path, place.number), where)
+        with _bounded(where):
+            tests = self.format.tests(parse_line(line, place.path, place.number), where)
         if not tests:
             raise DataError(f"{where}: no tests, neither public nor private. Add some or delete the row.")
         return tests
@@ -130,6 +133,15 @@ class Rows:
 
 def _digest(line: bytes) -> str:
     return hashlib.sha256(line.strip()).hexdigest()[:32]
+
+
+@contextmanager
+def _bounded(where: str) -> Iterator[None]:
+    """Python's own limit, where code in a row is nested beyond it, as a DataError."""
+    try:
+        yield
+    except RecursionError as error:
+        raise DataError(f"{where}: code in it is nested too deeply to be read. Mend or delete the row.") from error
 
 
 def _check_texts(problem: Problem, place: _Place) -> None:
