@@ -260,6 +260,8 @@ def test_a_benchmark_that_changed_is_not_executed_on(audited, tmp_path):
         row["private_test_cases"] = row["public_test_cases"]
     (audited / "problems.jsonl").rename(audited / "aside.jsonl")
     try:
+        done = tts(tmp_path / "copy", "audit", "scorers.yaml", "--pool", stored, "--out", "other")
+        assert (done.code, "No such file" in done.error, "--probes 0" in done.error) == (2, True, True)
         (audited / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         done = tts(tmp_path / "copy", "audit", "scorers.yaml", "--pool", stored, "--out", "other")
         assert (done.code, "--probes 0" in done.error) == (2, True)
