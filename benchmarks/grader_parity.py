@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tts import plugins
 from tts.errors import UserError
-from tts.grade import Grade, GradeJob, Grader
+from tts.grade import Grade, GradeJob, Grader, leading_public
 from tts.jsonl import read_jsonl
 from tts.ledger import Ledger, key_of
 from tts.protocols import Benchmark
@@ -86,8 +86,9 @@ class Part:
 
     def ours(self, program: Program) -> GradeJob:
         """A program for our grader."""
-        public = len(self.problems[program.problem_id].public_tests)
-        return GradeJob(program.problem_id, program.code, self.benchmark.tests(program.problem_id), public)
+        tests = self.benchmark.tests(program.problem_id)
+        public = leading_public(self.problems[program.problem_id], tests)
+        return GradeJob(program.problem_id, program.code, tests, public)
 
 
 def samples(pool: Path, prefix: str = "") -> list[Program]:

@@ -260,6 +260,8 @@ def test_a_benchmark_that_changed_is_not_executed_on(audited, tmp_path):
         row["private_test_cases"] = row["public_test_cases"]
     (audited / "problems.jsonl").rename(audited / "aside.jsonl")
     try:
+        done = tts(tmp_path / "copy", "audit", "scorers.yaml", "--pool", stored, "--out", "other")
+        assert (done.code, "No such file" in done.error, "--probes 0" in done.error) == (2, True, True)
         (audited / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         done = tts(tmp_path / "copy", "audit", "scorers.yaml", "--pool", stored, "--out", "other")
         assert (done.code, "--probes 0" in done.error) == (2, True)
@@ -467,6 +469,15 @@ def test_a_terminal_of_any_width_has_every_probe_and_reference(audited, width):
     assert all(probe.name in shown for probe in PROBES)
     assert width < 130 or all(reference.model in shown for reference in REFERENCES)
     assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 3])
+def test_problems_without_verdicts_are_told(audited, left_out):
+    found = numbers(audited)
+    found["pool"]["left_out"] = left_out
+    (told,) = audit_tables.facts(found)
+    assert ("without verdicts left out" in told) == bool(left_out)
+    assert "(jsonl, 3 problems, 12 candidates)" in told
 
 
 def test_numbers_that_are_none_are_null_and_shown_as_nothing(tmp_path):

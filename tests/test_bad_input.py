@@ -135,7 +135,7 @@ class TestProblems:
             ({"question_content": ""}, "question_content is missing"),
             ({"question_id": IDS[0]}, f"the id '{IDS[0]}' is there twice"),
             ({"question_id": "\ud800"}, "is no Unicode text"),
-            ({"metadata": "{"}, "cannot be decoded"),
+            ({"metadata": "{"}, "metadata is not JSON"),
             ({"public_test_cases": '[{"input": "1", "output": 2}]'}, "input and output must be strings"),
             ({"public_test_cases": '[{"input": "1", "testtype": "stdin"}]'}, "a test has no 'output'"),
             ({"public_test_cases": '[{"input": "1", "output": "", "testtype": "shell"}]'}, "got 'shell'"),

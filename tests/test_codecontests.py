@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +272,7 @@ def test_a_damaged_parquet_file_and_a_bad_row_of_one_are_named(tmp_path: Path) -
     assert "x.parquet, row 2: source must be one of" in refusal(CodeContests(path=str(path)).problems)
 
     path = write_parquet(tmp_path / "x.parquet", row(1, other=b"bytes"))
-    assert "x.parquet, row 1: " in refusal(CodeContests(path=str(path)).problems)
+    assert "x.parquet, row 1: a bytes is no JSON. Texts, numbers" in refusal(CodeContests(path=str(path)).problems)
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +301,13 @@ def test_a_user_s_own_problems_may_be_parquet_too(tmp_path: Path) -> None:
     benchmark = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)))
 
     assert benchmark.tests("q") == (Stdin("1", "2"),)
+
+
+def test_a_parquet_file_s_times_are_the_texts_of_json_lines(tmp_path: Path) -> None:
+    mine = {"question_id": "q", "question_content": "Q", "contest_date": datetime(2024, 8, 1, 14, 30)}
+    (problem,) = Jsonl(path=str(write_parquet(tmp_path / "x.parquet", mine)), start_date="2024-08-01").problems()
+
+    assert problem.tags["contest_date"] == "2024-08-01T14:30:00"
 
 
 # A run.
@@ -351,7 +359,13 @@ def test_a_run_grades_on_all_tests_and_its_page_shows_the_problem_s_own_time_lim
         ({"cf_tags": "math"}, "cf_tags must be list"),
         ({"time_limit": 2}, "time_limit must be dict, got 2"),
         ({"time_limit": {"seconds": "2"}}, "time_limit: seconds must be int, got '2'"),
-        ({"time_limit": {"seconds": -1}}, "time_limit must not be negative"),
+        ({"time_limit": {"seconds": -1}}, "time_limit: seconds must not be negative"),
+        ({"time_limit": {"seconds": 10**400}}, "time_limit: seconds must not be negative and below 2^63, got a number"),
+        ({"time_limit": {"seconds": 10**9}}, "time_limit: seconds must be at most 86400, got 1000000000"),
+        ({"memory_limit_bytes": 10**400}, "memory_limit_bytes must not be negative and below 2^63"),
+        ({"memory_limit_bytes": -1}, "memory_limit_bytes must not be negative"),
+        ({"cf_rating": -800}, "cf_rating must not be negative"),
+        ({"description": "half a pair: \ud800"}, "'half a pair: \\ud800' is no Unicode text"),
         ({"input_file": 1}, "input_file must be str"),
         ({"public_tests": [{"input": "", "output": ""}]}, "public_tests must be dict"),
         ({"public_tests": {"input": ["1"]}}, "public_tests: output must be list, got nothing"),

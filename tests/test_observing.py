@@ -42,6 +42,13 @@ def test_mutants_of_a_call_keep_types_and_differ(args: list[object], seed: int) 
         assert sum(a != b for a, b in zip(map(repr, mutant.args), map(repr, args), strict=True)) == 1
 
 
+def test_mutants_of_integers_that_python_does_not_print_differ_too() -> None:
+    long = 10**5000
+    found = {mutant.args for mutant in mutants([Call("f", (long,), 7)], 5, 0, "p")}
+
+    assert len(found) == 5 and (long,) not in found
+
+
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=5), st.integers(0, 9))
 def test_mutants_of_a_text_keep_its_lines_and_words(numbers: list[int], seed: int) -> None:
     text = f"{len(numbers)}\n{' '.join(map(str, numbers))}\n"
@@ -84,6 +91,11 @@ def test_written_asserts_become_tests_once_and_what_is_none_is_passed_over(writt
     rows = [{"question_id": "p", "code": code}, {"question_id": "p", "text": text}, {"question_id": "p", "code": "("}]
     found = written(*rows, {"question_id": "q", "code": "assert add(9, 9) == 18"}).written_tests(FUNCTION)
     assert found == [Call("add", args, got, strict=True) for args, got in [((1, 1), 2), ((2, 2), 5), ((0, 0), 0)]]
+
+
+def test_a_written_assert_beyond_pythons_own_limit_is_passed_over(written: Callable[..., Observing]) -> None:
+    code = f"assert add({'-' * 1200}1, 1) == 2\nassert add(1, 1) == 2"
+    assert len(written({"question_id": "p", "code": code}).written_tests(FUNCTION)) == 1
 
 
 def test_written_cases_are_in_livecodebenchs_format(written: Callable[..., Observing]) -> None:

@@ -1,6 +1,7 @@
 """The probes do to programs what they say, and execution decides what that did to them."""
 
 import ast
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_a_hard_coded_program_gives_the_examples_answers_and_nothing_else():
     assert (names["f"](1, [2]), names["f"](0, []), names["f"](5, [5])) == (3, None, None)
 
 
+@pytest.mark.parametrize("value", [10**5000, math.inf, [math.nan]], ids=["long", "infinite", "nan"])
+def test_an_example_that_python_cannot_write_is_not_hard_coded(value: object):
+    odd = Call("f", (value,), 1)
+    assert of("hard_coded", problem=Problem("odd", "", (), public_tests=(odd,))) is None
+    assert of("hard_coded", problem=Problem("odd", "", (), public_tests=(odd, *CALLED.public_tests))) == of(
+        "hard_coded"
+    )
+
+
 def test_truncation_keeps_the_beginning():
     assert plain(CODE).startswith(of("truncated"))
     assert len(of("truncated").splitlines()) == int(0.6 * len(plain(CODE).splitlines()))
@@ -128,6 +138,14 @@ def test_a_line_before_the_program_stands_behind_what_must_come_first():
     made = of("logged", '"""doc"""\nfrom __future__ import annotations\nx = 1\n')
     ast.parse(made)
     assert made.index("__future__") < made.index("stderr") < made.index("x = 1")
+
+
+@pytest.mark.parametrize("code", ["x = 1" + " + 1" * 900, "if n == 0:\n    f()" + "\nelif n:\n    f()" * 900])
+def test_a_program_that_is_nested_too_deeply_to_be_written_again_is_not_changed(code: str):
+    for probe in PROBES:
+        made = apply(probe, code, CALLED)
+        assert made is None or prompts.parses(made) or probe.name == "truncated"
+    assert plain("x = 1" + " + 1" * 900) is None
 
 
 def test_an_edit_that_empties_a_body_leaves_a_program():

@@ -505,8 +505,11 @@ def test_a_row_without_id_or_statement_is_refused(bench, column, value):
     assert f"line 2: {column} is missing" in message
 
 
-def test_an_id_that_is_no_unicode_text_is_refused(bench):
-    assert "line 1: the id '\\ud800' is no Unicode text" in refusal(bench(row(question_id="\ud800")).problems)
+@pytest.mark.parametrize("column", ["question_id", "question_content", "starter_code"])
+def test_what_no_tokenizer_takes_is_refused(bench, column):
+    message = refusal(bench(row(), row(2, **{column: "a \ud800"})).problems)
+
+    assert "line 2: 'a \\ud800' is no Unicode text" in message
 
 
 def test_an_absent_id_is_refused(bench):
@@ -566,9 +569,44 @@ def test_tests_that_cannot_be_decoded_are_refused_with_the_reason(bench, column,
     assert reason in message
 
 
-@pytest.mark.parametrize("metadata", ["{", {"func_name": 3}, {"func_name": ["f"]}])
-def test_unusable_metadata_is_refused(bench, metadata):
-    assert "cannot be decoded" in refusal(bench(functional(metadata=metadata)).problems)
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ("{", "metadata is not JSON"),
+        ("[" * 100_000, "metadata is not JSON"),
+        ("7", "metadata must be an object"),
+        ([{}], "metadata must be an object"),
+        ({"func_name": 3}, "metadata: func_name must be str, got 3"),
+        ({"func_name": ["f"]}, "metadata: func_name must be str"),
+        ({"func_name": "(lambda *a: 1)"}, "metadata.func_name must be the name of a function"),
+    ],
+)
+def test_unusable_metadata_is_refused(bench, metadata, reason):
+    message = refusal(bench(row(), functional(metadata=metadata, question_id="q2")).problems)
+
+    assert "line 2" in message
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("question_id", True, "question_id is missing or not a string"),
+        ("starter_code", ["def f():"], "starter_code must be str, got"),
+        ("platform", {"name": "atcoder"}, "platform must be str or int, got"),
+        ("question_title", 1.5, "question_title must be str or int, got 1.5"),
+        ("contest_date", 20240115, "contest_date must be str, got 20240115"),
+        ("contest_date", "15/01/2024", "contest_date must begin with an ISO day"),
+        ("contest_date", "2024-1-15", "contest_date must begin with an ISO day"),
+        ("public_test_cases", {}, "public_test_cases cannot be decoded"),
+        ("public_test_cases", False, "public_test_cases cannot be decoded"),
+    ],
+)
+def test_a_column_of_another_type_or_form_is_refused(bench, column, value, reason):
+    message = refusal(bench(row(), row(2, **{column: value})).problems)
+
+    assert "line 2" in message
+    assert reason in message
 
 
 @pytest.mark.parametrize("case", [{"input": "[1", "output": "1"}, {"input": "1", "output": "one"}])

@@ -140,7 +140,8 @@ def test_the_references_are_those_of_the_card():
 
 
 def test_averages_follow_from_the_columns_except_the_one_that_the_card_misprints():
-    off = [r.model for r in REFERENCES if abs(r.average - r.printed) > 0.1]
-    assert off == ["Skywork-Reward-V2-Qwen3-8B"]
+    off = [r for r in REFERENCES if r.misprinted]
+    assert [(r.model, r.printed, round(r.average, 1)) for r in off] == [("Skywork-Reward-V2-Qwen3-8B", 80.5, 81.4)]
+    assert all(r.average == r.printed for r in REFERENCES if r not in off)  # a mean of 76.55 is not shown as 76.5
     for reference in REFERENCES:
         assert reference.average == pytest.approx((reference.easy + reference.normal + reference.hard) / 3, abs=0.11)

@@ -128,7 +128,13 @@ def _key(trial: Trial, code: str) -> tuple[str, str]:
 
 
 def _check_unchanged(problems: Mapping[str, Problem], benchmark: Benchmark) -> None:
-    now = {problem.id: problem.digest for problem in benchmark.problems()}
+    try:
+        now = {problem.id: problem.digest for problem in benchmark.problems()}
+    except DataError as error:
+        raise DataError(
+            f"{error} Probes are executed on the run's benchmark: start where the run was started, or leave them out: "
+            "--probes 0."
+        ) from error
     for name, problem in problems.items():
         if now.get(name) != problem.digest:
             raise DataError(

@@ -55,11 +55,11 @@ def facts(found: Found) -> list[str]:
     pool, names = found["pool"], ", ".join(scorer["label"] for scorer in found["scorers"])
     if pool is None:
         return [f"Audited: {names}; no graded run was given, so nothing is said of ranking programs by execution."]
-    left = f", {counted(pool['left_out'], 'problem')} left out" if pool["left_out"] else ""
+    ungraded = f"{counted(pool['left_out'], 'problem')} without verdicts left out: `tts report` says why. "
     return [
         f"Audited: {names}, on {pool['folder']} ({pool['benchmark']}, {counted(pool['problems'], 'problem')}, "
-        f"{counted(pool['candidates'], 'candidate')}{left}). [a, b] is a {100 * pool['level']:g}% interval, a "
-        "bootstrap over problems."
+        f"{counted(pool['candidates'], 'candidate')}). {ungraded if pool['left_out'] else ''}[a, b] is a "
+        f"{100 * pool['level']:g}% interval, a bootstrap over problems."
     ]
 
 
@@ -270,7 +270,6 @@ def _beside_references(label: str, result: Found) -> Rows:
 
 
 def _card_notes() -> list[str]:
-    off = [one for one in rm_bench.REFERENCES if abs(one.average - one.printed) > 0.1]
     notes = [
         f"The other rows are published figures, from {rm_bench.SOURCE}. A tie counts as wrong; an average is that of "
         "the domains, and hard is a plain answer against a fancier wrong one."
@@ -278,7 +277,8 @@ def _card_notes() -> list[str]:
     return notes + [
         f"{one.model}: the card prints {one.printed} as its average, its own columns give {one.average:.1f}, which is "
         "shown."
-        for one in off
+        for one in rm_bench.REFERENCES
+        if one.misprinted
     ]
 
 

@@ -46,8 +46,8 @@ def mutated(test: Run, draw: random.Random) -> Run:
     return replace(test, args=args, returns=None)
 
 
-def _identity(test: Run) -> str:
-    return test.input if isinstance(test, Stdin) else repr((test.entry_point, test.args))
+def _identity(test: Run) -> str | tuple[str, bytes]:
+    return test.input if isinstance(test, Stdin) else replace(test, returns=None).asked
 
 
 def _value(value: JsonValue, draw: random.Random) -> JsonValue:

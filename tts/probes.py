@@ -51,9 +51,14 @@ class Probe:
 
 
 def plain(code: str) -> str | None:
-    """The program in `ast.unparse`'s layout, without comments; None for what does not parse."""
+    """The program in `ast.unparse`'s layout, without comments; None for what does not parse, or is nested too deeply
+    to be written again.
+    """
     tree = _parsed(code)
-    return None if tree is None else _written(tree)
+    try:
+        return None if tree is None else _written(tree)
+    except RecursionError:
+        return None
 
 
 def apply(probe: Probe, code: str, problem: Problem) -> str | None:
@@ -62,7 +67,10 @@ def apply(probe: Probe, code: str, problem: Problem) -> str | None:
     if tree is None:
         return None
     rng = random.Random(seed_of(0, probe.name, problem.id, program_hash(code)))
-    made = probe.make(tree, problem, rng)
+    try:
+        made = probe.make(tree, problem, rng)
+    except RecursionError:  # a long chain of `elif`, each in the one before
+        return None
     return None if made is None or made == code else made
 
 
@@ -194,7 +202,8 @@ def _truncated(tree: ast.Module, problem: Problem, rng: random.Random) -> str | 
 
 def _hard_coded(tree: ast.Module, problem: Problem, rng: random.Random) -> str | None:
     """The outputs of the public examples by their inputs, and the last one's for every other input."""
-    calls = [test for test in problem.public_tests if isinstance(test, Call) and test.entry_point.isidentifier()]
+    named = [test for test in problem.public_tests if isinstance(test, Call) and test.entry_point.isidentifier()]
+    calls = [test for test in named if _has_literal((test.args, test.returns))]
     reads = [test for test in problem.public_tests if isinstance(test, Stdin)]
     if calls:
         known = "".join(f"    if arguments == {test.args!r}:\n        return {test.returns!r}\n" for test in calls)
@@ -204,6 +213,15 @@ def _hard_coded(tree: ast.Module, problem: Problem, rng: random.Random) -> str |
     known = "".join(f"if text == {test.input!r}:\n    answer = {test.output!r}\n" for test in reads)
     begin = f"import sys\ntext = sys.stdin.read()\nanswer = {reads[-1].output!r}\n"
     return f"{begin}{known}print(answer, end='')\n"
+
+
+def _has_literal(value: object) -> bool:
+    """Whether Python can write a value and read it again: no infinity, no integer of thousands of digits."""
+    try:
+        ast.literal_eval(repr(value))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _added_print(tree: ast.Module, problem: Problem, rng: random.Random) -> str | None:

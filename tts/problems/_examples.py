@@ -3,7 +3,7 @@
 import ast
 import doctest
 
-from tts.problems._asserts import NotData, Subject, from_assert
+from tts.problems._asserts import Subject, from_assert
 from tts.types import Call
 
 
@@ -22,6 +22,6 @@ def _test(example: doctest.Example, subject: Subject) -> Call | None:
         asked = ast.parse(example.source.strip(), mode="eval").body
         shown = ast.parse(example.want.strip(), mode="eval").body
         (test,) = from_assert(ast.Compare(asked, [ast.Eq()], [shown]), subject)
-    except (SyntaxError, NotData):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # no expression, none of constants, or too deep
         return None
     return test if isinstance(test, Call) else None

@@ -62,18 +62,23 @@ class Expected:
         if isinstance(outcomes, InfraError):
             raise outcomes
         for outcome, call in zip(outcomes, calls, strict=False):  # they end at the first that fails
-            why = outcome.detail.partition("\n")[0]
             shown = f"{call.entry_point}({', '.join(map(repr, call.args))})"[:200]
             if outcome.status in TOO_MUCH:
+                why = outcome.detail.partition("\n")[0]
                 LOG.warning("%s: the reference solution takes too much on %s: %s. Left out.", where, shown, why)
             elif outcome.status is not Status.OK or not _is_plain(outcome.output):
-                why = outcome.detail[-500:] or "what it returns is not made of base types"
+                why = _last_line(outcome.detail) or "what it returns is not made of base types"
                 raise DataError(f"{where}: the reference solution fails on {shown}: {why}. Mend or delete the row.")
         return [[outcome.output, outcome.seconds] if outcome.status is Status.OK else [] for outcome in outcomes]
 
 
 def _judge(test: Test, outcome: Outcome) -> tuple[Outcome, bool]:
     return outcome, outcome.status is Status.OK or outcome.status in TOO_MUCH
+
+
+def _last_line(detail: str) -> str:
+    """Of what went wrong the last line, which names the exception."""
+    return detail.strip().rpartition("\n")[2][-300:]
 
 
 def _is_plain(value: Any) -> bool:

@@ -7,6 +7,7 @@ Every row comes as the bytes of a JSON object, whatever the file, so that nobody
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,15 @@ def _columns(file: "ParquetFile", unread: Collection[str]) -> list[str]:
 
 def _json(row: dict[str, Any], path: Path, index: int) -> bytes:
     try:
-        return json.dumps(row).encode()
+        return json.dumps(row, default=_iso).encode()
     except TypeError as error:
-        raise DataError(f"{path}, row {index + 1}: {error}. Numbers, texts, lists and objects can be read.") from error
+        raise DataError(
+            f"{path}, row {index + 1}: {error}. Texts, numbers, dates, lists and objects can be."
+        ) from error
+
+
+def _iso(value: object) -> str:
+    """A day or a time as the text that it is in JSON lines. Raises TypeError for anything else."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} is no JSON")

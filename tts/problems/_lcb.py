@@ -1,11 +1,13 @@
 """LiveCodeBench's `code_generation_lite` row format and filters, which `livecodebench`, `jsonl` and `mini` share."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from tts.errors import ConfigError, DataError
+from tts.errors import ConfigError, DataError, shown
+from tts.jsonl import expect
 from tts.plugins import FREE
 from tts.problems._prompt import messages
 from tts.problems._rows import Row, RowBenchmark, RowFormat
@@ -13,56 +15,77 @@ from tts.problems._tests import decode
 from tts.types import Problem, Test, Tolerance
 
 REQUIRED = ("question_id", "question_content")
-TAGS = {"title": "question_title", "platform": "platform", "difficulty": "difficulty"} | {
-    name: name for name in ("contest_id", "contest_date")
-}
+TAGS = {"title": "question_title", "platform": "platform", "difficulty": "difficulty", "contest_id": "contest_id"}
 
 
-def _metadata(row: Row, name: str) -> Any:
-    metadata = row.get("metadata") or {}
-    metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-    return metadata.get(name) if isinstance(metadata, dict) else None
+def _metadata(row: Row, where: str) -> Mapping[str, Any]:
+    """The row's metadata, which LiveCodeBench's rows have as JSON. Raises DataError."""
+    found = row.get("metadata") or {}
+    try:
+        found = json.loads(found) if isinstance(found, str) else found
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: metadata is not JSON ({error}). Mend it or leave it out.") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{where}: metadata must be an object or its JSON, got {found!r:.80}. Mend it or leave it out.")
+    return found
 
 
-def _entry_point(row: Row) -> str | None:
-    name = _metadata(row, "func_name")
-    if name is not None and not isinstance(name, str):
-        raise ValueError(f"metadata.func_name must be a string, got {name!r}")
+def _entry_point(metadata: Mapping[str, Any], where: str) -> str | None:
+    """The function that tests call; None where programs read and write."""
+    name: str | None = expect(metadata, "func_name", str, f"{where}: metadata", needed=False)
+    if name is not None and not name.isidentifier():
+        raise DataError(f"{where}: metadata.func_name must be the name of a function, got {name!r:.80}. Mend the row.")
     return name
 
 
-def _tolerance(row: Row, where: str) -> Tolerance | None:
+def _tolerance(metadata: Mapping[str, Any], where: str) -> Tolerance | None:
     """How far off a row's author allows answers to be; most say nothing."""
-    value = _metadata(row, "tolerance")
+    value = metadata.get("tolerance")
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise DataError(
-            f"{where}: metadata.tolerance must be a number between 0 and 1, such as 1e-6, got {value!r}. "
+            f"{where}: metadata.tolerance must be a number between 0 and 1, such as 1e-6, got {shown(value)}. "
             "Mend it or leave it out."
         )
     return Tolerance(float(value), float(value))
 
 
 def _decode(row: Row, column: str, where: str) -> tuple[Test, ...]:
+    metadata = _metadata(row, where)
+    entry_point, tolerance = _entry_point(metadata, where), _tolerance(metadata, where)
+    cases = row.get(column)
     try:
-        return decode(row.get(column) or [], _entry_point(row), _tolerance(row, where))
+        return decode([] if cases is None else cases, entry_point, tolerance)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: {column} cannot be decoded: {error}. Mend or delete the row.") from error
 
 
+def _day(row: Row, where: str) -> str:
+    """When the contest was; the filters compare days as text, so that they need to have the form for it."""
+    found = expect(row, "contest_date", str, where, needed=False) or ""
+    if found and not _is_iso_day(found[:10]):
+        raise DataError(
+            f"{where}: contest_date must begin with an ISO day such as 2024-08-01, got {found!r:.80}. "
+            "Mend it or leave it out."
+        )
+    return found
+
+
 def _problem(row: Row, where: str) -> Problem:
     for name in REQUIRED:
-        if not isinstance(row.get(name), str | int) or row[name] == "":
+        if row.get(name) in (None, "") or not isinstance(row[name], str | int) or isinstance(row[name], bool):
             raise DataError(f"{where}: {name} is missing or not a string. A row needs {', '.join(REQUIRED)} and tests.")
-    statement, starter = str(row["question_content"]), str(row.get("starter_code") or "")
+    statement = str(row["question_content"])
+    starter = expect(row, "starter_code", str, where, needed=False) or ""
+    tags = {tag: expect(row, column, (str, int), where, needed=False) for tag, column in TAGS.items()}
     return Problem(
         id=str(row["question_id"]),
         statement=statement,
         messages=messages(statement, starter),
         public_tests=_decode(row, "public_test_cases", where),
         starter_code=starter,
-        tags={tag: str(row.get(column) or "") for tag, column in TAGS.items()},
+        tags={**{tag: str(value or "") for tag, value in tags.items()}, "contest_date": _day(row, where)},
     )
 
 

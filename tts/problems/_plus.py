@@ -6,7 +6,7 @@ Differences: the larger of the two counts and not their sum; a tolerance is for 
 depth; the 1e-6 of one test does not stay for the tests after it. `_oracles.py` has the tasks with rules of their own.
 
 EvalPlus gives each input 4 times the reference solution's wall time and a second at least; here it is processor time,
-and that of loading the program counts.
+and that of loading the program counts. Its limit of 60 seconds for all inputs of a task is kept by checks alone.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts.errors import DataError
+from tts.errors import DataError, shown
 from tts.jsonl import expect
 from tts.plugins import FREE
 from tts.problems import _oracles
@@ -55,7 +55,7 @@ def read_plus(row: Row, where: str, convert: Callable[[Inputs], Inputs] = lambda
         entry_point=expect(row, "entry_point", str, where),
         solution=expect(row, "prompt", str, where) + expect(row, "canonical_solution", str, where),
         inputs=inputs,
-        atol=float(expect(row, "atol", (int, float), where)),
+        atol=_atol(row, where),
         digest=hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest(),
     )
 
@@ -65,6 +65,13 @@ def _column(row: Row, name: str, where: str) -> list[Inputs]:
     if not isinstance(found, list) or not all(isinstance(inputs, list) for inputs in found):
         raise DataError(f"{where}: {name} must be a list of lists of arguments, got {found!r:.80}. Mend or delete it.")
     return found
+
+
+def _atol(row: Row, where: str) -> float:
+    found: float = expect(row, "atol", (int, float), where)
+    if not 0 <= found <= 1:
+        raise DataError(f"{where}: atol must be from 0 to 1, got {shown(found)}. Mend or delete the row.")
+    return float(found)
 
 
 def plus_tests(row: PlusRow, rules: Mapping[str, str], expected: Expected, where: str) -> tuple[Test, ...]:

@@ -7,28 +7,34 @@ are asked for. What a row means is its format's to say (`RowFormat`), not this f
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
 from tts.problems._files import is_parquet, read_row, read_rows, row_files
-from tts.problems._hub import hub_file
+from tts.problems._hub import hub_file, is_hub_name
 from tts.types import Problem, Test
 
 Row = Mapping[str, Any]
+AnyTest = TypeVar("AnyTest", bound=Test)
+
+
+def each_once(tests: Iterable[AnyTest]) -> tuple[AnyTest, ...]:
+    """Of tests that ask the same one, in the place of the first."""
+    return tuple({test.asked: test for test in tests}.values())
 
 
 def public_first(public: Collection[Test], decisive: Iterable[Test]) -> tuple[Test, ...]:
-    """The tests that decide, each once, those of them that are public first, in the order of these; other public ones
-    are not among them.
+    """The tests that decide, each once, those of them that are public first, in the order of these, no two of which are
+    alike; other public ones are not among them.
     """
     places = {test.asked: place for place, test in enumerate(public)}
-    tests = {test.asked: test for test in decisive}
-    return tuple(tests[asked] for asked in sorted(tests, key=lambda asked: places.get(asked, len(places))))
+    return tuple(sorted(each_once(decisive), key=lambda test: places.get(test.asked, len(places))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +97,9 @@ class Rows:
         for path in self.paths:
             for number, position, line in read_rows(path, self.format.unread):
                 place = _Place(path, number, position, _digest(line))
-                problem = self.format.problem(parse_line(line, path, number), str(place))
-                if _has_surrogates(problem.id):
-                    raise DataError(f"{place}: the id {problem.id!r} is no Unicode text. Rename it.")
+                with _bounded(str(place)):
+                    problem = self.format.problem(parse_line(line, path, number), str(place))
+                _check_texts(problem, place)
                 if problem.id in self._places:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
                 self._places[problem.id] = place
@@ -118,7 +124,8 @@ class Rows:
         line = read_row(place.path, place.position, self.format.unread)
         if _digest(line) != place.digest:
             raise DataError(f"{where}: the file has changed since its problems were read. Start again.")
-        tests = self.format.tests(parse_line(line, place.path, place.number), where)
+        with _bounded(where):
+            tests = self.format.tests(parse_line(line, place.path, place.number), where)
         if not tests:
             raise DataError(f"{where}: no tests, neither public nor private. Add some or delete the row.")
         return tests
@@ -128,8 +135,27 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line.strip()).hexdigest()[:32]
 
 
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+@contextmanager
+def _bounded(where: str) -> Iterator[None]:
+    """Python's own limit, where code in a row is nested beyond it, as a DataError."""
+    try:
+        yield
+    except RecursionError as error:
+        raise DataError(f"{where}: code in it is nested too deeply to be read. Mend or delete the row.") from error
+
+
+def _check_texts(problem: Problem, place: _Place) -> None:
+    """Raises DataError for an empty id, and for half a surrogate pair in what models are told, which no tokenizer
+    takes.
+    """
+    if not problem.id:
+        raise DataError(f"{place}: the id is empty. Give the row one.")
+    for text in (problem.id, problem.statement, problem.starter_code, *(one.content for one in problem.messages)):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            around = text[max(0, error.start - 20) : error.end + 20]
+            raise DataError(f"{place}: {around!r} is no Unicode text. Mend or delete the row.") from error
 
 
 @dataclass(frozen=True)
@@ -156,6 +182,11 @@ class RowBenchmark(ABC):
     def files(self) -> list[Path]:
         """The files to read, in order. Raises DataError."""
         path = hub_file(self.path) or user_path(self.path)
+        if is_hub_name(self.path) and not path.exists():
+            raise DataError(
+                f"No file or folder {self.path!r}. Of a data set on the hub, name the file: {self.path}/FILE.jsonl, or "
+                "its path there if it ends in .jsonl.gz or .parquet."
+            )
         found = row_files(path) if path.is_dir() else [path]
         if not found:
             raise DataError(f"The folder {path} holds no .jsonl or .parquet file. Put rows there, or give a file.")

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from tts.errors import ConfigError, DataError, check_option, unknown
+from tts.errors import ConfigError, DataError, check_option, shown, unknown
 from tts.jsonl import expect, user_path
 from tts.plugins import FREE
 from tts.problems._files import row_files
@@ -38,6 +38,7 @@ LETTERS = dict(zip(chain(range(7, 18), range(19, 30)), "ABCDEFGHIJKLMNOPQRSTUV",
 DIFFICULTIES = dict(enumerate(("unknown", "easy", "medium", "hard", "harder", "hardest", "external"))) | LETTERS
 IMAGE = "<image>"  # stands in a statement where a picture was
 PARTS = ("input", "output")
+MOST_SECONDS = 86_400  # of a time limit, as in `grading.timeout`
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _name(row: Row, column: str, names: Mapping[int, str], where: str) -> str:
 
 def _tags(row: Row, statement: str, where: str) -> Iterator[tuple[str, str]]:
     """The tags that only some problems have."""
-    rating = expect(row, "cf_rating", int, where, needed=False)
+    rating = _size(row, "cf_rating", where)
     if rating:
         yield "rating", str(rating)
     topics = expect(row, "cf_tags", list, where, needed=False) or []
@@ -151,7 +152,7 @@ def _tags(row: Row, statement: str, where: str) -> Iterator[tuple[str, str]]:
     seconds = _seconds(row, where)
     if seconds:
         yield "time_limit_seconds", f"{seconds:g}"
-    size_bytes = expect(row, "memory_limit_bytes", int, where, needed=False)
+    size_bytes = _size(row, "memory_limit_bytes", where)
     if size_bytes:
         yield "memory_limit_mib", f"{size_bytes / 2**20:g}"
     if any(expect(row, column, str, where, needed=False) for column in ("input_file", "output_file")):
@@ -163,10 +164,18 @@ def _tags(row: Row, statement: str, where: str) -> Iterator[tuple[str, str]]:
 def _seconds(row: Row, where: str) -> float:
     """The time limit, 0 where there is none."""
     limit: Mapping[str, Any] = expect(row, "time_limit", dict, where, needed=False) or {}
-    parts = [expect(limit, name, int, f"{where}: time_limit", needed=False) or 0 for name in ("seconds", "nanos")]
-    if min(parts) < 0:
-        raise DataError(f"{where}: time_limit must not be negative, got {dict(limit)}.")
-    return parts[0] + parts[1] / 1e9
+    seconds, nanos = (_size(limit, name, f"{where}: time_limit") for name in ("seconds", "nanos"))
+    if seconds > MOST_SECONDS:
+        raise DataError(f"{where}: time_limit: seconds must be at most {MOST_SECONDS}, got {seconds}. Mend the row.")
+    return seconds + nanos / 1e9
+
+
+def _size(row: Row, column: str, where: str) -> int:
+    """A whole number that is no protocol buffer's if it is negative or takes over 63 bits; 0 if it is absent."""
+    found: int = expect(row, column, int, where, needed=False) or 0
+    if not 0 <= found < 2**63:
+        raise DataError(f"{where}: {column} must not be negative and below 2^63, got {shown(found)}. Mend the row.")
+    return found
 
 
 def _decode(row: Row, column: str, where: str) -> Iterator[Stdin]:

@@ -17,7 +17,7 @@ from tts.jsonl import expect
 from tts.problems._asserts import from_check
 from tts.problems._evalplus import messages
 from tts.problems._examples import examples
-from tts.problems._rows import Row, RowBenchmark, RowFormat, public_first
+from tts.problems._rows import Row, RowBenchmark, RowFormat, each_once, public_first
 from tts.types import Call, Problem, Test
 
 SECONDS = 3.0
@@ -36,11 +36,10 @@ class Head:
 
     @property
     def public_tests(self) -> tuple[Call, ...]:
-        """The docstring's examples, save for what is wrong."""
+        """The docstring's examples, each once, save for what is wrong."""
         wrong = WRONG.get(self.id.rpartition("/")[2])
-        found = examples(self.docstring, self.entry_point)
-        found = [replace(test, seconds=SECONDS) for test in found]
-        return tuple(test for test in found if f"{test.entry_point}({', '.join(map(repr, test.args))})" != wrong)
+        found = [replace(test, seconds=SECONDS) for test in examples(self.docstring, self.entry_point)]
+        return each_once(t for t in found if f"{t.entry_point}({', '.join(map(repr, t.args))})" != wrong)
 
 
 def read_head(row: Row, where: str) -> Head:

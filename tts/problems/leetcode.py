@@ -13,16 +13,16 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from tts.errors import DataError
+from tts.errors import DataError, shown
 from tts.jsonl import expect
 from tts.problems._asserts import SEEDED, NotData, Subject, from_assert, parsed
 from tts.problems._constants import NotConstant, value_of
-from tts.problems._rows import Row, RowBenchmark, RowFormat
+from tts.problems._rows import Row, RowBenchmark, RowFormat, each_once, public_first
 from tts.types import Call, Check, Message, Problem, Test
 
 EXAMPLE = re.compile(r"^Input: (.*)$", re.MULTILINE)
@@ -119,9 +119,11 @@ def _check(source: str, head: _Head) -> Check:
 
 
 def _public(head: _Head, tests: list[Test]) -> tuple[Test, ...]:
-    """The calls that examples show, in the order of the tests."""
-    shown = [repr(arguments) for text in EXAMPLE.findall(head.statement) for arguments in _arguments(text, head)]
-    return tuple(test for test in tests if isinstance(test, Call) and repr(test.args) in shown)
+    """The calls that examples show, each once, in the order of the tests."""
+    texts = EXAMPLE.findall(head.statement)
+    examples = {Call(head.method, found, None).asked for text in texts for found in _arguments(text, head)}
+    calls = (test for test in tests if isinstance(test, Call))
+    return each_once(test for test in calls if replace(test, returns=None).asked in examples)
 
 
 def _arguments(text: str, head: _Head) -> Iterator[tuple[Any, ...]]:
@@ -138,7 +140,6 @@ def _arguments(text: str, head: _Head) -> Iterator[tuple[Any, ...]]:
 def _problem(row: Row, where: str) -> Problem:
     head = _read(row, where)
     meta = expect(row, "meta", dict, where, needed=False) or {}
-    start = expect(row, "start_time", int, where, needed=False)
     return Problem(
         id=expect(row, "task_id", str, where),
         statement=head.statement,
@@ -146,19 +147,26 @@ def _problem(row: Row, where: str) -> Problem:
         public_tests=_public(head, _all_tests(row, head, where)),
         starter_code=head.starter_code,
         tags={
-            "title": str(meta.get("title", "")),
-            "difficulty": str(meta.get("difficulty", "")).lower(),
-            "contest_date": "" if start is None else datetime.fromtimestamp(start, UTC).isoformat(),
+            "title": expect(meta, "title", str, f"{where}: meta", needed=False) or "",
+            "difficulty": (expect(meta, "difficulty", str, f"{where}: meta", needed=False) or "").lower(),
+            "contest_date": _date(row, where),
         },
     )
+
+
+def _date(row: Row, where: str) -> str:
+    """When the contest was, as an ISO time; nothing where the row does not say."""
+    start = expect(row, "start_time", int, where, needed=False)
+    try:
+        return "" if start is None else datetime.fromtimestamp(start, UTC).isoformat()
+    except (OverflowError, ValueError, OSError) as error:
+        raise DataError(f"{where}: start_time must be seconds since 1970, got {shown(start)}. Mend the row.") from error
 
 
 def _tests(row: Row, where: str) -> tuple[Test, ...]:
     head = _read(row, where)
     tests = _all_tests(row, head, where)
-    public = _public(head, tests)
-    shown = {repr(test) for test in public}
-    return public + tuple(test for test in tests if repr(test) not in shown)
+    return public_first(_public(head, tests), tests)
 
 
 @dataclass(frozen=True)
