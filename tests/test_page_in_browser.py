@@ -10,7 +10,7 @@ import pytest
 from browser import Opened, chromium, opened
 from pages import HOSTILE, UNSEEN
 from test_page import dated
-from test_report import assemble, made_up, sampled, task
+from test_report import assemble, found_of, made_up, sampled, task
 
 from tts import page, sentences
 from tts.analysis import RunReport
@@ -61,7 +61,7 @@ def run() -> RunReport:
 @pytest.fixture(scope="module")
 def path(run: RunReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("page") / "report.html"
-    page.write_page([run], found)
+    page.write_page(found_of(run), found)
     return found
 
 
@@ -252,7 +252,7 @@ def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
     right = [False] * len(texts) + [True]
     run = assemble(f"runs/{UNSEEN}", [(problem, [*found, silent], right, [0.5] * 5)], ["argmax"], ["length"])
     named = replace(run, curves=(*run.curves, replace(run.curve("argmax"), name=HOSTILE)))
-    page.write_page([named], tmp_path / "report.html")
+    page.write_page(found_of(named), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         traces(shown)
         shown.page.locator(".problem > summary").click()
@@ -274,7 +274,7 @@ def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
 def test_candidates_beside_the_page_are_loaded_when_a_problem_is_opened(
     browser: Any, run: RunReport, tmp_path: Path
 ) -> None:
-    page.write_page([run], tmp_path / "a page.html", inline=100)
+    page.write_page(found_of(run), tmp_path / "a page.html", inline=100)
     with opened(browser, tmp_path / "a page.html") as shown:
         assert len(shown.asked) == 1
         shown.page.locator(".problem > summary").first.click()
@@ -286,11 +286,11 @@ def test_candidates_beside_the_page_are_loaded_when_a_problem_is_opened(
 def test_candidates_that_cannot_be_loaded_are_said_to_be(
     browser: Any, run: RunReport, tmp_path: Path, fault: str
 ) -> None:
-    page.write_page([run], tmp_path / "report.html", inline=100)
+    page.write_page(found_of(run), tmp_path / "report.html", inline=100)
     shutil.rmtree(tmp_path / "report_files")
     if fault != "gone":
-        page.write_page([replace(run, left_out=())], tmp_path / "other.html", inline=100)
-        page.write_page([replace(run, judged=run.judged[::-1])], tmp_path / "other.html", inline=100)
+        page.write_page(found_of(replace(run, left_out=())), tmp_path / "other.html", inline=100)
+        page.write_page(found_of(replace(run, judged=run.judged[::-1])), tmp_path / "other.html", inline=100)
         (tmp_path / "other_files").rename(tmp_path / "report_files")
     with opened(browser, tmp_path / "report.html") as shown:
         shown.page.locator(".problem > summary").first.click()
@@ -302,7 +302,7 @@ def test_candidates_that_cannot_be_loaded_are_said_to_be(
 
 def test_several_runs_share_the_page(browser: Any, run: RunReport, tmp_path: Path) -> None:
     other = made_up("runs/other", n=4, seed=1)
-    page.write_page([run, other], tmp_path / "report.html")
+    page.write_page(found_of(run, other), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         assert {"majority · demo", "majority · other"} <= named(shown)
         shown.field("other", "#drawn", exact=True).uncheck()
@@ -326,7 +326,7 @@ def solvable(run: RunReport, name: str) -> bool:
 
 def test_a_long_list_is_shown_a_part_at_a_time(browser: Any, tmp_path: Path) -> None:
     found = [(task(f"p{i}"), [sampled(f"p{i}", 0, f"print({i})")], [bool(i % 2)], [1.0]) for i in range(150)]
-    page.write_page([assemble("runs/long", found, ["argmax"], ["length"])], tmp_path / "report.html")
+    page.write_page(found_of(assemble("runs/long", found, ["argmax"], ["length"])), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         assert len(listed(shown)) == 100
         shown.page.get_by_text("Show more").click()
