@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from browser import Opened, chromium, opened
 from pages import HOSTILE, UNSEEN
-from test_page import dated
+from test_cost import costly
+from test_page import beside, dated
 from test_report import assemble, found_of, made_up, sampled, task
 
-from tts import page, sentences
+from tts import cost, page, sentences
 from tts.analysis import RunReport
 from tts.types import UNPARSABLE, Candidate, Problem, Stdin
 from tts.wording import UNSEEN as RANGES
@@ -332,3 +333,44 @@ def test_a_long_list_is_shown_a_part_at_a_time(browser: Any, tmp_path: Path) -> 
         shown.page.get_by_text("Show more").click()
         assert len(listed(shown)) == 150 and shown.page.get_by_text("Show more").is_hidden()
         assert shown.said == []
+
+
+def test_the_x_axis_is_k_tokens_flops_or_seconds(browser: Any, run: RunReport, tmp_path: Path) -> None:
+    known = costly(run)
+    page.write_page(found_of(known), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as shown:
+        for unit, words in cost.UNITS.items():
+            shown.field("x axis", "#drawn").select_option(unit)
+            places = {trace["name"]: trace["x"] for trace in traces(shown) if trace.get("name")}
+            taken = cost.account(known)
+            for name, x in places.items():
+                assert x == pytest.approx(cost.axis(known, taken, known.curve(name), unit))
+            title = shown.page.evaluate("document.getElementById('curves').layout.xaxis.title.text")
+            assert title.startswith("k, " if unit == "k" else words.split(",")[0])
+        assert len(places) == 6 and shown.said == []
+
+
+def test_an_axis_that_a_run_does_not_know_cannot_be_chosen(shown: Opened) -> None:
+    options = shown.page.locator("#drawn select[name=axis] option")
+    assert options.all_text_contents() == ["k", "generator tokens", "FLOPs (not known)", "wall seconds (not known)"]
+    assert [option.is_disabled() for option in options.all()] == [False, False, True, True]
+
+
+def test_runs_at_equal_cost_are_drawn_with_the_chosen_selectors(browser: Any, tmp_path: Path) -> None:
+    runs = costly(made_up("runs/small", n=16)), costly(made_up("runs/large", n=4, seed=3))
+    compared = beside(*runs)
+    page.write_page(found_of(*runs), tmp_path / "report.html", compared=compared)
+    with opened(browser, tmp_path / "report.html") as shown:
+        best = [one for one in compared.frontier.strategies if one.on_front]
+        (front,) = [trace for trace in traces(shown, "front") if trace["name"] == "Pareto front"]
+        assert front["x"] == pytest.approx([one.cost for one in best])
+        assert front["y"] == pytest.approx([100 * one.value for one in best], abs=1e-3)
+        assert {"majority · small", "majority · large"} <= named(shown, "front")
+        (even,) = [trace for trace in traces(shown, "even-0-1") if trace.get("name") == "majority"]
+        differences = [one.difference.value for one in compared.frontier.even if one.curve == "majority"]
+        assert even["y"] == pytest.approx([100 * value for value in differences], abs=1e-3) != []
+        shown.field("majority", "#drawn", exact=True).uncheck()
+        assert not {name for chart in ("front", "even-0-1") for name in named(shown, chart) if "majority" in name}
+        shown.field("small", "#drawn", exact=True).uncheck()
+        assert not any("small" in name for name in named(shown, "front"))
+        assert shown.said == [] and shown.asked == [(tmp_path / "report.html").as_uri()]

@@ -24,7 +24,7 @@ UNITS: dict[Unit, str] = {
     "k": "candidates",
     "tokens": "generator tokens",
     "flops": "FLOPs, an estimate: 2 x parameters x tokens",
-    "seconds": "wall seconds of the models at work",
+    "seconds": "wall seconds, of the models at work",
 }
 FLOPS_PER_PARAMETER = 2
 

@@ -98,13 +98,12 @@ def saved_sentences(found: Saved, level: float) -> list[str]:
 
 def frontier_sheet(reports: Sequence[RunReport], found: Frontier) -> Sheet:
     """The strategies on the Pareto front, by cost."""
-    rows = [
-        [letter(one.run), one.curve, str(one.k), number(one.cost), percent(one.value), interval(one.low, one.high)]
-        for one in found.strategies
-        if one.on_front
-    ]
-    headers = ["run", "selector", "k", f"cost ({found.unit})", "solved", f"{level(reports[0])} interval"]
-    return Sheet(f"Pareto front: {_runs(reports)}", headers, rows, _frontier_notes(reports, found))
+    best = [one for one in found.strategies if one.on_front]
+    names = [f"{letter(one.run)} · {one.curve}" for one in best]
+    cells = [[str(o.k), number(o.cost), percent(o.value), interval(o.low, o.high)] for o in best]
+    rows = [[name, *mine] for name, mine in zip(names, cells, strict=True)]
+    headers = ["run · selector", "k", f"cost ({found.unit})", "solved", f"{level(reports[0])} interval"]
+    return Sheet(f"Pareto front: {lettered(reports)}", headers, rows, _frontier_notes(reports, found))
 
 
 def letter(run: int) -> str:
@@ -123,14 +122,15 @@ def _frontier_notes(reports: Sequence[RunReport], found: Frontier) -> list[str]:
     return notes
 
 
-def _runs(reports: Sequence[RunReport]) -> str:
+def lettered(reports: Sequence[RunReport]) -> str:
+    """Which letter is which run."""
     return " · ".join(f"{letter} {report.folder}" for letter, report in zip(ascii_uppercase, reports, strict=False))
 
 
 def even_sheet(reports: Sequence[RunReport], found: Frontier) -> Sheet:
     """Each two runs at equal cost, one row for each cost."""
     return Sheet(
-        title=f"At equal cost: {_runs(reports)}",
+        title=f"At equal cost: {lettered(reports)}",
         headers=["selector", "runs", f"cost ({found.unit})", "k", "k", "solved", "solved", "second - first"],
         rows=[_even_cells(one) for one in found.even],
         notes=[

@@ -94,8 +94,8 @@ def _label(text: str) -> str:
 
 
 def _axis(unit: Unit) -> Json:
-    whole = "k, the candidates that a selector chooses from" if unit == "k" else f"{UNITS[unit]}; mean per problem"
-    return {"key": unit, "name": "k" if unit == "k" else short(unit), "title": whole}
+    title = "k, the candidates chosen from" if unit == "k" else f"{short(unit)} per problem"
+    return {"key": unit, "name": "k" if unit == "k" else short(unit), "title": title}
 
 
 def _curve(place: int, run: Shown, curve: Curve) -> Json:

@@ -153,7 +153,9 @@ def curves_caption(reports: Sequence[RunReport]) -> str:
     """The same of the page's picture, where each curve can have its intervals drawn."""
     return (
         f"{sizes(reports)}. Shaded: {level(reports[0])} intervals of the selectors, a bootstrap over problems; "
-        "those of two may overlap where their paired difference is certain. The table has all of them."
+        "those of two may overlap where their paired difference is certain. The table has all of them. Tokens, FLOPs "
+        "and wall seconds are means per problem; FLOPs are an estimate, 2 x parameters x tokens; wall seconds are of "
+        "the models at work."
     )
 
 

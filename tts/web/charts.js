@@ -201,7 +201,7 @@ function drawEven(chart, { axis, runs, curves }) {
     ...line({ ...curve, k: curve.ks }, curve.x, looks.get(curve.name).dash ?? "solid", curve.name),
     text: curve.y.map((_, i) => `${told(curve, i, "")} points, k = ${curve.ks[i].join(` in ${runs[0]}, `)} in ${runs[1]}`),
   }));
-  const zero = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0, line: { color: colour("--soft"), width: 1, dash: "dash" } };
+  const zero = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0, line: { color: colour("--soft"), width: 1 } };
   const yaxis = { title: { text: `${runs[1]} less ${runs[0]} (points)` } };
   const bands = bandsOf(shown, chosen, curve => curve.x);
   draw(chart, [...bands, ...lines], { shapes: [zero], xaxis: axisOf(axis, chosen, [...new Set(shown.flatMap(curve => curve.x))]), yaxis, hovermode: "closest" });
