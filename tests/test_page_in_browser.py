@@ -356,6 +356,18 @@ def test_an_axis_that_a_run_does_not_know_cannot_be_chosen(shown: Opened) -> Non
     assert [option.is_disabled() for option in options.all()] == [False, False, True, True]
 
 
+def test_curves_that_an_axis_leaves_out_are_named(browser: Any, tmp_path: Path) -> None:
+    page.write_page(found_of(costly(made_up("runs/known")), made_up("runs/bare")), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as shown:
+        shown.field("x axis", "#drawn").select_option("flops")
+        assert {"majority · known", "oracle · known"} <= named(shown)
+        assert not any("bare" in name for name in named(shown))
+        said = shown.text("#drawn output")
+        assert said.startswith("Not drawn, since their FLOPs are not known: random · bare, ") and "known," not in said
+        shown.field("x axis", "#drawn").select_option("k")
+        assert shown.text("#drawn output") == "" and "majority · bare" in named(shown)
+
+
 def test_runs_at_equal_cost_are_drawn_with_the_chosen_selectors(browser: Any, tmp_path: Path) -> None:
     runs = costly(made_up("runs/small", n=16)), costly(made_up("runs/large", n=4, seed=3))
     compared = beside(*runs)

@@ -46,7 +46,10 @@ const percents = { title: { text: "problems solved (%)" }, rangemode: "tozero" }
 function drawCurves(chart) {
   const chosen = choices();
   const axis = index.axes.find(one => one.key === chosen.axis);
-  const curves = index.curves.filter(curve => isChosen(curve, chosen) && curve.x[axis.key]);
+  const wanted = index.curves.filter(curve => isChosen(curve, chosen));
+  const curves = wanted.filter(curve => curve.x[axis.key]);
+  const missing = wanted.filter(curve => !curve.x[axis.key]).map(curve => plain(label(curve)));
+  document.querySelector("#drawn output").textContent = missing.length ? `Not drawn, since their ${axis.name} are not known: ${missing.join(", ")}.` : "";
   const bands = bandsOf(curves, chosen, curve => curve.x[axis.key]);
   const lines = curves.map(curve => line(curve, curve.x[axis.key], dashOf(curve)));
   const ticks = [...new Set(curves.flatMap(curve => curve.x[axis.key]))].sort((a, b) => a - b);
