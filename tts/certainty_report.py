@@ -14,7 +14,7 @@ def certainty_sheet(report: RunReport, found: Certainty) -> Sheet:
     beside = [(name, found.between(best, name)) for name in names]
     return Sheet(
         title=f"how sure, k = {report.n}",
-        headers=[f"{best or 'no selector'} against", "ahead by", "only it", "only other", "p", "p, Holm"],
+        headers=[f"{best or 'no selector'} against", "ahead by", "only it, other", "p", "p, Holm"],
         rows=[[name, *_cells(compared, compared.one == best)] for name, compared in beside if compared is not None],
         notes=_notes(report, found),
     )
@@ -23,16 +23,16 @@ def certainty_sheet(report: RunReport, found: Certainty) -> Sheet:
 def pairs_sheet(report: RunReport, found: Certainty) -> Sheet:
     """Every two selectors that were compared."""
     rows = [[one.one, one.other, *_cells(one, True)] for one in found.comparisons]
-    headers = ["one", "other", "one - other", "only one", "only other", "p", "p, Holm"]
+    headers = ["one", "other", "one - other", "only one, other", "p", "p, Holm"]
     return Sheet(f"every two selectors, k = {report.n}", headers, rows, [], grouped=True)
 
 
 def _cells(found: Comparison, is_first: bool) -> list[str]:
     gap, sign = found.difference, 1 if is_first else -1
     low, high = sorted((sign * gap.low, sign * gap.high))
-    alone = [str(found.only_one), str(found.only_other)]
+    alone = [str(found.only_one), str(found.only_other)][::sign]
     ahead = f"{percent(sign * gap.value, True)} {interval(low, high, True)}"
-    return [ahead, *alone[::sign], f"{found.p:.3g}", f"{found.holm:.3g}"]
+    return [ahead, ", ".join(alone), f"{found.p:.3g}", f"{found.holm:.3g}"]
 
 
 def _notes(report: RunReport, found: Certainty) -> list[str]:

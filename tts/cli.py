@@ -277,7 +277,7 @@ def _print_tables(whole: "Findings") -> None:
 
     console = Console()
     for table in report.tables(whole):
-        console.print(table)
+        console.print(table, "")
     if whole.saved is not None:
         for sentence in cost_report.saved_sentences(whole.saved, whole.report.config.report.level):
             console.print(sentence, highlight=False, markup=False)
