@@ -26,9 +26,9 @@ LAYERS = [
     {"audit_report"},
     {"page"},
     {"page_data", "report", "formats", "picture"},
-    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report"},
+    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"},
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
-    {"frontier"},  # compares what the analysis found and what it cost
+    {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
     {"scoring", "breakdown", "certainty", "cost", "margins", "replay"},
     {"merging"},

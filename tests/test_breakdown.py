@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import Page
 from support import Small, bring_up, rows_of, write_rows
-from test_report import by_hand, made_up, printed
+from test_report import by_hand, found_of, made_up, printed
 
 from tts import breakdown, formats, metrics, page, report
 from tts.analysis import RunReport, analyse
@@ -133,7 +133,7 @@ def test_the_error_of_a_sampled_point_is_not_known_for_a_part(run: RunReport) ->
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_tables_fit_their_width_and_hold_every_number(run: RunReport, width: int) -> None:
-    text = "\n".join(printed(table, width) for table in report.breakdown_tables(run, width))
+    text = "\n".join(printed(table, width) for table in report.breakdown_tables(run, breakdown.by_tag(run), width))
 
     assert max(map(len, text.splitlines())) <= width and "…" not in text
     assert "percent solved by difficulty, k = 8" in text and "percent solved by platform, k = 8" in text
@@ -148,7 +148,7 @@ def test_the_tables_fit_their_width_and_hold_every_number(run: RunReport, width:
 
 def test_many_values_go_into_several_tables() -> None:
     many = tagged(made_up(), [{"difficulty": "ABCDEFGHIJ"[i % 10]} for i in range(20)])
-    narrow, wide = (report.breakdown_tables(many, width) for width in (80, 240))
+    narrow, wide = (report.breakdown_tables(many, breakdown.by_tag(many), width) for width in (80, 240))
 
     assert len(wide) == 1 and len(narrow) == 3
     shown = re.findall(r"\b([A-J])\b", "".join(printed(table, 80).split("selector")[0] for table in narrow))
@@ -183,7 +183,7 @@ def test_json_has_the_parts_and_the_errata(run: RunReport) -> None:
 
 
 def test_the_page_has_both_tables_and_the_note(run: RunReport, tmp_path: Path) -> None:
-    page.write_page([run], tmp_path / "report.html")
+    page.write_page(found_of(run), tmp_path / "report.html")
     reader = Page(tmp_path / "report.html")
     text = " ".join(reader.text.split())
 
@@ -196,8 +196,8 @@ def test_the_page_has_both_tables_and_the_note(run: RunReport, tmp_path: Path) -
 def test_hostile_tags_are_shown_as_text(tmp_path: Path) -> None:
     evil = [{"difficulty": "<b>\x1b[31m"}, {"difficulty": "\u202ex", "errata": "</li>\x00"}]
     run = tagged(by_hand("r", (1.0, 0.0)), evil)
-    text = "".join(printed(table, 100) for table in report.tables(run))
-    page.write_page([run], tmp_path / "report.html")
+    text = "".join(printed(table, 100) for table in report.tables(*found_of(run)))
+    page.write_page(found_of(run), tmp_path / "report.html")
     shown = Page(tmp_path / "report.html")
 
     assert shown.open == [] and "<b>\\x1b" in shown.text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_report import assemble, made_up, printed, sampled, task
 
 from tts import certainty, extrapolation, formats, report
+from tts.certainty_report import certainty_sheet, pairs_sheet
 from tts.significance import detectable, holm, mcnemar
 
 # McNemar and Holm
@@ -154,7 +155,7 @@ def test_comparisons_count_the_problems_that_one_of_two_choices_solves() -> None
 def test_a_run_says_how_sure_it_is_in_table_and_json() -> None:
     run = made_up()
     found = certainty.certainty(run)
-    text = " ".join(printed(report.certainty_table(run), 140).split())
+    text = " ".join(printed(report.as_table(certainty_sheet(run, found)), 140).split())
     assert "McNemar's exact test" in text and f"corrected for {len(found.comparisons)} comparisons" in text
     assert "a true difference under" in text and "beta-binomial" in text
     assert [f.k for f in found.forecasts] == [16, 32, 64]
@@ -163,8 +164,17 @@ def test_a_run_says_how_sure_it_is_in_table_and_json() -> None:
     assert shown["forecasts"][0]["value"] == found.forecasts[0].value
 
 
+def test_every_pair_is_said_from_the_side_of_its_first() -> None:
+    run = made_up()
+    found = certainty.certainty(run)
+    sheet = pairs_sheet(run, found)
+    assert [row[:2] for row in sheet.rows] == [[one.one, one.other] for one in found.comparisons]
+    assert [row[3] for row in sheet.rows] == [f"{c.only_one}, {c.only_other}" for c in found.comparisons]
+    assert sum(ends for _, ends in sheet.shown()) == len({one.one for one in found.comparisons})
+
+
 def test_with_one_selector_there_is_nothing_to_compare() -> None:
     run = assemble("r", [(task("a"), [sampled("a", 0, "x")], [False], [1.0])], ["argmax"], ["likelihood"])
     found = certainty.certainty(run)
     assert found.comparisons == () and found.detectable is None
-    assert "McNemar" not in printed(report.certainty_table(run), 100)
+    assert "McNemar" not in printed(report.as_table(certainty_sheet(run, found)), 100)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
 from support import Small, bring_up, write_rows
+from test_report import found_of
 
 from tts import page
 from tts.analysis import analyse
@@ -330,7 +331,7 @@ def test_a_run_grades_on_all_tests_and_its_page_shows_the_problem_s_own_time_lim
 
     with open_for_reading(tmp_path / "run") as store:
         found = analyse(store)
-    page.write_page([found], tmp_path / "report.html")
+    page.write_page(found_of(found), tmp_path / "report.html")
     shown = Page(tmp_path / "report.html")
     assert {item.problem.tags["difficulty"]: str(item.grades[0].verdict) for item in found.judged} == {
         "A": "passed",

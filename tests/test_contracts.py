@@ -40,7 +40,7 @@ SELECTORS = [
     {"name": "mob", "m": 1},
     {"name": "mob", "m": 40},
     {"name": "codet", "tests": "written"},
-    {"name": "codet", "tests": "both"},
+    {"name": "codet", "tests": "both", "size": "whole"},
     {"name": "pessimistic", "alpha": 0.0},
     {"name": "ensemble", "how": "zscore"},
     {"name": "ensemble", "how": "bound", "alpha": 0.5, "scorers": ["other"]},

@@ -18,6 +18,7 @@ from tts import analysis, cost, cost_report, frontier, metrics
 from tts.analysis import RunReport
 from tts.cost import UNITS, Spent
 from tts.errors import UserError
+from tts.report import as_table
 from tts.shapes import embedded
 from tts.store import open_for_reading
 from tts.types import Score
@@ -72,21 +73,23 @@ def test_the_stages_of_a_run_are_the_sums_over_its_problems():
 
 def test_what_is_not_known_is_none_and_no_zero():
     bare = made_up(problems=3, n=4)
-    (generate, likelihood, *_) = cost.account(bare).stages
+    known = cost.account(bare)
+    (generate, likelihood, *_) = known.stages
 
     assert generate.flops is None
     assert generate.wall_seconds is None
     assert likelihood.tokens is None
-    assert cost.rates(bare, None, "flops") is None
-    assert cost.rates(bare, None, "seconds") is None
+    assert cost.rates(bare, known, None, "flops") is None
+    assert cost.rates(bare, known, None, "seconds") is None
     unknown = replace(bare.judged[0].candidates[0], tokens=None)
     item = replace(bare.judged[0], candidates=(unknown, *bare.judged[0].candidates[1:]))
-    assert cost.rates(replace(bare, judged=(item,)), None, "tokens") is None
+    fewer = replace(bare, judged=(item,))
+    assert cost.rates(fewer, cost.account(fewer), None, "tokens") is None
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_what_k_candidates_take_is_the_mean_over_all_ways_to_draw_them(unit):
-    rates = cost.rates(RUN, "likelihood", unit)
+    rates = cost.rates(RUN, cost.account(RUN), "likelihood", unit)
     scored = RUN.scores["likelihood"]
 
     def of(row: int, chosen) -> float:
@@ -109,10 +112,11 @@ def test_what_k_candidates_take_is_the_mean_over_all_ways_to_draw_them(unit):
 
 
 def test_a_curve_without_a_scorer_does_not_pay_for_one():
-    with_scorer, without = (cost.axis(RUN, RUN.curve(name), "flops") for name in ("argmax", "majority"))
+    known = cost.account(RUN)
+    with_scorer, without = (cost.axis(RUN, known, RUN.curve(name), "flops") for name in ("argmax", "majority"))
 
     assert all(a > b for a, b in zip(with_scorer, without, strict=True))
-    assert cost.axis(RUN, RUN.curve("argmax"), "k") == RUN.ks
+    assert cost.axis(RUN, known, RUN.curve("argmax"), "k") == RUN.ks
 
 
 # Several runs.
@@ -159,7 +163,7 @@ def test_two_runs_are_paired_at_equal_cost():
     small, large = pair()
     found = frontier.frontier([small, large], "flops")
     evens = [one for one in found.even if one.curve == "argmax"]
-    rates = [cost.rates(report, "likelihood", "flops") for report in (small, large)]
+    rates = [cost.rates(report, cost.account(report), "likelihood", "flops") for report in (small, large)]
 
     assert evens
     for one in evens:
@@ -222,9 +226,9 @@ def test_an_unknown_cost_is_refused_with_those_that_are_known():
 def test_tables_say_what_the_numbers_are():
     small, large = pair()
     found = frontier.frontier([small, large])
-    front = printed(cost_report.frontier_table([small, large], found), 140)
-    even = printed(cost_report.even_table([small, large], found), 140)
-    account = printed(cost_report.account_table(small, cost.account(small)), 140)
+    front = printed(as_table(cost_report.frontier_sheet([small, large], found)), 140)
+    even = printed(as_table(cost_report.even_sheet([small, large], found)), 140)
+    account = printed(as_table(cost_report.account_sheet(small, cost.account(small))), 140)
 
     assert "12 common problems" in front
     assert "2 x parameters x tokens" in front

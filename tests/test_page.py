@@ -10,9 +10,10 @@ from pathlib import Path
 import markupsafe
 import pytest
 from pages import HOSTILE, UNSEEN, Page
-from test_report import assemble, by_hand, made_up, sampled, task
+from test_cost import costly
+from test_report import assemble, by_hand, found_of, made_up, sampled, task
 
-from tts import comparison, page, page_data, sentences
+from tts import certainty, certainty_report, comparison, cost, cost_report, frontier, page, page_data, sentences
 from tts.analysis import RunReport
 from tts.types import UNPARSABLE, Behaviour, Call, Candidate, Check, Problem, Selection, Stdin, Verdict
 
@@ -24,7 +25,7 @@ Write = Callable[..., Page]
 def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     def written(*reports: RunReport, **options: object) -> Page:
         path = tmp_path_factory.mktemp("page") / "report.html"
-        page.write_page(reports, path, **options)  # type: ignore[arg-type]
+        page.write_page(found_of(*reports), path, **options)  # type: ignore[arg-type]
         return Page(path)
 
     return written
@@ -97,7 +98,7 @@ def test_no_script_can_end_its_element_early() -> None:
 def test_the_page_has_the_numbers_the_facts_and_the_choices(run: RunReport, written: Page) -> None:
     text = " ".join(written.text.split())
     assert sentences.summary_sentence(run) in text
-    assert "Wall time: grade 8.0 s; 8.0 s in all, 0.05 s per graded candidate." in text
+    assert "The run itself: grade 8 s; 8 s in all, 0.05 s per graded candidate." in text
     assert "path: samples.jsonl" in text and "mini-99: 2 of 8 candidates have no verdict" in text
     for name, count in [*run.verdicts.items(), *run.extraction.items(), *run.finish.items()]:
         assert re.search(rf"{name.replace('_', ' ')} ?{count} \(", text)
@@ -136,7 +137,7 @@ def test_what_is_drawn_is_what_the_report_has(run: RunReport, written: Page) -> 
 def test_every_picture_has_a_caption_that_says_n_k_problems_and_interval(written: Page) -> None:
     captions = re.findall(r"<figcaption id=[^>]*>(.*?)</figcaption>", written.html, re.DOTALL)
     charts = [value for name, value in written.attributes if name == "class" and value == "chart"]
-    assert len(captions) == len(charts) == 1 + 3 + 3 + 2
+    assert len(captions) == len(charts) == 1 + 1 + 3 + 3 + 2
     for caption in captions:
         assert "20 problems, n = 8, k = 1, 2, 4, 8" in caption and "interval" in caption
 
@@ -259,26 +260,82 @@ def test_groups_hold_whole_problems_in_their_order(write: Write) -> None:
 
 
 def test_what_lay_beside_an_earlier_page_is_gone(run: RunReport, tmp_path: Path) -> None:
-    large = page.write_page([run], tmp_path / "report.html", inline=100)
+    large = page.write_page(found_of(run), tmp_path / "report.html", inline=100)
     assert large.folder is not None and large.folder_bytes > 0 and "in report_files/" in str(large)
-    small = page.write_page([run], tmp_path / "report.html")
+    small = page.write_page(found_of(run), tmp_path / "report.html")
     assert small.folder is None and not (tmp_path / "report_files").exists()
     (tmp_path / "report_files").mkdir()
     (tmp_path / "report_files" / "saved.css").touch()
-    page.write_page([run], tmp_path / "report.html")
+    page.write_page(found_of(run), tmp_path / "report.html")
     assert [file.name for file in (tmp_path / "report_files").iterdir()] == ["saved.css"]  # not ours
     assert str(small) == f"{tmp_path}/report.html ({(tmp_path / 'report.html').stat().st_size / 1e6:.1f} MB)"
 
 
 def test_several_runs_share_a_page_each_problem_once(run: RunReport, write: Write) -> None:
     other = made_up("elsewhere/demo", problems=21, n=4, seed=1)
-    compared = comparison.compare(run, other)
-    shown = write(run, other, compared=[compared])
+    compared = beside(run, other)
+    shown = write(run, other, compared=compared)
     assert "runs/demo, elsewhere/demo" in shown.text and shown.open == []
     assert len(shown.index["problems"]) == 21
     assert [held is None for held in shown.index["problems"][-1]["runs"]] == [True, False]
-    for row in compared.rows:
+    for row in compared.comparisons[0].rows:
         assert "".join(row.cells) in shown.text
+
+
+def beside(*runs: RunReport) -> page.Compared:
+    return page.Compared((comparison.compare(*runs),), frontier.frontier(runs))
+
+
+def test_what_is_drawn_of_runs_at_equal_cost_is_what_was_found(write: Write) -> None:
+    runs = costly(made_up("runs/small", problems=12, n=16)), costly(made_up("runs/large", problems=12, n=4, seed=3))
+    compared = beside(*runs)
+    found, shown = compared.frontier, write(*runs, compared=compared)
+    front, even = shown.index["fronts"]["front"], shown.index["evens"]["even-0-1"]
+    best = [one for one in found.strategies if one.on_front]
+    assert front["front"]["x"] == [one.cost for one in best] and front["front"]["k"] == [one.k for one in best]
+    assert sum(len(curve["x"]) for curve in front["curves"]) == len(found.strategies)
+    drawn = [(curve["name"], x, y) for curve in even["curves"] for x, y in zip(curve["x"], curve["y"], strict=True)]
+    assert drawn == [(o.curve, o.cost, pytest.approx(100 * o.difference.value, abs=1e-3)) for o in found.even] != []
+    text = " ".join(shown.text.split())
+    assert cost_report.verdict(runs, found)[0] in text and "Pareto front" in text
+    captions = re.findall(r'<figcaption id="(?:front|even-0-1)-caption">(.*?)</figcaption>', shown.html)
+    assert len(captions) == 2
+    assert all("12 common problems" in one and "n = 16" in one and "95% interval" in one for one in captions)
+
+
+def test_a_curve_has_a_place_on_every_axis_whose_cost_is_known(write: Write) -> None:
+    bare, known = made_up(problems=6), costly(made_up(problems=6))
+    assert {a["key"]: a["known"] for a in write(bare).index["axes"]} == dict.fromkeys(("k", "tokens"), True) | (
+        dict.fromkeys(("flops", "seconds"), False)
+    )
+    shown, taken = write(known), cost.account(known)
+    assert all(axis["known"] for axis in shown.index["axes"])
+    for drawn, curve in zip(shown.index["curves"], sentences.ordered(known), strict=True):
+        assert drawn["x"] == {unit: list(cost.axis(known, taken, curve, unit) or ()) for unit in cost.UNITS}
+
+
+def test_the_page_says_how_sure_it_is_and_what_it_cost_once(write: Write) -> None:
+    run = costly(made_up(problems=6))
+    found, shown = certainty.certainty(run), write(run)
+    text = " ".join(shown.text.split())
+    for sheet in (
+        certainty_report.certainty_sheet(run, found),
+        certainty_report.pairs_sheet(run, found),
+        cost_report.account_sheet(run, cost.account(run)),
+    ):
+        assert len(sheet.rows) > 2
+        assert all("".join(row[1:]) in shown.text for row in sheet.rows)
+        assert all(" ".join(note.split()) in text for note in sheet.notes)
+    forecast = shown.index["forecasts"]["forecasts-0"]
+    assert forecast["exact"]["y"][-1] == forecast["foretold"]["y"][0]
+    assert forecast["foretold"]["k"] == [8, 16, 32, 64]
+
+
+def test_a_problem_says_what_it_cost(write: Write) -> None:
+    run = costly(made_up(problems=3))
+    item = run.judged[0]
+    said = write(run).problems[item.problem.id]["runs"][0]["cost"]
+    assert "generate: 90 prompt tokens, 96 tokens, 186,000 FLOPs, 2 wall seconds; score likelihood: " in said
 
 
 def test_sections_of_others_stand_before_the_candidates(run: RunReport, write: Write) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from browser import Opened, chromium, opened
 from pages import HOSTILE, UNSEEN
-from test_page import dated
-from test_report import assemble, made_up, sampled, task
+from test_cost import costly
+from test_page import beside, dated
+from test_report import assemble, found_of, made_up, sampled, task
 
-from tts import page, sentences
+from tts import cost, page, sentences
 from tts.analysis import RunReport
 from tts.types import UNPARSABLE, Candidate, Problem, Stdin
 from tts.wording import UNSEEN as RANGES
@@ -61,7 +62,7 @@ def run() -> RunReport:
 @pytest.fixture(scope="module")
 def path(run: RunReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("page") / "report.html"
-    page.write_page([run], found)
+    page.write_page(found_of(run), found)
     return found
 
 
@@ -252,7 +253,7 @@ def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
     right = [False] * len(texts) + [True]
     run = assemble(f"runs/{UNSEEN}", [(problem, [*found, silent], right, [0.5] * 5)], ["argmax"], ["length"])
     named = replace(run, curves=(*run.curves, replace(run.curve("argmax"), name=HOSTILE)))
-    page.write_page([named], tmp_path / "report.html")
+    page.write_page(found_of(named), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         traces(shown)
         shown.page.locator(".problem > summary").click()
@@ -274,7 +275,7 @@ def test_hostile_text_is_shown_as_text(browser: Any, tmp_path: Path) -> None:
 def test_candidates_beside_the_page_are_loaded_when_a_problem_is_opened(
     browser: Any, run: RunReport, tmp_path: Path
 ) -> None:
-    page.write_page([run], tmp_path / "a page.html", inline=100)
+    page.write_page(found_of(run), tmp_path / "a page.html", inline=100)
     with opened(browser, tmp_path / "a page.html") as shown:
         assert len(shown.asked) == 1
         shown.page.locator(".problem > summary").first.click()
@@ -286,11 +287,11 @@ def test_candidates_beside_the_page_are_loaded_when_a_problem_is_opened(
 def test_candidates_that_cannot_be_loaded_are_said_to_be(
     browser: Any, run: RunReport, tmp_path: Path, fault: str
 ) -> None:
-    page.write_page([run], tmp_path / "report.html", inline=100)
+    page.write_page(found_of(run), tmp_path / "report.html", inline=100)
     shutil.rmtree(tmp_path / "report_files")
     if fault != "gone":
-        page.write_page([replace(run, left_out=())], tmp_path / "other.html", inline=100)
-        page.write_page([replace(run, judged=run.judged[::-1])], tmp_path / "other.html", inline=100)
+        page.write_page(found_of(replace(run, left_out=())), tmp_path / "other.html", inline=100)
+        page.write_page(found_of(replace(run, judged=run.judged[::-1])), tmp_path / "other.html", inline=100)
         (tmp_path / "other_files").rename(tmp_path / "report_files")
     with opened(browser, tmp_path / "report.html") as shown:
         shown.page.locator(".problem > summary").first.click()
@@ -302,7 +303,7 @@ def test_candidates_that_cannot_be_loaded_are_said_to_be(
 
 def test_several_runs_share_the_page(browser: Any, run: RunReport, tmp_path: Path) -> None:
     other = made_up("runs/other", n=4, seed=1)
-    page.write_page([run, other], tmp_path / "report.html")
+    page.write_page(found_of(run, other), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         assert {"majority · demo", "majority · other"} <= named(shown)
         shown.field("other", "#drawn", exact=True).uncheck()
@@ -326,9 +327,62 @@ def solvable(run: RunReport, name: str) -> bool:
 
 def test_a_long_list_is_shown_a_part_at_a_time(browser: Any, tmp_path: Path) -> None:
     found = [(task(f"p{i}"), [sampled(f"p{i}", 0, f"print({i})")], [bool(i % 2)], [1.0]) for i in range(150)]
-    page.write_page([assemble("runs/long", found, ["argmax"], ["length"])], tmp_path / "report.html")
+    page.write_page(found_of(assemble("runs/long", found, ["argmax"], ["length"])), tmp_path / "report.html")
     with opened(browser, tmp_path / "report.html") as shown:
         assert len(listed(shown)) == 100
         shown.page.get_by_text("Show more").click()
         assert len(listed(shown)) == 150 and shown.page.get_by_text("Show more").is_hidden()
         assert shown.said == []
+
+
+def test_the_x_axis_is_k_tokens_flops_or_seconds(browser: Any, run: RunReport, tmp_path: Path) -> None:
+    known = costly(run)
+    page.write_page(found_of(known), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as shown:
+        for unit, words in cost.UNITS.items():
+            shown.field("x axis", "#drawn").select_option(unit)
+            places = {trace["name"]: trace["x"] for trace in traces(shown) if trace.get("name")}
+            taken = cost.account(known)
+            for name, x in places.items():
+                assert x == pytest.approx(cost.axis(known, taken, known.curve(name), unit))
+            title = shown.page.evaluate("document.getElementById('curves').layout.xaxis.title.text")
+            assert title.startswith("k, " if unit == "k" else words.split(",")[0])
+        assert len(places) == 6 and shown.said == []
+
+
+def test_an_axis_that_a_run_does_not_know_cannot_be_chosen(shown: Opened) -> None:
+    options = shown.page.locator("#drawn select[name=axis] option")
+    assert options.all_text_contents() == ["k", "generator tokens", "FLOPs (not known)", "wall seconds (not known)"]
+    assert [option.is_disabled() for option in options.all()] == [False, False, True, True]
+
+
+def test_curves_that_an_axis_leaves_out_are_named(browser: Any, tmp_path: Path) -> None:
+    page.write_page(found_of(costly(made_up("runs/known")), made_up("runs/bare")), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as shown:
+        shown.field("x axis", "#drawn").select_option("flops")
+        assert {"majority · known", "oracle · known"} <= named(shown)
+        assert not any("bare" in name for name in named(shown))
+        said = shown.text("#drawn output")
+        assert said.startswith("Not drawn, since their FLOPs are not known: random · bare, ") and "known," not in said
+        shown.field("x axis", "#drawn").select_option("k")
+        assert shown.text("#drawn output") == "" and "majority · bare" in named(shown)
+
+
+def test_runs_at_equal_cost_are_drawn_with_the_chosen_selectors(browser: Any, tmp_path: Path) -> None:
+    runs = costly(made_up("runs/small", n=16)), costly(made_up("runs/large", n=4, seed=3))
+    compared = beside(*runs)
+    page.write_page(found_of(*runs), tmp_path / "report.html", compared=compared)
+    with opened(browser, tmp_path / "report.html") as shown:
+        best = [one for one in compared.frontier.strategies if one.on_front]
+        (front,) = [trace for trace in traces(shown, "front") if trace["name"] == "Pareto front"]
+        assert front["x"] == pytest.approx([one.cost for one in best])
+        assert front["y"] == pytest.approx([100 * one.value for one in best], abs=1e-3)
+        assert {"majority · small", "majority · large"} <= named(shown, "front")
+        (even,) = [trace for trace in traces(shown, "even-0-1") if trace.get("name") == "majority"]
+        differences = [one.difference.value for one in compared.frontier.even if one.curve == "majority"]
+        assert even["y"] == pytest.approx([100 * value for value in differences], abs=1e-3) != []
+        shown.field("majority", "#drawn", exact=True).uncheck()
+        assert not {name for chart in ("front", "even-0-1") for name in named(shown, chart) if "majority" in name}
+        shown.field("small", "#drawn", exact=True).uncheck()
+        assert not any("small" in name for name in named(shown, "front"))
+        assert shown.said == [] and shown.asked == [(tmp_path / "report.html").as_uri()]

@@ -14,9 +14,10 @@ from pages import UNSEEN
 from rich.console import Console
 from rich.table import Table
 
-from tts import analysis, comparison, config, report, sentences
+from tts import analysis, comparison, config, findings, report, sentences
 from tts.analysis import Judged, RunReport
 from tts.errors import UserError
+from tts.findings import Findings
 from tts.types import Behaviour, Candidate, Grade, Problem, Score, Verdict
 
 Pools = Sequence[tuple[Problem, Sequence[Candidate], Sequence[bool], Sequence[float | None]]]
@@ -105,6 +106,11 @@ def by_hand(folder: str, scores: tuple[float, float]) -> RunReport:
     return assemble(folder, [a, b], ["argmax"], ["likelihood"])
 
 
+def found_of(*reports: RunReport) -> list[Findings]:
+    """What there is to show of some runs."""
+    return [findings.find(report) for report in reports]
+
+
 @pytest.fixture(scope="module")
 def run() -> RunReport:
     return replace(made_up(), left_out=(("mini-99", "2 of 8 candidates have no verdict"),))
@@ -165,7 +171,7 @@ def test_the_summary_by_hand() -> None:
 def test_compare_pairs_the_problems_that_both_have() -> None:
     a, b = by_hand("runs/a", (1.0, 0.0)), by_hand("runs/b", (0.0, 1.0))
     b = replace(b, judged=b.judged[:1], curves=tuple(replace(c, per_problem=c.per_problem[:1]) for c in b.curves))
-    text = printed(report.compare_table(comparison.compare(a, b)), 120)
+    text = printed(report.as_table(comparison.compare(a, b).sheet()), 120)
     rows = [line.split() for line in text.splitlines() if re.search(r"\[.*\]$", line.strip())]
     assert ["argmax", "1", "50.0", "50.0", "0.0", "[0.0,", "0.0]"] in rows
     assert ["2", "100.0", "0.0", "-100.0", "[-100.0,", "-100.0]"] in rows
@@ -175,7 +181,7 @@ def test_compare_pairs_the_problems_that_both_have() -> None:
 def test_compare_takes_the_common_ks_and_names_what_differs(run: RunReport) -> None:
     other = made_up("runs/other", n=4, seed=1)
     other = replace(other, curves=tuple(replace(c, scorer="x" if c.scorer else None) for c in other.curves[:4]))
-    text = printed(report.compare_table(comparison.compare(run, other)), 100)
+    text = printed(report.as_table(comparison.compare(run, other).sheet()), 100)
     section = text[text.index("argmax ") : text.index("oracle ")]
     assert [line.split()[-6] for line in section.splitlines()[:3]] == ["1", "2", "4"]
     assert "argmax scores with likelihood in A, x in B." in text

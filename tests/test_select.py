@@ -108,10 +108,12 @@ def majority(pool: Pool) -> Chosen:
     return any_of_a_greatest(pool, groups(pool, behaviour(pool)), len)
 
 
-def codet(pool: Pool, tests: str = "public") -> Chosen:
+def codet(pool: Pool, tests: str = "public", power: int = 2) -> Chosen:
+    """The root of the size times the tests is greatest where the size times their square is, which has no rounding."""
+
     def worth(group: list[int]) -> float:
         mine = marks(pool, group[0], tests) if pool.candidates[group[0]].valid else ()
-        return len(group) * (sum(mine) if mine else 1)
+        return len(group) * (sum(mine) if mine else 1) ** power
 
     return any_of_a_greatest(pool, groups(pool, lambda i: marks(pool, i, tests) or None), worth)
 
@@ -141,7 +143,7 @@ def mob(pool: Pool, m: int | None = None) -> Chosen:
     """By every bootstrap there is, one after the other."""
     found = groups(pool, behaviour(pool))
     voters = [i for group in found for i in group]
-    draws = m or max(1, round(math.sqrt(len(voters))))
+    draws = m or max(1, math.isqrt(len(voters)))
     wins: dict[int, Fraction] = defaultdict(Fraction)
     for drawn in itertools.product(voters, repeat=draws):
         top = max(quality(pool, i) for i in drawn)
@@ -261,6 +263,7 @@ DEFINED: Mapping[str, tuple[Any, Callable[[Pool], Chosen]]] = {
     "mbr": ("mbr", mbr),
     "codet": ("codet", codet),
     "codet, written": ({"name": "codet", "tests": "written"}, lambda pool: codet(pool, "written")),
+    "codet, plain": ({"name": "codet", "size": "whole"}, lambda pool: codet(pool, power=1)),
     "codet, both": ({"name": "codet", "tests": "both"}, lambda pool: codet(pool, "both")),
     "tests_then_score": ("tests_then_score", by_tests_then_score),
     "pessimistic": ("pessimistic", pessimistic),
@@ -401,7 +404,10 @@ def test_pessimism_prefers_what_several_share(alpha: float, expected: int) -> No
 def test_codet_weighs_the_size_of_a_set_with_the_tests_it_passes() -> None:
     yes, no = True, False
     assert chosen("codet", marked([(yes, yes, yes), (yes, no, no), (yes, no, no)])) == 0  # 1 * 3 against 2 * 1
-    assert chosen("codet", marked([(yes, yes, no)] + [(yes, no, no)] * 3)) == 1  # 1 * 2 against 3 * 1
+    few_tests = marked([(yes, yes, no)] + [(yes, no, no)] * 3)
+    assert chosen("codet", few_tests) == 0  # 1 * 2 against 1.73 * 1
+    assert chosen({"name": "codet", "size": "whole"}, few_tests) == 1  # 1 * 2 against 3 * 1
+    assert chosen("codet", marked([(yes, yes, no)] + [(yes, no, no)] * 5)) == 1  # 1 * 2 against 2.24 * 1
     assert chosen("codet", marked([(no, no)] * 3 + [(no, yes)])) == 3  # a set that passes nothing is worth nothing
 
 

@@ -291,7 +291,7 @@ def test_what_can_no_longer_change_the_decision_is_cancelled_and_what_was_saved_
     done = tts(stopping.folder, "report", "run")
     assert f"Stopped by pandora: {len(drawn)} of 36 candidates were drawn" in done.out
     page = (stopping.folder / "run" / "report.html").read_text()
-    assert f"<section><h2>Stopping</h2><p>Stopped by pandora: {len(drawn)} of 36 candidates were drawn" in page
+    assert f"<h3>Stopping</h3>\n<p>Stopped by pandora: {len(drawn)} of 36 candidates were drawn" in page
     (one,) = json.loads(tts(stopping.folder, "report", "run", "--json").out)["runs"]
     assert one["stopping"]["cancelled"] == saved.cancelled
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tts.audit import Asked, Audit
     from tts.config import Config, ServeConfig
     from tts.cost import Unit
+    from tts.findings import Findings
     from tts.pipeline import Workplace
     from tts.sandbox import Confinement
 
@@ -261,31 +262,25 @@ def _show(store: Any) -> None:
 
 def _show_one(found: "RunReport") -> None:
     """Print a run's tables, write its pictures and its page, and say where they are and how large."""
-    from tts import page, picture
+    from tts import findings, page, picture
 
+    whole = findings.find(found)
     with _writing(found.folder):
         picture.write_pictures([found], found.folder)
-        written = page.write_page([found], found.folder / "report.html", more=_more(found))
-    _print_tables(found)
+        written = page.write_page([whole], found.folder / "report.html", more=_audit_of(found.folder))
+    _print_tables(whole)
     print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
 
 
-def _print_tables(found: "RunReport") -> None:
-    from tts import cost, cost_report, report
+def _print_tables(whole: "Findings") -> None:
+    from tts import cost_report, report
 
     console = Console()
-    for table in [*report.tables(found), cost_report.account_table(found, cost.account(found))]:
-        console.print(table)
-    saved = cost.saved(found)
-    for sentence in [] if saved is None else cost_report.saved_sentences(saved, found.config.report.level):
-        console.print(sentence, highlight=False, markup=False)
-
-
-def _more(found: "RunReport") -> "Markup":
-    """The sections of a run's page that the report knows nothing of."""
-    from tts import cost_report
-
-    return cost_report.saved_section(found) + _audit_of(found.folder)
+    for table in report.tables(whole):
+        console.print(table, "")
+    if whole.saved is not None:
+        for sentence in cost_report.saved_sentences(whole.saved, whole.report.config.report.level):
+            console.print(sentence, highlight=False, markup=False)
 
 
 def _audit_of(folder: Path) -> "Markup":
@@ -371,8 +366,8 @@ def compare(
 
     Example: tts compare runs/0.5b runs/1.5b runs/7b --cost flops
     """
-    from tts import comparison, cost_report, frontier, page, picture
-    from tts import report as reports
+    from tts import comparison, cost_report, findings, frontier, page, picture
+    from tts.report import as_table
 
     if not 2 <= len(folders) <= MOST_COMPARED:
         raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
@@ -381,17 +376,17 @@ def compare(
     if as_json:
         print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
         return
-    compared = [comparison.compare(runs[0], other) for other in runs[1:]]
+    compared = page.Compared(tuple(comparison.compare(runs[0], other) for other in runs[1:]), found)
     console = Console()
-    for one in compared:
-        console.print(reports.compare_table(one))
-    console.print(cost_report.frontier_table(runs, found), cost_report.even_table(runs, found))
+    at_equal_cost = cost_report.frontier_sheet(runs, found), cost_report.even_sheet(runs, found)
+    for sheet in [*(one.sheet() for one in compared.comparisons), *at_equal_cost]:
+        console.print(as_table(sheet))
     for sentence in cost_report.verdict(runs, found):
         console.print(sentence, highlight=False, markup=False)
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
         picture.write_pictures(runs, to)
-        written = page.write_page(runs, to / "report.html", compared=compared)
+        written = page.write_page([findings.find(run) for run in runs], to / "report.html", compared=compared)
     print(f"Report: {written}   Picture: {to / 'curves.png'}, .svg")
 
 

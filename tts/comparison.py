@@ -7,7 +7,7 @@ from tts import metrics
 from tts.analysis import Curve, RunReport
 from tts.errors import UserError, counted
 from tts.sentences import level, ordered
-from tts.wording import interval, percent
+from tts.wording import Sheet, interval, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,12 @@ class Comparison:
     b: RunReport
     rows: tuple[Paired, ...]
     notes: tuple[str, ...]
+
+    def sheet(self) -> Sheet:
+        """All of it as a table."""
+        headers = ["selector", "k", "A", "B", f"B - A [{level(self.a)} interval]"]
+        rows = [[row.selector, *row.cells] for row in self.rows]
+        return Sheet(f"A {self.a.folder} · B {self.b.folder}", headers, rows, list(self.notes), grouped=True)
 
 
 def compare(a: RunReport, b: RunReport) -> Comparison:

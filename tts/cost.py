@@ -24,7 +24,7 @@ UNITS: dict[Unit, str] = {
     "k": "candidates",
     "tokens": "generator tokens",
     "flops": "FLOPs, an estimate: 2 x parameters x tokens",
-    "seconds": "seconds of the models at work",
+    "seconds": "wall seconds, of the models at work",
 }
 FLOPS_PER_PARAMETER = 2
 
@@ -170,12 +170,16 @@ class Rates:
         return (cost - float(self.fixed.mean())) / each if each > 0 else math.inf
 
 
-def rates(report: RunReport, scorer: str | None, unit: Unit, rows: Sequence[int] | None = None) -> Rates | None:
-    """What candidates take that are chosen from with a scorer (None: without), for all problems or those in some rows;
-    None where the run does not know. What a scorer spends on a problem's shared question is taken as it was at n.
+def rates(
+    report: RunReport, taken: Account, scorer: str | None, unit: Unit, rows: Sequence[int] | None = None
+) -> Rates | None:
+    """What candidates take that are chosen from with a scorer (None: without), for all problems or those in some rows,
+    by what the run has `taken`; None where it does not know. What a scorer spends on a problem's shared question is
+    taken as it was at n.
     """
     items = report.judged if rows is None else [report.judged[row] for row in rows]
-    found = [_rate(report, item, scorer, unit) for item in items]
+    size = _parameters(report, None)
+    found = [_rate(taken.problems[item.problem.id], len(item.candidates), size, scorer, unit) for item in items]
     known = [pair for pair in found if pair is not None]
     if len(known) < len(found):
         return None
@@ -183,11 +187,13 @@ def rates(report: RunReport, scorer: str | None, unit: Unit, rows: Sequence[int]
     return Rates(fixed, each)
 
 
-def _rate(report: RunReport, item: Judged, scorer: str | None, unit: Unit) -> tuple[float, float] | None:
-    """(fixed, each) of one problem."""
+def _rate(
+    stages: Sequence[Spent], n: int, size: int | None, scorer: str | None, unit: Unit
+) -> tuple[float, float] | None:
+    """(fixed, each) of one problem with n candidates by a generator of `size` parameters."""
     if unit == "k":
         return 0.0, 1.0
-    n, drawn, *rest = len(item.candidates), *_stages(report, item)
+    drawn, *rest = stages
     labels = [] if scorer is None else scorer.split(", ")  # of a selector that looks at several
     rated = [stage for stage in rest if stage.stage.removeprefix("score ") in labels]
     if unit == "tokens":
@@ -195,16 +201,16 @@ def _rate(report: RunReport, item: Judged, scorer: str | None, unit: Unit) -> tu
     if unit == "seconds":
         seconds = _all(stage.wall_seconds for stage in (drawn, *rated))
         return None if seconds is None else (0.0, seconds / n)
-    size, rating = _parameters(report, None), _all(stage.flops for stage in rated)
+    rating = _all(stage.flops for stage in rated)
     if size is None or rating is None or drawn.prompt_tokens is None or drawn.tokens is None:
         return None
     per_token = FLOPS_PER_PARAMETER * size
     return per_token * drawn.prompt_tokens, (per_token * drawn.tokens + rating) / n
 
 
-def axis(report: RunReport, curve: Curve, unit: Unit) -> tuple[float, ...] | None:
+def axis(report: RunReport, taken: Account, curve: Curve, unit: Unit) -> tuple[float, ...] | None:
     """Where a curve's points lie on an axis: the mean over problems of what each k takes; None where not known."""
-    found = rates(report, curve.scorer, unit)
+    found = rates(report, taken, curve.scorer, unit)
     return None if found is None else tuple(found.at(point.k) for point in curve.points)
 
 

@@ -1,5 +1,5 @@
-"""What runs took and what that bought, shown: terminal tables, sentences and JSON, of what `cost.py` and `frontier.py`
-computed.
+"""What runs took and what that bought, in words: tables, sentences and JSON of what `cost.py` and `frontier.py`
+computed; others show them.
 """
 
 import dataclasses
@@ -8,25 +8,21 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-import markupsafe
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from tts.analysis import RunReport
-from tts.cost import UNITS, Account, Saved, Unit, saved
+from tts.cost import UNITS, Account, Saved, Spent, Unit
 from tts.errors import counted
 from tts.frontier import Even, Frontier
-from tts.wording import interval, percent, visible
+from tts.sentences import level, sizes
+from tts.wording import Sheet, interval, percent
 
 COLUMNS = {
-    "prompt_tokens": "prompt\ntokens",
+    "prompt_tokens": "prompt tokens",
     "tokens": "tokens",
-    "passes": "forward\npasses",
+    "passes": "forward passes",
     "flops": "FLOPs",
-    "cpu_seconds": "CPU\nseconds",
-    "wall_seconds": "wall\nseconds",
-    "peak_mib": "peak\nMiB",
+    "cpu_seconds": "CPU seconds",
+    "wall_seconds": "wall seconds",
+    "peak_mib": "peak MiB",
 }
 EXPONENT = 1e7  # from which numbers are written with one
 
@@ -40,36 +36,27 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def plain_table(title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> Table:
-    """A table without rows: the first column's text to the left, numbers to the right; notes below."""
-    table = Table(title=_text(title, "bold"), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.title_justify = table.caption_justify = "left"
-    for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left", overflow="fold")
-    table.caption = _text("\n".join(notes), "dim") if notes else None
-    return table
-
-
-def add_row(table: Table, cells: Sequence[str], end: bool = False, style: str = "") -> None:
-    """A row of texts, which may come from anywhere."""
-    table.add_row(*map(_text, cells), end_section=end, style=style)
-
-
-def _text(text: str, style: str = "") -> Text:
-    return Text(visible(text), style=style)
-
-
 # One run.
 
 
-def account_table(report: RunReport, account: Account) -> Table:
+def account_sheet(report: RunReport, account: Account) -> Sheet:
     """What each stage took, over all problems."""
     shown = [name for name in COLUMNS if any(getattr(stage, name) is not None for stage in account.stages)]
-    notes = [*_account_notes(report, account)]
-    table = plain_table(f"cost of {report.folder.name}", ["stage", *(COLUMNS[name] for name in shown)], notes)
-    for stage in account.stages:
-        add_row(table, [stage.stage, *(number(getattr(stage, name)) for name in shown)])
-    return table
+    return Sheet(
+        title=f"cost of {report.folder.name}",
+        headers=["stage", *(COLUMNS[name] for name in shown)],
+        rows=[[stage.stage, *(number(getattr(stage, name)) for name in shown)] for stage in account.stages],
+        notes=_account_notes(report, account),
+    )
+
+
+def spent_sentence(stages: Sequence[Spent]) -> str:
+    """What the stages of one problem took, as far as it is known."""
+    told = {
+        stage.stage: [f"{number(value)} {words}" for name, words in COLUMNS.items() if (value := getattr(stage, name))]
+        for stage in stages
+    }
+    return "; ".join(f"{stage}: {', '.join(parts)}" for stage, parts in told.items() if parts)
 
 
 def _account_notes(report: RunReport, account: Account) -> list[str]:
@@ -78,7 +65,11 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
         f"{counted(len(account.problems), 'problem')}. FLOPs are an estimate: 2 x parameters x tokens. A prompt counts "
         "once for each problem. Wall seconds of a model are shared by tokens; of grading they are the programs' own.",
     ]
-    notes += [f"The run itself: {wall}."] if wall else []
+    if wall:
+        total = sum(account.wall_seconds.values())
+        notes.append(
+            f"The run itself: {wall}; {number(total)} s in all, {total / report.graded:.2f} s per graded candidate."
+        )
     peaks = {name: size for sizes in account.peak_mib.values() for name, size in sizes.items()}
     top = {name: max(sizes.get(name, 0.0) for sizes in account.peak_mib.values()) for name in peaks}
     words = {"own_mib": "its own process", "child_mib": "its largest ended child", "gpu_mib": "the GPU"}
@@ -102,66 +93,59 @@ def saved_sentences(found: Saved, level: float) -> list[str]:
     ]
 
 
-def saved_section(report: RunReport) -> markupsafe.Markup:
-    """A section for the run's page of what its policy saved; nothing of a run without one."""
-    found = saved(report)
-    if found is None:
-        return markupsafe.Markup()
-    paragraph = markupsafe.Markup("<p>{}</p>")
-    sentences = saved_sentences(found, report.config.report.level)
-    said = markupsafe.Markup().join(paragraph.format(visible(text)) for text in sentences)
-    return markupsafe.Markup("<section><h2>Stopping</h2>{}</section>").format(said)
-
-
 # Several runs.
 
 
-def frontier_table(reports: Sequence[RunReport], found: Frontier) -> Table:
+def frontier_sheet(reports: Sequence[RunReport], found: Frontier) -> Sheet:
     """The strategies on the Pareto front, by cost."""
-    title = f"Pareto front: {_runs(reports)}"
-    columns = ["run", "selector", "k", f"cost\n({found.unit})", "solved"]
-    table = plain_table(title, columns, _frontier_notes(reports, found))
-    for one in found.strategies:
-        if one.on_front:
-            solved = f"{percent(one.value)} {interval(one.low, one.high)}"
-            add_row(table, [ascii_uppercase[one.run], one.curve, str(one.k), number(one.cost), solved])
-    return table
+    best = [one for one in found.strategies if one.on_front]
+    names = [f"{letter(one.run)} · {one.curve}" for one in best]
+    cells = [[str(o.k), number(o.cost), percent(o.value), interval(o.low, o.high)] for o in best]
+    rows = [[name, *mine] for name, mine in zip(names, cells, strict=True)]
+    headers = ["run · selector", "k", f"cost ({found.unit})", "solved", f"{level(reports[0])} interval"]
+    return Sheet(f"Pareto front: {lettered(reports)}", headers, rows, _frontier_notes(reports, found))
+
+
+def letter(run: int) -> str:
+    """What a run is called beside others."""
+    return ascii_uppercase[run]
 
 
 def _frontier_notes(reports: Sequence[RunReport], found: Frontier) -> list[str]:
-    level = f"{100 * reports[0].config.report.level:g}%"
     notes = [
         f"{counted(found.problems, 'common problem')}. Cost is the mean per problem in {UNITS[found.unit]}. "
         f"{len(found.strategies)} strategies; none of those shown is beaten in both cost and percent solved. "
-        f"[a, b] is a {level} interval, a bootstrap over problems; the front is of point estimates.",
+        f"[a, b] is a {level(reports[0])} interval, a bootstrap over problems; the front is of point estimates.",
     ]
     if found.unknown:
         notes.append(f"Not every run knows its cost in {', '.join(found.unknown)}.")
     return notes
 
 
-def _runs(reports: Sequence[RunReport]) -> str:
+def lettered(reports: Sequence[RunReport]) -> str:
+    """Which letter is which run."""
     return " · ".join(f"{letter} {report.folder}" for letter, report in zip(ascii_uppercase, reports, strict=False))
 
 
-def even_table(reports: Sequence[RunReport], found: Frontier) -> Table:
+def even_sheet(reports: Sequence[RunReport], found: Frontier) -> Sheet:
     """Each two runs at equal cost, one row for each cost."""
-    level = f"{100 * reports[0].config.report.level:g}%"
-    columns = ["selector", f"cost\n({found.unit})", "runs", "k", "k", "solved", "solved", f"second - first\n[{level}]"]
-    notes = [
-        "At each cost that is a whole k of one run. A k that is not whole is a draw between its neighbours, problem by "
-        "problem. Differences are paired, their intervals a bootstrap over problems.",
-    ]
-    table = plain_table(f"At equal cost: {_runs(reports)}", columns, notes)
-    before: tuple[str, tuple[int, int]] | None = None
-    for one in found.even:
-        head = one.curve if before != (one.curve, one.runs) else ""
-        before = one.curve, one.runs
-        gap = one.difference
-        cells = [head, number(one.cost), " ".join(ascii_uppercase[run] for run in one.runs)]
-        cells += [f"{k:.4g}" for k in one.ks] + [percent(value) for value in one.values]
-        add_row(table, [*cells, f"{percent(gap.value, True)} {interval(gap.low, gap.high, True)}"])
-    return table
+    return Sheet(
+        title=f"At equal cost: {lettered(reports)}",
+        headers=["selector", "runs", f"cost ({found.unit})", "k", "k", "solved", "solved", "second - first"],
+        rows=[_even_cells(one) for one in found.even],
+        notes=[
+            "At each cost that is a whole k of one run. A k that is not whole is a draw between its neighbours, "
+            f"problem by problem. Differences are paired; [a, b] is a {level(reports[0])} interval, a bootstrap over "
+            "problems."
+        ],
+        grouped=True,
+    )
+
+
+def _even_cells(one: Even) -> list[str]:
+    gap, spent = one.difference, [f"{k:.4g}" for k in one.ks] + [percent(value) for value in one.values]
+    beside = f"{percent(gap.value, True)} {interval(gap.low, gap.high, True)}"
+    return [one.curve, " ".join(map(letter, one.runs)), number(one.cost), *spent, beside]
 
 
 def verdict(reports: Sequence[RunReport], found: Frontier) -> list[str]:
@@ -175,18 +159,37 @@ def verdict(reports: Sequence[RunReport], found: Frontier) -> list[str]:
 
 
 def _verdict(reports: Sequence[RunReport], unit: Unit, one: Even) -> str:
-    gap, (a, b) = one.difference, (ascii_uppercase[run] for run in one.runs)
+    gap, (a, b) = one.difference, map(letter, one.runs)
     better = f"{b} is better" if gap.low > 0 else f"{a} is better" if gap.high < 0 else "no certain difference"
-    level = f"{100 * reports[0].config.report.level:g}%"
     return (
-        f"At {number(one.cost)} {_short(unit)} per problem, {one.curve} solves {percent(one.values[0])}% in {a} "
+        f"At {number(one.cost)} {short(unit)} per problem, {one.curve} solves {percent(one.values[0])}% in {a} "
         f"(k = {one.ks[0]:.4g}) and {percent(one.values[1])}% in {b} (k = {one.ks[1]:.4g}): {better}, {b} - {a} "
-        f"{percent(gap.value, True)} points {interval(gap.low, gap.high, True)} at {level}."
+        f"{percent(gap.value, True)} points {interval(gap.low, gap.high, True)} at {level(reports[0])}."
     )
 
 
-def _short(unit: Unit) -> str:
+def short(unit: Unit) -> str:
+    """A unit of cost in a few words."""
     return UNITS[unit].split(",")[0]
+
+
+def front_caption(reports: Sequence[RunReport], found: Frontier) -> str:
+    """Of a picture of the Pareto front."""
+    return (
+        f"{sizes(reports)}; {counted(found.problems, 'common problem')}. Lines: every selector of every run by the "
+        f"cost of its k, the mean per problem in {UNITS[found.unit]}. Ink: the Pareto front, which nothing beats in "
+        f"both cost and percent solved, with {level(reports[0])} intervals, a bootstrap over problems."
+    )
+
+
+def even_caption(reports: Sequence[RunReport], found: Frontier, runs: tuple[int, int]) -> str:
+    """Of a picture of two runs at equal cost."""
+    first, second = map(letter, runs)
+    return (
+        f"{sizes([reports[run] for run in runs])}; {counted(found.problems, 'common problem')}. {second} less {first} "
+        f"at equal cost, paired problem by problem: above 0 {second} is better. Shaded: {level(reports[0])} intervals, "
+        "a bootstrap over problems."
+    )
 
 
 # JSON.

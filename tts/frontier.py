@@ -15,7 +15,7 @@ import numpy as np
 from tts import analysis, cost, metrics
 from tts.analysis import Curve, RunReport
 from tts.config import Labelled
-from tts.cost import Rates, Unit
+from tts.cost import Account, Rates, Unit
 from tts.errors import UserError
 from tts.plugins import Spec
 
@@ -72,10 +72,11 @@ class _Run:
 
     number: int
     report: RunReport
+    taken: Account
     rows: tuple[int, ...]
 
     def rates(self, curve: Curve, unit: Unit) -> Rates | None:
-        return cost.rates(self.report, curve.scorer, unit, self.rows)
+        return cost.rates(self.report, self.taken, curve.scorer, unit, self.rows)
 
 
 def frontier(reports: Sequence[RunReport], unit: Unit | None = None) -> Frontier:
@@ -105,7 +106,7 @@ def _cut(reports: Sequence[RunReport]) -> list[_Run]:
         folders = ", ".join(str(report.folder) for report in reports)
         raise UserError(f"No judged problem is in all of {folders}. Compare runs on the same benchmark.")
     return [
-        _Run(number, report, tuple(mine[name] for name in common))
+        _Run(number, report, cost.account(report), tuple(mine[name] for name in common))
         for number, (report, mine) in enumerate(zip(reports, rows, strict=True))
     ]
 

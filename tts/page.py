@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import markupsafe
 
-from tts import page_data, sentences
-from tts.analysis import RunReport
+from tts import certainty_report, cost_report, page_data, sentences
 from tts.comparison import Comparison
+from tts.findings import Findings
+from tts.frontier import Frontier
 from tts.wording import interval, marked_up, visible
 
 if TYPE_CHECKING:
@@ -51,23 +52,32 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Several runs beside each other: at equal k, each with the first, and at equal cost."""
+
+    comparisons: tuple[Comparison, ...]
+    frontier: Frontier
+
+
 def write_page(
-    reports: Sequence[RunReport],
+    findings: Sequence[Findings],
     path: Path,
     more: markupsafe.Markup = NO_MORE,
-    compared: Sequence[Comparison] = (),
+    compared: Compared | None = None,
     inline: int = INLINE,
 ) -> Written:
     """Write the page of some runs, with `more` sections of somebody else's and comparisons between them. Where the
     candidates take more than `inline` characters, a folder named after the page has them. Raises OSError as a write
     does.
     """
-    runs = page_data.shown(reports)
+    runs = page_data.shown(findings)
     packed, groups = [], []
     for number, group in enumerate(page_data.candidate_groups(runs)):
         packed.append(_packed(f"[{','.join(group)}]"))
         groups += [number] * len(group)
-    data = _packed(json.dumps(page_data.index(runs, groups), separators=(",", ":"), allow_nan=False))
+    index = page_data.index(runs, groups, None if compared is None else compared.frontier)
+    data = _packed(json.dumps(index, separators=(",", ":"), allow_nan=False))
     folder = path.with_name(f"{path.stem}_files")
     beside = sum(map(len, packed)) > inline
     source = {"token": hashlib.sha256(data.encode()).hexdigest()[:12], "folder": folder.name if beside else None}
@@ -108,12 +118,13 @@ def _write(
     runs: Sequence[page_data.Shown],
     payload: Mapping[str, Any],
     more: markupsafe.Markup,
-    compared: Sequence[Comparison],
+    compared: Compared | None,
 ) -> None:
     scripts = [markupsafe.Markup(script) for script in _scripts()]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     environment = page_environment()
-    environment.globals |= {"say": sentences, "interval": interval, "counts": page_data.counts}
+    environment.globals |= {"say": sentences, "interval": interval, "data": page_data}
+    environment.globals |= {"costs": cost_report, "sure": certainty_report}
     stream = environment.get_template("report.html.j2").stream(
         runs=runs,
         reports=[run.report for run in runs],
@@ -121,7 +132,7 @@ def _write(
         allowed=markupsafe.Markup(hashes + " 'self' file:" * (payload["source"]["folder"] is not None)),
         more=more,
         compared=compared,
-        **payload,
+        payload=payload,
     )
     stream.enable_buffering(50)
     stream.dump(str(path), encoding="utf-8")

@@ -12,9 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tts import breakdown, margins
+from tts import breakdown, cost
 from tts.analysis import Curve, Judged, RunReport
 from tts.breakdown import Part
+from tts.cost import UNITS, Unit
+from tts.cost_report import letter, short, spent_sentence
+from tts.findings import Findings
+from tts.frontier import Even, Frontier, Strategy
 from tts.margins import Margins
 from tts.palette import looks
 from tts.ranking import Interval
@@ -32,34 +36,36 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A run as a page shows it: under which name, and what is worked out for it once. `parts` are its breakdowns, by
-    what they go by.
-    """
+    """A run as a page shows it: under which name, and what was found of it."""
 
     name: str
-    report: RunReport
-    parts: dict[str, list[Part]]
-    margins: list[Margins]
+    found: Findings
+
+    @property
+    def report(self) -> RunReport:
+        """The run."""
+        return self.found.report
+
+    @property
+    def parts(self) -> dict[str, list[Part]]:
+        """Its breakdowns, by what they go by."""
+        return self.found.tags | self.found.dates
 
 
-def shown(reports: Sequence[RunReport]) -> list[Shown]:
+def shown(findings: Sequence[Findings]) -> list[Shown]:
     """The runs of a page."""
-    return [
-        Shown(name, report, _parts_of(report), margins.by_scorer(report))
-        for name, report in zip(run_names(reports), reports, strict=True)
-    ]
-
-
-def _parts_of(report: RunReport) -> dict[str, list[Part]]:
-    dated = breakdown.by_date(report)
-    return breakdown.by_tag(report) | ({} if dated is None else {dated[0]: dated[1]})
+    names = run_names([found.report for found in findings])
+    return [Shown(name, found) for name, found in zip(names, findings, strict=True)]
 
 
 # -- what is drawn ----------------------------------------------------------------------------------------------------
 
 
-def index(runs: Sequence[Shown], groups: Sequence[int]) -> Json:
-    """All but the candidates; `groups` says of each problem in which group they are."""
+def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None = None) -> Json:
+    """All but the candidates; `groups` says of each problem in which group they are, `beside` has the runs at equal
+    cost.
+    """
+    curves = [_curve(place, run, curve) for place, run in enumerate(runs) for curve in ordered(run.report)]
     return {
         "unseen": "[" + "".join(f"\\u{{{first:x}}}-\\u{{{last:x}}}" for first, last in UNSEEN) + "]",
         "baselines": [RANDOM, ORACLE],
@@ -68,13 +74,16 @@ def index(runs: Sequence[Shown], groups: Sequence[int]) -> Json:
             {"name": run.name, "label": _label(run.name), "ks": run.report.ks, "scorers": list(run.report.scores)}
             for run in runs
         ],
-        "axes": [{"key": "k", "name": "k", "title": "k, the candidates that a selector chooses from"}],
-        "curves": [_curve(place, curve) for place, run in enumerate(runs) for curve in ordered(run.report)],
+        "axes": [_axis(unit) | {"known": any(unit in curve["x"] for curve in curves)} for unit in UNITS],
+        "curves": curves,
         "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.parts.items()},
         "counts": {f"{what}-{i}": _counts(found) for i, run in enumerate(runs) for what, found in counts(run.report)},
         "margins": {
-            f"margins-{i}-{j}": _margins(found) for i, run in enumerate(runs) for j, found in enumerate(run.margins)
+            f"margins-{i}-{j}": _margins(one) for i, run in enumerate(runs) for j, one in enumerate(run.found.margins)
         },
+        "forecasts": {f"forecasts-{i}": _forecasts(run.found) for i, run in enumerate(runs)},
+        "fronts": {} if beside is None else {"front": _front(beside)},
+        "evens": {} if beside is None else {f"even-{a}-{b}": _even(beside, (a, b)) for a, b in pairs(beside)},
         "problems": _problems(runs, groups),
     }
 
@@ -84,11 +93,19 @@ def _label(text: str) -> str:
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _curve(run: int, curve: Curve) -> Json:
+def _axis(unit: Unit) -> Json:
+    title = "k, the candidates chosen from" if unit == "k" else f"{short(unit)} per problem"
+    return {"key": unit, "name": "k" if unit == "k" else short(unit), "title": title}
+
+
+def _curve(place: int, run: Shown, curve: Curve) -> Json:
+    """A curve; `x` has the axes on which it is known where its points lie."""
+    x = {unit: cost.axis(run.report, run.found.account, curve, unit) for unit in UNITS}
     return {
-        "run": run,
+        "run": place,
         "name": _label(curve.name),
-        "x": {"k": [point.k for point in curve.points]},
+        "k": [point.k for point in curve.points],
+        "x": {unit: places for unit, places in x.items() if places is not None},
         **_points([(p.value, p.low, p.high) for p in curve.points]),
         "sampled": [point.estimate == "sampled" for point in curve.points],
     }
@@ -149,6 +166,57 @@ def _binned(bins: Sequence[tuple[float, float, Interval]], sizes: Sequence[int])
     return ends | {"sizes": sizes} | _points([(found.value, found.low, found.high) for _, _, found in bins])
 
 
+def _forecasts(found: Findings) -> Json:
+    """pass@k up to n, which is the oracle's curve, and beyond, from the same point on."""
+    exact = [(p.k, (p.value, p.low, p.high)) for p in found.report.curve(ORACLE).points]
+    beyond = [(p.k, (p.value, p.low, p.high)) for p in found.certainty.forecasts]
+    return {
+        name: {"k": [k for k, _ in some], **_points([point for _, point in some])}
+        for name, some in (("exact", exact), ("foretold", [exact[-1], *beyond]))
+    }
+
+
+def _front(found: Frontier) -> Json:
+    """Every strategy by run and selector, and the front."""
+    curves: dict[tuple[int, str], list[Strategy]] = defaultdict(list)
+    for one in found.strategies:
+        curves[one.run, one.curve].append(one)
+    best = [one for one in found.strategies if one.on_front]
+    return {
+        "axis": _axis(found.unit),
+        "curves": [{"run": run, "name": _label(name), **_spent(some)} for (run, name), some in curves.items()],
+        "front": _spent(best) | {"of": [f"{letter(one.run)} · {_label(one.curve)}" for one in best]},
+    }
+
+
+def _spent(some: Sequence[Strategy]) -> Json:
+    where = {"k": [one.k for one in some], "x": [one.cost for one in some]}
+    return where | _points([(one.value, one.low, one.high) for one in some])
+
+
+def pairs(found: Frontier) -> list[tuple[int, int]]:
+    """The runs that can be compared at equal cost."""
+    return list(dict.fromkeys(one.runs for one in found.even))
+
+
+def _even(found: Frontier, runs: tuple[int, int]) -> Json:
+    """The paired differences of two runs over cost, selector by selector."""
+    curves: dict[str, list[Even]] = defaultdict(list)
+    for one in found.even:
+        if one.runs == runs:
+            curves[one.curve].append(one)
+    drawn = [
+        {
+            "name": _label(name),
+            "x": [one.cost for one in some],
+            "ks": [[round(k, 2) for k in one.ks] for one in some],
+            **_points([(one.difference.value, one.difference.low, one.difference.high) for one in some]),
+        }
+        for name, some in curves.items()
+    ]
+    return {"axis": _axis(found.unit), "runs": [letter(run) for run in runs], "curves": drawn}
+
+
 # -- the problems that can be filtered --------------------------------------------------------------------------------
 
 
@@ -203,7 +271,7 @@ def _held(run: Shown, item: Judged, row: int) -> Json:
         "chosen": [None if place is None else item.candidates[place].index for place in chosen],
         "right": [None if place is None else int(correct[place]) for place in chosen],
         "at": [[_number(float(value), 4) for value in curve.per_problem[row]] for curve in curves],
-        "margins": [_number(found.per_problem[row], 4) for found in run.margins],
+        "margins": [_number(found.per_problem[row], 4) for found in run.found.margins],
     }
 
 
@@ -228,7 +296,7 @@ def _opened(runs: Sequence[Shown], held: Sequence[Judged | None]) -> Json:
         "statement": _clipped(problem.statement),
         "starter": _clipped(problem.starter_code),
         "tests": [_test(test) for test in problem.public_tests],
-        "runs": [None if item is None else _candidates(run.report, item) for run, item in zip(runs, held, strict=True)],
+        "runs": [None if item is None else _candidates(run, item) for run, item in zip(runs, held, strict=True)],
     }
 
 
@@ -246,8 +314,9 @@ def _test(test: Test) -> Json:
     return {"input": _clipped(f"{test.entry_point}({args})"), "expected": _clipped(text_of(test.returns, CLIP))}
 
 
-def _candidates(report: RunReport, item: Judged) -> Json:
-    """The distinct programs of a problem and the candidates that have them."""
+def _candidates(run: Shown, item: Judged) -> Json:
+    """The distinct programs of a problem and the candidates that have them, and what they cost."""
+    report = run.report
     choices = [(curve.name, curve.choices[item.problem.id]) for curve in ordered(report)]
     programs: dict[tuple[bool, str], int] = {}
     told: list[Json] = []
@@ -261,7 +330,12 @@ def _candidates(report: RunReport, item: Judged) -> Json:
             told.append(program | _truth(grade))
         rows.append(_candidate(report, candidate, programs[key], [c for c in choices if c[1].position == place]))
     abstained = [[name, choice.why] for name, choice in choices if choice.position is None and name != ORACLE]
-    return {"programs": told, "candidates": sorted(rows, key=lambda row: row["index"]), "abstained": abstained}
+    return {
+        "programs": told,
+        "candidates": sorted(rows, key=lambda row: row["index"]),
+        "abstained": abstained,
+        "cost": spent_sentence(run.found.account.problems[item.problem.id]),
+    }
 
 
 def _truth(grade: Grade) -> Json:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from tts.cost_report import add_row, number, plain_table
+from tts.cost_report import number
 from tts.errors import counted
 from tts.palette import COLOURS, GREY, INK, MARKERS
 from tts.picture import MARKERS as SHAPES
 from tts.replay import Replay, Spot, Uniform
+from tts.report import add_row, plain_table
 from tts.wording import interval, percent, visible
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The terminal's tables of a run: selectors by k, as full as there is room for, and by parts of the run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -9,27 +9,26 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tts import breakdown, certainty
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
-from tts.comparison import Comparison
+from tts.certainty_report import certainty_sheet
+from tts.cost_report import account_sheet
 from tts.errors import counted
+from tts.findings import Findings
 from tts.sentences import (
     NO_TAG,
     ORACLE,
     RANDOM,
     across,
-    certainty_notes,
     error,
     gained,
-    level,
     marked,
     notes,
     ordered,
     over_random,
     summary_sentence,
 )
-from tts.wording import interval, percent, visible
+from tts.wording import Sheet, interval, visible
 
 PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
 
@@ -93,14 +92,16 @@ def _table(report: RunReport, layout: _Layout) -> Table:
     return drawn
 
 
-def tables(report: RunReport) -> list[Table]:
+def tables(found: Findings) -> list[Table]:
     """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform, then how
-    sure all this is.
+    sure all this is and what it cost.
     """
-    return [table(report), *breakdown_tables(report), certainty_table(report)]
+    report = found.report
+    sheets = [certainty_sheet(report, found.certainty), account_sheet(report, found.account)]
+    return [table(report), *breakdown_tables(report, found.tags), *map(as_table, sheets)]
 
 
-def breakdown_tables(report: RunReport, width: int | None = None) -> list[Table]:
+def breakdown_tables(report: RunReport, tags: Mapping[str, Sequence[Part]], width: int | None = None) -> list[Table]:
     """Selectors by difficulty and by platform at the largest k; a tag's values are spread over as many tables as
     `width` columns demand (None: the terminal's).
     """
@@ -108,7 +109,7 @@ def breakdown_tables(report: RunReport, width: int | None = None) -> list[Table]
     room = max(1, (Console(width=width).width - max(names, len("selector")) - 1) // PART_WIDTH)
     return [
         _breakdown_table(report, tag, parts[start : start + room])
-        for tag, parts in breakdown.by_tag(report).items()
+        for tag, parts in tags.items()
         for start in range(0, len(parts), room)
     ]
 
@@ -126,36 +127,34 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
     return drawn
 
 
-def certainty_table(report: RunReport) -> Table:
-    """The best selector against each other, what the benchmark's size can show, and pass@k beyond n."""
-    found = certainty.certainty(report)
-    drawn = _empty(f"how sure, k = {report.n}")
-    names = dict.fromkeys(name for c in found.comparisons for name in (c.one, c.other))
-    best = max(names, key=lambda name: report.curve(name).points[-1].value, default="")
-    for header in (f"{best or 'no selector'} against", "ahead by", "only it", "only other", "p", "p, Holm"):
-        drawn.add_column(_text(header), justify="left" if "against" in header else "right", overflow="fold")
-    for name in names:
-        compared = found.between(best, name)
-        if compared is not None:
-            drawn.add_row(*map(_text, [name, *_compared(compared, compared.one == best)]))
-    drawn.caption = _caption(*certainty_notes(report, found))
-    return drawn
-
-
-def _compared(found: certainty.Comparison, is_first: bool) -> list[str]:
-    gap, sign = found.difference, 1 if is_first else -1
-    low, high = sorted((sign * gap.low, sign * gap.high))
-    alone = [str(found.only_one), str(found.only_other)]
-    ahead = f"{percent(sign * gap.value, True)} {interval(low, high, True)}"
-    return [ahead, *alone[::sign], f"{found.p:.3g}", f"{found.holm:.3g}"]
-
-
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
     dropped = [str(k) for k in report.ks if k not in layout.ks]
     notes = [f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}."]
     if dropped:
         notes.append(f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal.")
     return notes
+
+
+def as_table(sheet: Sheet) -> Table:
+    """A table in words on a terminal."""
+    drawn = plain_table(sheet.title, sheet.headers, sheet.notes)
+    for row, ends in sheet.shown():
+        add_row(drawn, row, ends)
+    return drawn
+
+
+def plain_table(title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> Table:
+    """A table without rows: the first column's text to the left, numbers to the right; notes below."""
+    drawn = _empty(title)
+    for position, column in enumerate(columns):
+        drawn.add_column(_text(column), justify="right" if position else "left", overflow="fold")
+    drawn.caption = _caption(*notes) if notes else None
+    return drawn
+
+
+def add_row(drawn: Table, cells: Sequence[str], end: bool = False, style: str = "") -> None:
+    """A row of texts, which may come from anywhere."""
+    drawn.add_row(*map(_text, cells), end_section=end, style=style)
 
 
 def _empty(title: str) -> Table:
@@ -175,16 +174,3 @@ def _caption(*notes: str) -> Text:
 
 def _text(text: str, style: str = "") -> Text:
     return Text(visible(text), style=style)
-
-
-def compare_table(found: Comparison) -> Table:
-    """Two runs, selector by selector, with the paired differences."""
-    drawn = _empty(f"A {found.a.folder} · B {found.b.folder}")
-    for header in ("selector", "k", "A", "B", f"B - A [{level(found.a)} interval]"):
-        drawn.add_column(header, justify="left" if header == "selector" else "right", overflow="fold")
-    for row, following in zip(found.rows, [*found.rows[1:], None], strict=True):
-        ends = following is None or following.selector != row.selector
-        first = not drawn.rows or drawn.rows[-1].end_section
-        drawn.add_row(*map(_text, [row.selector if first else "", *row.cells]), end_section=ends)
-    drawn.caption = _caption(*found.notes)
-    return drawn

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from tts import breakdown
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
-from tts.certainty import Certainty
 from tts.errors import counted
 from tts.margins import Margins
 from tts.types import Grade, Score, Verdict
@@ -86,27 +85,6 @@ def notes(report: RunReport) -> list[str]:
     return said + _errata(report) + _left_out(report)
 
 
-def certainty_notes(report: RunReport, found: Certainty) -> list[str]:
-    """What comparisons, detectable difference and forecasts are, a sentence or two each."""
-    said = [
-        "Problems are what is paired and resampled: the candidates of one problem are not independent of each other.",
-    ]
-    if found.comparisons:
-        said.append(
-            "p: McNemar's exact test on what each selector chose at k = n, over the problems that only one of the two "
-            f"solves; Holm: corrected for {counted(len(found.comparisons), 'comparison')} of selectors."
-        )
-    if found.detectable is not None:
-        size = found.detectable
-        said.append(
-            f"With {counted(size.problems, 'problem')}, of which two selectors here differ on "
-            f"{percent(size.disagreement)}%, a true difference under {percent(size.difference)} points is missed "
-            f"more often than {100 * (1 - size.power):.0f}% of the time (at {level(report)})."
-        )
-    foretold = ", ".join(f"{f.k}: {percent(f.value)}% {interval(f.low, f.high)}" for f in found.forecasts)
-    return [*said, f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}."]
-
-
 def _errata(report: RunReport) -> list[str]:
     """The numbers once more without the problems whose verdicts are known not to be fair, if there are any."""
     found = breakdown.errata(report)
@@ -175,7 +153,9 @@ def curves_caption(reports: Sequence[RunReport]) -> str:
     """The same of the page's picture, where each curve can have its intervals drawn."""
     return (
         f"{sizes(reports)}. Shaded: {level(reports[0])} intervals of the selectors, a bootstrap over problems; "
-        "those of two may overlap where their paired difference is certain. The table has all of them."
+        "those of two may overlap where their paired difference is certain. The table has all of them. Tokens, FLOPs "
+        "and wall seconds are means per problem; FLOPs are an estimate, 2 x parameters x tokens; wall seconds are of "
+        "the models at work."
     )
 
 
@@ -243,16 +223,6 @@ def margins_caption(report: RunReport, found: Margins) -> str:
         f"({counted(pairs.pairs, 'pair')} in {counted(pairs.scale.problems, 'problem')}); line, the same if "
         f"differences were log odds{scale}. {level(report)} intervals, a bootstrap over problems."
     )
-
-
-def wall_time(report: RunReport) -> str:
-    """Where the wall time went, or nothing if it is not known."""
-    timings = report.meta.get("timings") or {}
-    if not timings:
-        return ""
-    total = sum(timings.values())
-    parts = ", ".join(f"{stage} {seconds:,.1f} s" for stage, seconds in timings.items())
-    return f"Wall time: {parts}; {total:,.1f} s in all, {total / max(1, report.graded):,.2f} s per graded candidate."
 
 
 def facts(report: RunReport) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ and whoever puts it into markup escapes it there.
 """
 
 import re
+from dataclasses import dataclass
+from itertools import groupby
 
 # Controls, bidi and zero-width characters, separators, tags, lone surrogates, non-characters; first and last of each.
 UNSEEN: tuple[tuple[int, int], ...] = (
@@ -57,3 +59,27 @@ def percent(fraction: float, sign: bool = False) -> str:
 def interval(low: float, high: float, sign: bool = False) -> str:
     """The ends of an interval in percent."""
     return f"[{percent(low, sign)}, {percent(high, sign)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table in words, for whatever shows it: the first column says what a row is about, the others hold numbers.
+    Where it is `grouped`, rows with the same first cell belong together, and it is shown once.
+    """
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    grouped: bool = False
+
+    def shown(self) -> list[tuple[list[str], bool]]:
+        """The rows, each with whether its group ends there."""
+        if not self.grouped:
+            return [(row, False) for row in self.rows]
+        groups = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row[0])]
+        return [
+            (["" if place else row[0], *row[1:]], place == len(rows) - 1)
+            for rows in groups
+            for place, row in enumerate(rows)
+        ]

@@ -12,11 +12,13 @@ import numpy as np
 
 from tts.chances import LARGEST, Kind, plurality
 from tts.metrics import Bools, Floats, Ints, pick_chances
-from tts.select._columns import Columns, first
+from tts.select._columns import Columns, columns, everyone, first
 from tts.types import Candidate, Pool
 
 MEMO = "classes"
 RAN, PARSES, NEITHER = range(3)
+DIGITS = 12  # after the point, to which sums of weights of at most 1 are told apart: beyond is rounding
+Weigh = Callable[[Pool, Bools], Floats]  # a pool and each row's voters (D, n) -> their weights (D, n), at most 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,22 @@ def elect(found: Classes, sums: Floats, voters: Bools, known: Columns, place: In
     each = np.where(voters, sums[:, found.label], -np.inf)
     winner = first(voters & (each == each.max(axis=1, keepdims=True)), known.age)
     return first(voters & (found.label == found.label[winner][:, None]), place)
+
+
+def heaviest(pool: Pool, members: Bools, weigh: Weigh) -> Ints:
+    """(D,): the best program of the class whose voters are heaviest together, row by row."""
+    found, known = classes(pool), columns(pool)
+    voters = found.voters(members)
+    sums = found.sums(weigh(pool, voters), known.order).round(DIGITS)
+    return elect(found, sums, voters, known, known.place)
+
+
+def heaviest_of_all(pool: Pool, weigh: Weigh) -> tuple[int, float]:
+    """The same of the whole pool, and the share that its class has of the weight."""
+    found, everybody = classes(pool), everyone(pool)
+    chosen = int(heaviest(pool, everybody, weigh)[0])
+    weights = weigh(pool, found.voters(everybody))[0]
+    return chosen, float(weights[found.label == found.label[chosen]].sum() / weights.sum())
 
 
 def class_chances(pool: Pool, found: Classes, worth: Callable[[int, int], Kind], ks: Sequence[int]) -> Floats | None:

@@ -61,6 +61,11 @@ def numbers(values: "list[float | None]") -> Floats:
     return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
 
 
+def told(score: Score) -> str:
+    """A score in a reason."""
+    return "none" if score.value is None else f"{score.value:.4g}"
+
+
 def score_of(scores: tuple[Score, ...]) -> Floats:
     """The values of some scores."""
     return numbers([score.value for score in scores])

@@ -7,7 +7,7 @@ takes the lowest index. Estimate: exact by rank key.
 from dataclasses import dataclass
 
 from tts.metrics import Floats
-from tts.select._columns import columns
+from tts.select._columns import columns, told
 from tts.types import Pool, Selection
 
 
@@ -22,7 +22,7 @@ class Argmax:
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
         chosen = int(columns(pool).order[0])
-        return Selection(chosen, f"highest score ({pool.scores[chosen].value})")
+        return Selection(chosen, f"highest score ({told(pool.scores[chosen])})")
 
 
 plugin = Argmax

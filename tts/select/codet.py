@@ -1,8 +1,11 @@
-"""CodeT (arXiv 2207.10397): programs that pass the same tests are a consensus set; a set is worth its size times the
-number of tests that it passes, and one of the set that is worth most is the answer.
+"""CodeT (arXiv 2207.10397): programs that pass the same tests are a consensus set; a set is worth the root of its size
+times the number of tests that it passes, and one of the set that is worth most is the answer.
 
-The tests are those that a model wrote (the paper's; `behaviours.tests` of a config names their file), the public ones,
-or both. Of equal sets the one sampled first wins, and of a set its first. Without any test, sets are of the same text.
+Checked against the authors' code (agreement.py of github.com/microsoft/CodeT), which has the root; `size: whole` is the
+plain product. Both are compared as size * tests^2 or size * tests, whole numbers of the same order, so that ties are
+exact. As there, programs sampled repeatedly and tests given repeatedly count as often. The tests are those that a model
+wrote (the paper's; `behaviours.tests` of a config names their file), the public ones, or both. Of equal sets the one
+sampled first wins, and of a set its first. Without any test, sets are of the same text.
 
 Estimate: exact by closed form (`chances.plurality`), in which sets that tie share the win.
 """
@@ -22,9 +25,10 @@ from tts.types import Pool, Selection
 
 @dataclass(frozen=True)
 class CodeT:
-    """Options: `tests` "public", "written" or "both"."""
+    """Options: `tests` "public", "written" or "both"; `size` of a set counts by its "root" or "whole"."""
 
     tests: Literal["public", "written", "both"] = "public"
+    size: Literal["root", "whole"] = "root"
     ignores_scores: ClassVar[bool] = True
 
     @property
@@ -35,13 +39,13 @@ class CodeT:
     def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
         """Each member of a set is as likely to be its first."""
         found, passes = self._sets(pool)
-        return class_chances(pool, found, lambda label, size: tuple(_worths(passes[label], size)), ks)
+        return class_chances(pool, found, lambda label, size: self._worths(passes[label], size), ks)
 
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """The first program of the set that is worth most, row by row."""
         found, passes = self._sets(pool)
         known, voters = columns(pool), found.voters(members)
-        worth = found.sums(voters.astype(float), known.order) * passes
+        worth = found.sums(voters.astype(float), known.order) * self._each(passes)
         return elect(found, worth, voters, known, known.age)
 
     def select(self, pool: Pool) -> Selection:
@@ -67,13 +71,17 @@ class CodeT:
         kept: tuple[Classes, Floats] = pool.memo[memo]
         return kept
 
+    def _each(self, passes: Floats) -> Floats:
+        """What each member adds to the worth of a set that passes so many tests."""
+        return passes**2 if self.size == "root" else passes
+
+    def _worths(self, passes: float, size: int) -> tuple[float, ...]:
+        """What a set is worth by how many of its members there are."""
+        return tuple((np.arange(1, size + 1) * self._each(np.asarray(passes))).tolist())
+
     def _marks(self, pool: Pool, position: int) -> tuple[bool, ...]:
         public = () if self.tests == "written" else public_marks(pool, position)
         return public + (() if self.tests == "public" else written_marks(pool, position))
-
-
-def _worths(passes: float, size: int) -> list[float]:
-    return [float(x * passes) for x in range(1, size + 1)]
 
 
 plugin = CodeT

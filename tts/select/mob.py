@@ -2,8 +2,12 @@
 
 A bootstrap of m draws from the r voters, with replacement, has as its best one of a group of c equal scores, A voters
 scoring strictly higher, with the chance ((r-A)/r)^m - ((r-A-c)/r)^m, shared within the group; a class weighs the sum of
-its members'. No bootstrap is drawn. With m = 1 this is majority, and as m grows it becomes argmax. The paper fits m to
-each problem; here it is fixed or, by default, the square root of r, which the m-out-of-n bootstrap commonly takes.
+its members'. No bootstrap is drawn. With m = 1 this is majority, and as m grows it becomes argmax.
+
+Checked against the paper's sections 4.2 and 4.3: bootstraps of m with replacement, the best of each by score, the mode
+of their answers (equations 4 to 6, here without drawing), and m the root of the number of samples, rounded down, which
+the paper finds close to the best m. It also fits m to each problem, to much the same effect; that is not done here. r
+counts voters alone, an answer is a behaviour, and the best program of its class stands for it.
 
 Estimate: sampled; the weights depend on every rank in the subset, and no closed form over subsets is known.
 """
@@ -15,14 +19,14 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import classes, elect
-from tts.select._columns import columns, everyone
+from tts.select._classes import heaviest, heaviest_of_all
+from tts.select._columns import columns
 from tts.types import Pool, Selection
 
 
 @dataclass(frozen=True)
 class Mob:
-    """Options: `m`, how many draws a bootstrap has; None is the square root of the number of voters, rounded."""
+    """Options: `m`, how many draws a bootstrap has; None is the square root of the number of voters, rounded down."""
 
     m: int | None = None
     needs: ClassVar[tuple[str, ...]] = ("behaviours",)
@@ -33,17 +37,11 @@ class Mob:
 
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """The best program of the heaviest class, row by row."""
-        found, known = classes(pool), columns(pool)
-        voters = found.voters(members)
-        sums = found.sums(self.weights(pool, voters), known.order)
-        return elect(found, sums, voters, known, known.place)
+        return heaviest(pool, members, self.weights)
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
-        found = classes(pool)
-        weights = self.weights(pool, found.voters(everyone(pool)))[0]
-        share = weights[found.label == found.label[chosen]].sum()
+        chosen, share = heaviest_of_all(pool, self.weights)
         return Selection(chosen, f"its class is the best of a bootstrap {share:.0%} of the time")
 
     def weights(self, pool: Pool, voters: Bools) -> Floats:
@@ -52,7 +50,7 @@ class Mob:
         count = np.maximum(voters.sum(axis=1, keepdims=True), 1)
         sizes = voters.astype(float) @ (tied[:, None] == np.arange(tied.max() + 1)).astype(float)
         below = (count - np.cumsum(sizes, axis=1)) / count  # the share that ranks lower than a group
-        draws = np.maximum(np.rint(np.sqrt(count)), 1.0) if self.m is None else float(self.m)
+        draws = np.maximum(np.floor(np.sqrt(count)), 1.0) if self.m is None else float(self.m)
         wins = (below + sizes / count) ** draws - below**draws
         return np.where(voters, (wins / np.maximum(sizes, 1.0))[:, tied], 0.0)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints
-from tts.select._columns import columns, everyone, greatest
+from tts.select._columns import columns, everyone, greatest, told
 from tts.types import Pool, Selection
 
 DIGITS = 9  # to which a corrected score is rounded, so that equal ones are equal whatever they were summed beside
@@ -56,7 +56,7 @@ class Regularised:
     def select(self, pool: Pool) -> Selection:
         """The highest corrected score."""
         chosen = int(self.choose(pool, everyone(pool))[0])
-        return Selection(chosen, f"highest score ({pool.scores[chosen].value}) corrected for its {self.by}")
+        return Selection(chosen, f"highest score ({told(pool.scores[chosen])}) corrected for its {self.by}")
 
     def _shortened(self, pool: Pool, judged: Bools) -> Floats:
         """(D, n): the score less beta times the z-score of the length; -inf for what has no score."""

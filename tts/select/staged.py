@@ -12,7 +12,7 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Floats
-from tts.select._columns import columns, everyone
+from tts.select._columns import columns, everyone, told
 from tts.select._marks import marks, passed
 from tts.select._subsets import choose
 from tts.types import Pool, Saved, Selection
@@ -36,7 +36,7 @@ class Staged:
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
         chosen = int(choose(self, pool, everyone(pool))[0])
-        saved, score = self.saved(pool), pool.scores[chosen].value
+        saved, score = self.saved(pool), told(pool.scores[chosen])
         return Selection(
             chosen, f"highest score ({score}) of those left; {saved.scores} of {saved.of_scores} not scored"
         )

@@ -12,8 +12,8 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import classes, elect
-from tts.select._columns import columns, everyone
+from tts.select._classes import heaviest, heaviest_of_all
+from tts.select._columns import columns
 from tts.types import Pool, Selection
 
 
@@ -30,17 +30,11 @@ class WeightedVote:
 
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """The best program of the heaviest class, row by row."""
-        found, known = classes(pool), columns(pool)
-        voters = found.voters(members)
-        sums = found.sums(self.weights(pool, voters), known.order)
-        return elect(found, sums, voters, known, known.place)
+        return heaviest(pool, members, self.weights)
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
-        found = classes(pool)
-        weights = self.weights(pool, found.voters(everyone(pool)))[0]
-        share = weights[found.label == found.label[chosen]].sum() / weights.sum()
+        chosen, share = heaviest_of_all(pool, self.weights)
         return Selection(chosen, f"its class holds {share:.0%} of the vote")
 
     def weights(self, pool: Pool, voters: Bools) -> Floats:

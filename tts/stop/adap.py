@@ -4,8 +4,12 @@ Shell i has first * 2^i candidates. When a shell is full, its candidates are ran
 probability, and the best `share` of them, rounded up, are verified; if one passes every public test, the policy stops
 and answers with the best-ranked of those, else the shell doubles. Where higher scores are no less likely to pass, the
 paper shows that progressively more samples and more verifications of the top-ranked cost at most a constant times the
-optimum. The doubling of both numbers is taken from there; the paper's verifier is the truth, here it is the public
-tests, since nothing of the hidden ones may be seen. A problem without public tests gets all candidates.
+optimum. The paper's verifier is the truth, here it is the public tests, since nothing of the hidden ones may be seen. A
+problem without public tests gets all candidates.
+
+Checked against the paper's abstract and a published summary of it: shells in which both numbers, of samples and of the
+top-ranked that are verified, double until one passes. The full text was not at hand: the constants of its schedule and
+its stopping by cost are not reproduced; here `first` and `share` set the schedule.
 """
 
 import math

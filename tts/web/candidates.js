@@ -38,7 +38,8 @@ function candidatesOf(found, run, tests) {
   const list = element("div", {}, ...rows.map(([, shown]) => shown));
   const heading = element("h3", {}, index.runs.length > 1 ? `${index.runs[run].name}: ${candidates.length} candidates` : `${candidates.length} candidates`);
   const abstained = found.abstained.map(([name, why]) => note(`${name} abstained: ${why}`));
-  return [heading, ...abstained, ordering(rows, run, list), list];
+  const cost = found.cost ? [note(`Cost: ${found.cost}`)] : [];
+  return [heading, ...cost, ...abstained, ordering(rows, run, list), list];
 }
 
 function ordering(rows, run, list) {

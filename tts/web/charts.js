@@ -42,31 +42,49 @@ function draw(chart, traces, look) {
 
 const percents = { title: { text: "problems solved (%)" }, rangemode: "tozero" };
 
-// Every curve that is chosen, and its interval as a band.
+// Every curve that is chosen and whose cost is known, and its interval as a band.
 function drawCurves(chart) {
   const chosen = choices();
   const axis = index.axes.find(one => one.key === chosen.axis);
-  const curves = index.curves.filter(curve => chosen.names.has(curve.name) && chosen.runs.has(curve.run) && curve.x[axis.key]);
+  const wanted = index.curves.filter(curve => isChosen(curve, chosen));
+  const curves = wanted.filter(curve => curve.x[axis.key]);
+  const missing = wanted.filter(curve => !curve.x[axis.key]).map(curve => plain(label(curve)));
+  document.querySelector("#drawn output").textContent = missing.length ? `Not drawn, since their ${axis.name} are not known: ${missing.join(", ")}.` : "";
   const bands = bandsOf(curves, chosen, curve => curve.x[axis.key]);
-  const lines = curves.map(curve => line(curve, curve.x[axis.key]));
+  const lines = curves.map(curve => line(curve, curve.x[axis.key], dashOf(curve)));
   const ticks = [...new Set(curves.flatMap(curve => curve.x[axis.key]))].sort((a, b) => a - b);
-  const named = axis.key === "k" ? { tickvals: ticks, ticktext: ticks.map(String) } : {};
-  const xaxis = { title: { text: axis.title }, type: chosen.log ? "log" : "linear", ...named };
-  draw(chart, [...bands, ...lines], { xaxis, yaxis: percents, hovermode: "closest" });
+  draw(chart, [...bands, ...lines], { xaxis: axisOf(axis, chosen, ticks), yaxis: percents, hovermode: "closest" });
 }
 
-function line(curve, x) {
+function isChosen(curve, chosen) {
+  return chosen.names.has(curve.name) && chosen.runs.has(curve.run);
+}
+
+// Of a cost, or of k, whose values are the ticks.
+function axisOf(axis, chosen, ks) {
+  const ticks = axis.key === "k" ? { tickvals: ks, ticktext: ks.map(String) } : { exponentformat: "power" };
+  return { title: { text: axis.title }, type: chosen.log ? "log" : "linear", ...ticks };
+}
+
+function dashOf(curve) {
+  return index.runs.length > 1 ? DASHES[curve.run % DASHES.length] : (looks.get(curve.name).dash ?? "solid");
+}
+
+function told(curve, i, unit = "%") {
+  return `${curve.sampled?.[i] ? "~" : ""}${curve.y[i].toFixed(1)}${unit} [${curve.low[i].toFixed(1)}, ${curve.high[i].toFixed(1)}]`;
+}
+
+function line(curve, x, dash, name = label(curve)) {
   const look = looks.get(curve.name);
-  const text = curve.y.map((y, i) => `${curve.sampled[i] ? "~" : ""}${y.toFixed(1)}% [${curve.low[i].toFixed(1)}, ${curve.high[i].toFixed(1)}]`);
   return {
     x,
     y: curve.y,
-    text,
-    name: label(curve),
+    text: curve.y.map((_, i) => `${told(curve, i)} at k = ${curve.k[i]}`),
+    name,
     mode: look.marker === null ? "lines" : "lines+markers",
-    line: { color: inkOf(look), width: 2, dash: index.runs.length > 1 ? DASHES[curve.run % DASHES.length] : (look.dash ?? "solid") },
+    line: { color: inkOf(look), width: 2, dash },
     marker: { symbol: look.marker ?? "circle", size: 7 },
-    hovertemplate: "%{fullData.name}<br>%{text} at %{x}<extra></extra>",
+    hovertemplate: "%{fullData.name}<br>%{text}<extra></extra>",
   };
 }
 
@@ -76,11 +94,11 @@ function bandsOf(curves, chosen, xOf) {
   return able.flatMap(curve => band(curve, xOf(curve)));
 }
 
-function band(curve, x) {
+function band(curve, x, ink = looks.get(curve.name).colour) {
   const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   return [
     { ...edge, y: curve.low },
-    { ...edge, y: curve.high, fill: "tonexty", fillcolor: seen(looks.get(curve.name).colour, 0.12) },
+    { ...edge, y: curve.high, fill: "tonexty", fillcolor: seen(ink, 0.12) },
   ];
 }
 
@@ -142,6 +160,56 @@ function drawMargins(chart, margins) {
   draw(chart, traces, { shapes: [half], showlegend: true, legend: { orientation: "h", y: 1.12 }, xaxis: { title: { text: "difference of scores" }, rangemode: "tozero" }, yaxis: { title: { text: "right (%)" }, range: [-2, 102] } });
 }
 
+// pass@k up to n as it is, beyond as it is foretold.
+function drawForecast(chart, { exact, foretold }) {
+  const ink = index.looks.find(look => look.marker !== null)?.colour ?? "#0072b2";
+  const part = (curve, name, dash) => ({
+    x: curve.k,
+    y: curve.y,
+    text: curve.y.map((_, i) => `${told(curve, i)} at k = ${curve.k[i]}`),
+    name,
+    mode: "lines+markers",
+    line: { color: ink, width: 2, dash },
+    hovertemplate: "%{fullData.name}<br>%{text}<extra></extra>",
+  });
+  const bands = [exact, foretold].flatMap(curve => band(curve, curve.k, ink)).map(edge => ({ ...edge, showlegend: false }));
+  const ks = [...new Set([...exact.k, ...foretold.k])];
+  const xaxis = { title: { text: "k" }, type: "log", tickvals: ks, ticktext: ks.map(String) };
+  draw(chart, [...bands, part(exact, "pass@k, exact", "solid"), part(foretold, "pass@k, foretold", "dot")], { xaxis, yaxis: percents, showlegend: true, legend: { orientation: "h", y: 1.12 } });
+}
+
+// Every chosen selector of every chosen run over cost, and the front of all strategies in ink.
+function drawFront(chart, { axis, curves, front }) {
+  const chosen = choices();
+  const lines = curves.filter(curve => isChosen(curve, chosen)).map(curve => ({ ...line(curve, curve.x, dashOf(curve)), opacity: 0.6 }));
+  const best = {
+    x: front.x,
+    y: front.y,
+    text: front.of.map((of, i) => `${of}, k = ${front.k[i]}: ${told(front, i)}`),
+    name: "Pareto front",
+    mode: "lines+markers",
+    line: { color: colour("--ink"), width: 1.5, shape: "hv" },
+    marker: { symbol: "circle-open", size: 12, color: colour("--ink"), line: { width: 2 } },
+    error_y: { type: "data", array: front.high.map((high, i) => high - front.y[i]), arrayminus: front.low.map((low, i) => front.y[i] - low), visible: chosen.intervals, thickness: 1, width: 3, color: colour("--ink") },
+    hovertemplate: "%{text}<extra>Pareto front</extra>",
+  };
+  draw(chart, [...lines, best], { xaxis: axisOf(axis, chosen, [...new Set(front.x)]), yaxis: percents, hovermode: "closest" });
+}
+
+// How much better one run is than another for the same cost, by selector.
+function drawEven(chart, { axis, runs, curves }) {
+  const chosen = choices();
+  const shown = curves.filter(curve => chosen.names.has(curve.name));
+  const lines = shown.map(curve => ({
+    ...line({ ...curve, k: curve.ks }, curve.x, looks.get(curve.name).dash ?? "solid", curve.name),
+    text: curve.y.map((_, i) => `${told(curve, i, "")} points, k = ${curve.ks[i].join(` in ${runs[0]}, `)} in ${runs[1]}`),
+  }));
+  const zero = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0, line: { color: colour("--soft"), width: 1 } };
+  const yaxis = { title: { text: `${runs[1]} less ${runs[0]} (points)` } };
+  const bands = bandsOf(shown, chosen, curve => curve.x);
+  draw(chart, [...bands, ...lines], { shapes: [zero], xaxis: axisOf(axis, chosen, [...new Set(shown.flatMap(curve => curve.x))]), yaxis, hovermode: "closest" });
+}
+
 // What the form says.
 function choices() {
   const form = document.querySelector("#drawn");
@@ -161,7 +229,7 @@ function box(name, value, text, checked, style) {
 
 function offerChoices() {
   const form = document.querySelector("#drawn");
-  form.elements.axis.append(...index.axes.map(axis => element("option", { value: axis.key }, axis.name)));
+  form.elements.axis.append(...index.axes.map(axis => element("option", { value: axis.key, disabled: !axis.known }, axis.known ? axis.name : `${axis.name} (not known)`)));
   const ends = new Map(index.curves.map(curve => [curve.name, curve.y.at(-1)]));
   const best = [...looks.keys()].filter(name => !index.baselines.includes(name)).sort((a, b) => ends.get(b) - ends.get(a));
   const first = new Set([...index.baselines, ...best.slice(0, SHOWN_AT_FIRST)]);
@@ -197,7 +265,7 @@ function drawWhenSeen() {
 
 function howToDraw(id) {
   if (id === "curves") return drawCurves;
-  if (id in index.parts) return chart => drawParts(chart, index.parts[id]);
-  if (id in index.counts) return chart => drawCounts(chart, index.counts[id]);
-  return chart => drawMargins(chart, index.margins[id]);
+  const kinds = { parts: drawParts, counts: drawCounts, margins: drawMargins, forecasts: drawForecast, fronts: drawFront, evens: drawEven };
+  const [kind, how] = Object.entries(kinds).find(([kind]) => id in index[kind]);
+  return chart => how(chart, index[kind][id]);
 }

@@ -26,6 +26,7 @@ function offerFilters() {
   options("judged", named.length ? named : [[0, columns[0].label]]);
   const ks = [...new Set(index.runs.flatMap(run => run.ks))].sort((a, b) => b - a);
   options("k", ks.map(k => [k, String(k)]));
+  form.elements.k.value = String(ks.find(k => index.runs.every(run => run.ks.includes(k))) ?? ks[0]);
   const margins = index.runs.flatMap((run, place) => run.scorers.map((scorer, i) => [`margin ${place} ${i}`, `margin of ${scorer}${index.runs.length > 1 ? ` · ${run.name}` : ""}`]));
   options("sort", [["regret", "largest regret"], ["number", "the run's order"], ["id", "id"], ["hard", "fewest passed"], ["easy", "most passed"], ["date", "latest"], ...margins]);
   form.elements.judged.value = String(bestColumn());
