@@ -23,7 +23,7 @@ from support import command, environment
 from tts.errors import ConfigError, UpstreamError
 from tts.generate.openai import OpenAI
 from tts.score.public_tests import PublicTests
-from tts.types import Message, Pool, Problem
+from tts.types import Message, Problem
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -513,6 +513,12 @@ def test_a_selector_that_compares_what_programs_do_runs_them_on_the_request_s_te
     assert told["why"] == "1 of 4 behave alike"
 
 
+def test_a_selector_that_counts_passed_tests_goes_before_the_score() -> None:
+    with serving(config(selectors=["tests_then_score"])) as served:
+        told = served.tts("x", tts={"public_tests": [{"input": "", "output": "x 1\n"}]})
+        assert (told["winner"], told["why"]) == (1, "passes 1 of 1 public tests, then its score (1.0)")
+
+
 # Its life.
 
 CONFIG = """
@@ -596,35 +602,6 @@ def test_the_state_is_told(served: Served) -> None:
     served.ask()
     assert served.metric("tts_requests_total", route="/v1/chat/completions", status="200") == answers + 1
     assert served.metric("tts_seconds_count", stage="generate") >= answers
-
-
-# Early decisions.
-
-
-def test_a_stopping_policy_s_word_cancels_the_rest() -> None:
-    """The seam: what decides is a function of what is scored so far and of how many are to come."""
-    from tts.engine import Drawn, Rated
-    from tts.protocols import Selector
-    from tts.serving.order import Order, Wish
-    from tts.types import Candidate, Score
-
-    def two_are_enough(pool: Pool, coming: int) -> str:
-        return f"two are enough, {coming} to come" if len(pool) == 2 else ""
-
-    async def check() -> Order:
-        problem = Problem("p", "", ())
-        order = Order(Wish(problem, 5, 1, "s", "s", Selector, two_are_enough))
-        waiting = asyncio.ensure_future(order.enough(60))
-        for index in (4, 2):
-            await asyncio.sleep(0)
-            assert not waiting.done()
-            order.hear([Drawn(Candidate("p", index, "")), Rated("s", Score("p", index, 1.0))])
-        assert await waiting
-        return order
-
-    order = asyncio.run(check())
-    assert order.stopped == "two are enough, 3 to come"
-    assert sorted(order.open_keys) == [("p", 0), ("p", 1), ("p", 3)]
 
 
 # tts on tts.
