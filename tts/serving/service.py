@@ -87,6 +87,7 @@ class Service:
         self.meters.gauge("tts_requests_running", "Requests being answered", lambda: self.admission.running)
         self.meters.gauge("tts_requests_waiting", "Requests that wait", lambda: self.admission.waiting)
         self.meters.gauge("tts_candidates_running", "Candidates in the generator", lambda: self._generator.unfinished)
+        self.meters.gauge("tts_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
 
     @property
     def executes(self) -> bool:
