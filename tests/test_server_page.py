@@ -89,6 +89,18 @@ def test_stop_cancels_what_is_sampled(page: Asking, served: Served) -> None:
     assert page.page.locator("#ask").is_enabled()
 
 
+def test_what_an_early_answer_saved_is_said(browser: Any) -> None:
+    early = config(9, stopping={"name": "fixed", "k": 3, "ahead": 0})
+    with serving(early, Talking(width=1, steps=1, seconds=0.01)) as served:
+        page = asking(browser, served.url)
+        page.ask("hi")
+        page.waits_for(FINISHED)
+        assert "Stopped early, 6 of 9 not needed: 3 were asked for." in page.text("#state")
+        assert page.page.locator(".candidate").count() == 3
+        assert not page.said
+        page.page.close()
+
+
 def test_an_error_is_shown_and_the_next_task_works(page: Asking) -> None:
     page.ask("refuse me")
     page.waits_for("document.getElementById('error').textContent !== ''")
