@@ -365,7 +365,7 @@ def test_a_client_that_hangs_up_has_its_candidates_cancelled_at_once(served: Ser
 
 
 def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(served: Served) -> None:
-    before = served.metric("tts_disconnects_total")
+    before, tasks = served.metric("tts_disconnects_total"), served.metric("tts_tasks")
     body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}], "stream": True}
     with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()
@@ -373,6 +373,7 @@ def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(serv
         assert served.generator.unfinished == 4
     assert served.idle_within(2)
     assert until(lambda: served.metric("tts_disconnects_total") == before + 1, 2)
+    assert until(lambda: served.metric("tts_tasks") <= tasks, 2)
 
 
 def test_one_who_hangs_up_while_waiting_in_the_queue_leaves_it() -> None:
