@@ -1,21 +1,20 @@
 """A stand-in for an OpenAI-compatible server, as a process: two routes, the list of models, and ways to misbehave.
 
-`python chat_server.py MODE LOG` prints its port and serves until it is killed. A choice's text is a program that prints
-the request's seed and the choice's number; the log gets a line when a request comes and when one is broken off.
+`python chat_server.py MODE LOG PORT` prints its port and serves until it is killed. A choice's text is a program that
+prints the request's seed and the choice's number; the log gets a line when a request comes and when one is broken off.
 """
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from answering import Answering, answering, main
 
 MODEL = "stand-in"
 TOKENS = ["a", "b", "c", "d"]
@@ -24,26 +23,24 @@ at_once: list[int] = []
 lock = threading.Lock()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """One answer for each request, by the mode."""
 
     protocol_version = "HTTP/1.1"
-    mode = "fine"
-    log = ""
 
     def note(self, **entry: Any) -> None:
         with lock, open(self.log, "a") as file:
             file.write(json.dumps({"time": time.monotonic(), **entry}) + "\n")
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """The models, where the mode has such a route."""
         if self.mode == "bare":
             self.send(404, {"detail": "Not Found"})
         else:
             self.send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def post(self) -> None:
+        body = self.body()
         number = next(requests)
         with lock:
             at_once.append(1)
@@ -142,41 +139,13 @@ class Handler(BaseHTTPRequestHandler):
                 found["logprobs"] = {"tokens": TOKENS, "token_logprobs": [-0.25 * i for i in range(len(TOKENS))]}
         return found
 
-    def send(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> None:
-        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *arguments: object) -> None:
-        """Says nothing on standard error."""
-
 
 @contextmanager
 def serving(mode: str, log: Path, port: int = 0) -> Iterator[str]:
     """The base url of a server that runs in a process of its own until the end."""
-    line = [sys.executable, __file__, mode, str(log), str(port)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-class Server(ThreadingHTTPServer):
-    """Many connections at once."""
-
-    daemon_threads = True
-    request_queue_size = 256
+    with answering(__file__, mode, log, port) as url:
+        yield f"{url}/v1"
 
 
 if __name__ == "__main__":
-    Handler.mode, Handler.log = sys.argv[1:3]
-    server = Server(("127.0.0.1", int(sys.argv[3])), Handler)
-    print(server.server_port, flush=True)
-    server.serve_forever()
+    main(Handler)

@@ -1,7 +1,7 @@
 """A stand-in for a reward model's server, as a process: vLLM's /classify and /pooling, and ways to misbehave.
 
-`python reward_server.py MODE` prints its port and serves until it is killed. A pair's logit is the length of its text,
-or the sum of its tokens; the `log` file gets a line for each request.
+`python reward_server.py MODE LOG PORT` prints its port and serves until it is killed. A pair's logit is the length of
+its text, or the sum of its tokens; the `log` file gets a line for each request.
 """
 
 import json
@@ -13,29 +13,27 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from answering import Answering, answering, main
 
 LIMIT = 5000  # tokens or characters, above which the server refuses
 OVERLONG = "This model's maximum context length is 5000 tokens. However, your request has more."
 requests = count()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """One answer for each request, by the mode."""
 
-    mode = "fine"
-    log = ""
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """There is no such page, and a gateway may say so in any way."""
         self.send_error(503 if self.mode == "no_root" else 404)
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def post(self) -> None:
+        body = self.body()
         number = next(requests)
         with open(self.log, "a") as file:
             asked = {"path": self.path, "key": self.headers["Authorization"], **body}
@@ -43,12 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode in ("trickles", "trickles_open", "trickles_headers", "trickles_refusal"):
             self.trickle()
             return
-        status, answer = self.answer(body, number)
-        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.send(*self.answer(body, number))
 
     def trickle(self) -> None:
         """A byte now and then, sooner than any wait for one runs out: of an answer whose length is told or is not, of
@@ -108,21 +101,10 @@ class Handler(BaseHTTPRequestHandler):
         name = "probs" if self.path == "/classify" else "data"
         return [{"index": i, name: value} for i, value in enumerate(values)][::-1]
 
-    def log_message(self, *arguments: object) -> None:
-        """Says nothing on standard error."""
 
-
-@contextmanager
-def serving(mode: str, log: Path) -> Iterator[str]:
+def serving(mode: str, log: Path) -> AbstractContextManager[str]:
     """The url of a server that runs in a process of its own until the end."""
-    process = subprocess.Popen([sys.executable, __file__, mode, str(log)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    return answering(__file__, mode, log)
 
 
 @contextmanager
@@ -157,7 +139,4 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 if __name__ == "__main__":
-    Handler.mode, Handler.log = sys.argv[1:]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    print(server.server_port, flush=True)
-    server.serve_forever()
+    main(Handler)

@@ -76,13 +76,16 @@ def until(so: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def config(n: int = 4, selectors: Sequence[Any] = ("argmax", "majority"), **serve: Any) -> ServeConfig:
+def config(
+    n: int = 4, selectors: Sequence[Any] = ("argmax", "majority"), stopping: Any = None, **serve: Any
+) -> ServeConfig:
     """A config of which the models are given otherwise."""
     return ServeConfig.model_validate(
         {
             "generator": {"name": "replay", "n": n, "path": "unused"},
             "scorers": ["rating", "likelihood"],
             "selectors": list(selectors),
+            "stopping": stopping,
             "serve": {"model": MODEL, "keep_alive": 0.2, **serve},
         }
     )

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from tts import metrics, plugins
 from tts.errors import ConfigError, DataError
-from tts.protocols import Benchmark, Chance, Generator, Ranked, Scorer, Selector
+from tts.protocols import Benchmark, Chance, Generator, Ranked, Scorer, Selector, Settling
 from tts.select import choose
 from tts.select.random import Random
 from tts.select.weighted_vote import WeightedVote
@@ -283,6 +284,30 @@ RANKED = [
     if isinstance(selector(spec), Ranked) and selector(spec).rank_key(pool_of([1.0])) is not None
 ]
 every_ranked = pytest.mark.parametrize("spec", RANKED, ids=str)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SELECTORS if isinstance(selector(spec), Settling)], ids=str)
+@settings(max_examples=300)
+@given(st.data())
+def test_a_selector_that_says_it_has_settled_keeps_its_choice_whatever_comes(spec, data):
+    pool = data.draw(pools(max_size=10))
+    seen = data.draw(st.lists(st.sampled_from(range(len(pool))), min_size=1, unique=True))
+    coming = [c.index for i, c in enumerate(pool.candidates) if i not in seen]
+    part = pool.take(seen)
+    if selector(spec).settled(part, coming):
+        assert chosen_index(spec, part) == chosen_index(spec, pool)
+
+
+@pytest.mark.parametrize("spec", ["majority", "codet"])
+def test_a_choice_is_settled_as_soon_as_votes_allow(spec):
+    """Ahead by one more than may still come, and the first of its class is the first that may ever be."""
+    found = selector(spec)
+    both = [Behaviour(("1", "2"), (True, True))] * 7
+    pool = replace(pool_of([0.0] * 7, [("1", "2")] * 7), behaviours=tuple(both))
+    assert found.settled(pool.take(range(4)), [4, 5, 6])
+    assert not found.settled(pool.take(range(3)), [3, 4, 5])
+    assert not found.settled(pool.take([1, 2, 3, 4]), [0, 5, 6])
+    assert not found.settled(replace(pool, behaviours=()).take(range(4)), [4, 5, 6])  # nobody has run them
 
 
 def test_random_and_argmax_get_the_exact_estimator():

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import chat_server
+import psutil
 import pytest
 import tiny
 import yaml
 from reward_server import serving_vllm
+from served import until
 from support import Small, bring_up, rows_of, small, tts  # noqa: F401
 
 from tts.engine import Drawn, Engine
@@ -279,6 +281,27 @@ def test_a_request_that_nobody_wants_any_more_is_broken_off(start: Start, tmp_pa
     one.close()
 
 
+def test_requests_that_are_broken_off_leave_no_connection_and_no_place_taken(start: Start, tmp_path: Path) -> None:
+    """In whatever they are: waiting, connecting, sending, being answered; the same ones broken off again and again."""
+    url = start("hangs")
+    port, mine = int(url.rsplit(":")[-1].split("/")[0]), psutil.Process()
+    one = generator(url, concurrency=8)
+    for turn in range(40):
+        keys = [(f"p{turn}", index) for index in range(12)]
+        one.add([(problem(name), index) for name, index in keys])
+        time.sleep(0.001 * turn)
+        for key in keys:
+            one.abort({key})
+
+    def connections() -> int:
+        return sum(bool(c.raddr) and c.raddr.port == port for c in mine.net_connections("tcp"))
+
+    assert until(lambda: connections() == 0, 10), connections()
+    one.add(first(8, problem("last", "the last")))
+    assert until(lambda: sum("the last" in str(row["body"]) for row in asked(tmp_path)) == 8, 10)
+    one.close()
+
+
 def asked_so_far(folder: Path) -> list[dict[str, Any]]:
     return asked(folder) if (folder / "log").exists() else []
 
@@ -422,16 +445,17 @@ def test_vllm_s_server_refuses_one_prompt_and_answers_the_others(vllm_url: str) 
 
 @pytest.mark.engine
 def test_vllm_s_server_drops_what_is_aborted(vllm_url: str) -> None:
-    one = generator(vllm_url, model="tiny", seeds=False, max_tokens=1900)
+    endless = {"ignore_eos": True}  # a random model might have ended some before the last began
+    one = generator(vllm_url, model="tiny", seeds=False, max_tokens=1900, extra=endless)
     one.add(first(8))
-    wait_until(one, lambda: running(vllm_url) >= 4)  # a random model may have ended some before the last began
+    wait_until(one, lambda: running(vllm_url) == 8)
     one.abort({("p", index) for index in range(8)})
     wait_until(one, lambda: running(vllm_url) == 0)
     one.close()
 
 
 def wait_until(one: OpenAI, so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while not so():
         assert time.monotonic() < deadline
         one.step()

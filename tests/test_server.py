@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import chat_server
 import httpx
 import openai
+import psutil
 import pytest
 from served import MODEL, Served, config, serving, until
 from standins import Talking
@@ -23,7 +25,7 @@ from support import command, environment
 from tts.errors import ConfigError, UpstreamError
 from tts.generate.openai import OpenAI
 from tts.score.public_tests import PublicTests
-from tts.types import Message, Pool, Problem
+from tts.types import Message, Problem
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -363,7 +365,7 @@ def test_a_client_that_hangs_up_has_its_candidates_cancelled_at_once(served: Ser
 
 
 def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(served: Served) -> None:
-    before = served.metric("tts_disconnects_total")
+    before, tasks = served.metric("tts_disconnects_total"), served.metric("tts_tasks")
     body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}], "stream": True}
     with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()
@@ -371,6 +373,7 @@ def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(serv
         assert served.generator.unfinished == 4
     assert served.idle_within(2)
     assert until(lambda: served.metric("tts_disconnects_total") == before + 1, 2)
+    assert until(lambda: served.metric("tts_tasks") <= tasks, 2)
 
 
 def test_one_who_hangs_up_while_waiting_in_the_queue_leaves_it() -> None:
@@ -513,6 +516,12 @@ def test_a_selector_that_compares_what_programs_do_runs_them_on_the_request_s_te
     assert told["why"] == "1 of 4 behave alike"
 
 
+def test_a_selector_that_counts_passed_tests_goes_before_the_score() -> None:
+    with serving(config(selectors=["tests_then_score"])) as served:
+        told = served.tts("x", tts={"public_tests": [{"input": "", "output": "x 1\n"}]})
+        assert (told["winner"], told["why"]) == (1, "passes 1 of 1 public tests, then its score (1.0)")
+
+
 # Its life.
 
 CONFIG = """
@@ -523,18 +532,62 @@ serve: {model: stand-in}
 """
 
 
+@contextmanager
+def process(folder: Path, *more: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """`tts serve` as a process, its url, and what it said until it served."""
+    (folder / "serve.yaml").write_text(CONFIG)
+    line = command("serve", "serve.yaml", "--port", 0, *more)
+    running = subprocess.Popen(line, cwd=folder, env=environment() | environ, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    said, url = "", None
+    while url is None:
+        said += (line_ := running.stderr.readline())
+        assert line_, said
+        url = re.search(r"http://[\d.]+:\d+", line_)
+    yield running, url[0], said
+    running.kill()
+    running.wait()
+    running.stderr.close()
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`tts serve` as a process, and its url."""
+    """The process and its url."""
+    with process(tmp_path) as (running, url, _):
+        yield running, url
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warned"),
+    [((), "", False), (("--host", "0.0.0.0"), "", True), (("--host", "0.0.0.0"), "keys_env", False)],
+    ids=str,
+)
+def test_it_listens_at_loopback_unless_told_otherwise_and_warns_where_all_may_use_it(
+    tmp_path: Path, host: tuple[str, ...], keys: str, warned: bool
+) -> None:
+    named = ["serve.keys_env=MY_KEYS"] if keys else []
+    with process(tmp_path, *named, *host, MY_KEYS="one,two") as (running, _, said):
+        sockets = psutil.Process(running.pid).net_connections("tcp")
+        listening = {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
+        assert listening == {host[-1] if host else "127.0.0.1"}
+        assert ("whoever reaches this machine may use this server" in said) == warned
+
+
+@pytest.mark.parametrize("where", ["keys_file", "keys_env"])
+def test_keys_come_from_the_file_or_the_variable_that_the_config_names(tmp_path: Path, where: str) -> None:
+    (tmp_path / "keys").write_text("one\ntwo\n")
+    place = {"keys_file": "keys", "keys_env": "MY_KEYS"}[where]
+    with process(tmp_path, f"serve.{where}={place}", MY_KEYS="one, two") as (_, url, _):
+        for key, status in (("one", 200), ("two", 200), ("three", 401)):
+            assert httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == status
+
+
+def test_keys_that_are_not_there_are_told_before_anything_loads(tmp_path: Path) -> None:
     (tmp_path / "serve.yaml").write_text(CONFIG)
-    line = command("serve", "serve.yaml", "--port", 0)
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = iter(process.stderr.readline, "")
-    yield process, next(found[0] for line in said if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    for option, word in (("keys_file=nowhere", "nowhere cannot be read"), ("keys_env=NO_KEYS", "NO_KEYS must hold")):
+        line = command("serve", "serve.yaml", "--port", 0, f"serve.{option}")
+        done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
 
 
 def test_sigterm_lets_what_runs_be_answered_and_takes_nothing_more(
@@ -596,35 +649,6 @@ def test_the_state_is_told(served: Served) -> None:
     served.ask()
     assert served.metric("tts_requests_total", route="/v1/chat/completions", status="200") == answers + 1
     assert served.metric("tts_seconds_count", stage="generate") >= answers
-
-
-# Early decisions.
-
-
-def test_a_stopping_policy_s_word_cancels_the_rest() -> None:
-    """The seam: what decides is a function of what is scored so far and of how many are to come."""
-    from tts.engine import Drawn, Rated
-    from tts.protocols import Selector
-    from tts.serving.order import Order, Wish
-    from tts.types import Candidate, Score
-
-    def two_are_enough(pool: Pool, coming: int) -> str:
-        return f"two are enough, {coming} to come" if len(pool) == 2 else ""
-
-    async def check() -> Order:
-        problem = Problem("p", "", ())
-        order = Order(Wish(problem, 5, 1, "s", "s", Selector, two_are_enough))
-        waiting = asyncio.ensure_future(order.enough(60))
-        for index in (4, 2):
-            await asyncio.sleep(0)
-            assert not waiting.done()
-            order.hear([Drawn(Candidate("p", index, "")), Rated("s", Score("p", index, 1.0))])
-        assert await waiting
-        return order
-
-    order = asyncio.run(check())
-    assert order.stopped == "two are enough, 3 to come"
-    assert sorted(order.open_keys) == [("p", 0), ("p", 1), ("p", 3)]
 
 
 # tts on tts.

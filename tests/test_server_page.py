@@ -1,25 +1,20 @@
 """The web page of `tts serve` in a real, headless Chromium."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browser import Opened, chromium
 from served import Served, config, serving, until
 from standins import Talking
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or pytest.skip("there is no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +23,8 @@ def served() -> Iterator[Served]:
         yield found
 
 
-class Page:
-    """The page, opened, and what it complained of."""
-
-    def __init__(self, browser: Any, url: str) -> None:
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page = browser.new_page()
-        self.page.set_default_timeout(1000 * PATIENCE_SECONDS)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url)
+class Asking(Opened):
+    """The page of a server, as one who asks uses it."""
 
     def ask(self, task: str, n: str = "") -> None:
         """Type and send."""
@@ -51,14 +36,19 @@ class Page:
         """Until a JavaScript condition holds; the page's own policy forbids playwright's way."""
         assert until(lambda: self.page.evaluate(condition), PATIENCE_SECONDS), self.text("body")
 
-    def text(self, selector: str) -> str:
-        """What is shown."""
-        return self.page.locator(selector).inner_text()
+
+def asking(browser: Any, url: str) -> Asking:
+    """The page, opened in a browser or one of its contexts."""
+    found = Asking(browser.new_page())
+    found.page.set_default_timeout(1000 * PATIENCE_SECONDS)
+    found.listen()
+    found.page.goto(url)
+    return found
 
 
 @pytest.fixture
-def page(browser: Any, served: Served) -> Iterator[Page]:
-    found = Page(browser, served.url)
+def page(browser: Any, served: Served) -> Iterator[Asking]:
+    found = asking(browser, served.url)
     yield found
     found.page.close()
 
@@ -66,7 +56,7 @@ def page(browser: Any, served: Served) -> Iterator[Page]:
 FINISHED = "document.querySelector('.winner') !== null"
 
 
-def test_candidates_arrive_one_by_one_and_the_winner_is_shown(page: Page, served: Served) -> None:
+def test_candidates_arrive_one_by_one_and_the_winner_is_shown(page: Asking, served: Served) -> None:
     page.ask("say it", n="6")
     page.waits_for("document.querySelectorAll('.candidate').length >= 2")
     assert page.page.locator(".candidate").count() < 6  # the others are still being sampled
@@ -76,22 +66,21 @@ def test_candidates_arrive_one_by_one_and_the_winner_is_shown(page: Page, served
     assert page.text("#answer") == "```python\nprint('say it', 5)\n```"
     assert "Candidate 5 won of 6, margin 1.00" in page.text("#state")
     assert page.text("#model") == "stand-in"
-    assert not page.complaints
+    assert not page.said
     assert all(url.startswith(served.url) for url in page.asked)
 
 
-def test_hostile_text_is_shown_as_text(page: Page) -> None:
+def test_hostile_text_is_shown_as_text(page: Asking) -> None:
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e" + "x" * 100_000
-    page.page.on("dialog", lambda dialog: page.complaints.append("a dialog"))
     page.ask(hostile)
     page.waits_for(FINISHED)
     assert "<img src=x onerror=alert(1)><script>" in page.text("#answer")
     assert page.page.locator("#answer img, #candidates img, #candidates script").count() == 0
-    assert not page.complaints
+    assert not page.said
     assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_stop_cancels_what_is_sampled(page: Page, served: Served) -> None:
+def test_stop_cancels_what_is_sampled(page: Asking, served: Served) -> None:
     page.ask("silent")
     assert until(lambda: served.generator.unfinished == 4, 10)
     page.page.click("#stop")
@@ -100,7 +89,19 @@ def test_stop_cancels_what_is_sampled(page: Page, served: Served) -> None:
     assert page.page.locator("#ask").is_enabled()
 
 
-def test_an_error_is_shown_and_the_next_task_works(page: Page) -> None:
+def test_what_an_early_answer_saved_is_said(browser: Any) -> None:
+    early = config(9, stopping={"name": "fixed", "k": 3, "ahead": 0})
+    with serving(early, Talking(width=1, steps=1, seconds=0.01)) as served:
+        page = asking(browser, served.url)
+        page.ask("hi")
+        page.waits_for(FINISHED)
+        assert "Stopped early, 6 of 9 not needed: 3 were asked for." in page.text("#state")
+        assert page.page.locator(".candidate").count() == 3
+        assert not page.said
+        page.page.close()
+
+
+def test_an_error_is_shown_and_the_next_task_works(page: Asking) -> None:
     page.ask("refuse me")
     page.waits_for("document.getElementById('error').textContent !== ''")
     assert "more than this model's context of 2048 tokens" in page.text("#error")
@@ -111,7 +112,7 @@ def test_an_error_is_shown_and_the_next_task_works(page: Page) -> None:
 
 def test_a_wrong_key_is_told_and_the_right_one_works(browser: Any) -> None:
     with serving(keys=["right"]) as served:
-        page = Page(browser, served.url)
+        page = asking(browser, served.url)
         page.ask("hi")
         page.waits_for("document.getElementById('error').textContent !== ''")
         assert "API key is needed" in page.text("#error")
@@ -124,7 +125,7 @@ def test_a_wrong_key_is_told_and_the_right_one_works(browser: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_is_reached_by_keyboard(browser: Any, served: Served, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)
-    page = Page(context, served.url)
+    page = asking(context, served.url)
     page.page.focus("#task")
     for _ in range(3):
         page.page.keyboard.press("Tab")
@@ -132,5 +133,5 @@ def test_it_fits_a_phone_and_is_reached_by_keyboard(browser: Any, served: Served
     page.page.keyboard.press("Enter")
     page.waits_for(FINISHED)
     assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not page.complaints
+    assert not page.said
     context.close()

@@ -263,11 +263,11 @@ def test_in_fixed_slots_what_comes_later_joins_the_batch_that_runs(folder):
     generator = transformers(folder, slot_tokens=128, batch_size=6, max_tokens=20)
     generator.add([(told("x"), 0)])
     generator.step()
-    batch = generator.work.batch
+    batch = generator.running.batch
     generator.add([(told("a longer one than the first"), i) for i in range(3)])
     generator.step()
     generator.step()
-    assert generator.work.batch is batch and not generator.work.waiting
+    assert generator.running.batch is batch and not generator.running.waiting
     assert batch.slots.count == 6 and batch.slots.active == 4
     with pytest.raises(PromptError, match=r"generator\.slot_tokens of 128"):
         generator.add([(told("y" * 200), 0)])

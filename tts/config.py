@@ -7,7 +7,7 @@ the plug-ins' own fields. Nothing is resolved here: "auto" stays "auto".
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -342,6 +342,7 @@ class ServeConfig(_Strict):
     generator: Annotated[GeneratorConfig, BeforeValidator(_generator)]
     scorers: tuple[Annotated[Labelled, _labelled("scorer")], ...] = ()
     selectors: tuple[Annotated[Labelled, _labelled("selector")], ...] = ()
+    stopping: Annotated[StoppingConfig | None, BeforeValidator(_stopping)] = None
     seed: int = Field(default=0, strict=True, ge=0, lt=2**63)
     prompt: PromptConfig = PromptConfig()
     grading: GradingConfig = GradingConfig()
@@ -427,14 +428,8 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
     raw = _parse_yaml(data.decode("utf-8", "replace"), where)
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with generator, scorers, selectors and serve; got {raw!r}.")
-    tree = _override({key: value for key, value in raw.items() if key not in RUN_ONLY}, overrides)
-    _check_version(tree, where)
-    tree = _with_scorers(tree, where)
-    _check_keys(tree, ServeConfig, where)
-    try:
-        config = ServeConfig.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    kept = {key: value for key, value in raw.items() if key not in RUN_ONLY}
+    config = _validated(ServeConfig, _override(kept, overrides), where)
     selectors = _check_parts(config)
     if config.serve.fallback is not None:
         selectors["serve.fallback"] = _check_plugin("selector", config.serve.fallback.spec, "serve.fallback", "label")
@@ -465,13 +460,7 @@ def load_scorers(path: Path) -> tuple[Labelled, ...]:
 def _scorers_alone(raw: object, where: str) -> tuple[Labelled, ...]:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with scorers, or a run's config; got {raw!r}.")
-    tree = _with_scorers(dict(raw), where)
-    _check_version(tree, where)
-    _check_keys(tree, ScorersConfig, where)
-    try:
-        config = ScorersConfig.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    config = _validated(ScorersConfig, dict(raw), where)
     labels = [item.label for item in config.scorers]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"{where} has two scorers of one label. Give one of them a `label:` of its own.")
@@ -494,16 +483,26 @@ def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config")
     """Like `load`, from what YAML made of the text."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with benchmark, generator, scorers, selectors; got {raw!r}.")
-    tree = _override(dict(raw), overrides)
-    _check_version(tree, where)
-    tree = _with_scorers(tree, where)
-    _check_keys(tree, Config, where)
-    try:
-        config = Config.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    config = _validated(Config, _override(dict(raw), overrides), where)
     check_plugins(config)
     return config
+
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def _validated(model: type[Model], tree: dict[str, Any], where: str) -> Model:
+    """A file as the model that it is for. Raises ConfigError for another version, an unknown key or a bad value."""
+    _check_version(tree, where)
+    return _of(model, _with_scorers(tree, where), where)
+
+
+def _of(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
+    _check_keys(tree, model, where)
+    try:
+        return model.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
 
 
 def _check_version(tree: Mapping[str, Any], where: str) -> None:
@@ -546,11 +545,7 @@ def memory_config(raw: Mapping[str, Any]) -> MemoryConfig:
     """A config's `memory` on its own. Raises ConfigError."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"memory must be a mapping, as {{'mode': 'swap'}}, got {raw!r}.")
-    _check_keys(raw, MemoryConfig, "memory")
-    try:
-        return MemoryConfig.model_validate(raw)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"In memory: {plugins.explain(error)}") from error
+    return _of(MemoryConfig, raw, "memory")
 
 
 def value(text: str, where: str) -> Any:
@@ -587,8 +582,6 @@ def check_plugins(config: Config) -> None:
     _check_plugin("benchmark", config.benchmark, "benchmark")
     for label, selector in _check_parts(config).items():
         _check_wishes(selector, label, config)
-    if config.stopping is not None:
-        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
 
 
 def _check_parts(config: Config | ServeConfig) -> dict[str, Any]:
@@ -596,6 +589,8 @@ def _check_parts(config: Config | ServeConfig) -> dict[str, Any]:
     if config.prompt.extraction not in EXTRACTORS:
         raise ConfigError(unknown(config.prompt.extraction, "prompt.extraction", EXTRACTORS))
     _check_plugin("generator", config.generator.spec, "generator", "n")
+    if config.stopping is not None:
+        _check_plugin("policy", config.stopping.spec, "stopping", "ahead")
     for i, item in enumerate(config.scorers):
         _check_plugin("scorer", item.spec, f"scorers.{i}", "label")
     return {

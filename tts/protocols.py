@@ -104,6 +104,16 @@ class Batched(Selector, Protocol):
 
 
 @runtime_checkable
+class Settling(Selector, Protocol):
+    """A selector that may know its choice before all candidates are there."""
+
+    def settled(self, pool: Pool, coming: Collection[int]) -> bool:
+        """Whether `select` chooses the same candidate of `pool`, which is never empty and is observed as far as the
+        selector needs it, whatever turns out of those that may still come, whose indices are `coming`.
+        """
+
+
+@runtime_checkable
 class Policy(Protocol):
     """Decides when a problem has candidates enough: a pure function of what was sampled so far.
 

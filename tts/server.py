@@ -254,10 +254,12 @@ class Live:
             return self._news.get_nowait()
         news = asyncio.ensure_future(self._news.get())
         seconds = self._service.settings.keep_alive
-        await asyncio.wait({news, self.task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if news.done():
-            return news.result()
-        news.cancel()
+        try:
+            await asyncio.wait({news, self.task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if news.done():
+                return news.result()
+        finally:
+            news.cancel()  # also where the client has hung up
         return b"" if self.task.done() else KEEP_ALIVE
 
     async def chunks(self, send: Send) -> None:

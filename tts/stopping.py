@@ -25,7 +25,7 @@ class Walk:
     """
 
     def __init__(self, policy: Policy, n_max: Sequence[int]) -> None:
-        self.policy, self.n_max = policy, tuple(n_max)
+        self.policy, self.n_max = policy, list(n_max)
         self.at = [0] * len(self.n_max)
         self.decisions: list[Decision | None] = [None] * len(self.n_max)
 
@@ -46,6 +46,11 @@ class Walk:
             for number, decision in enumerate(asked):
                 if self.decisions[number] is None:
                     self._note(number, decision)
+
+    def shrink(self, number: int) -> None:
+        """A problem may have one candidate fewer."""
+        self.n_max[number] -= 1
+        self.at[number] = min(self.at[number], self.n_max[number])
 
     def _note(self, number: int, decision: Decision) -> None:
         wanted = max(1, min(decision.wanted, self.n_max[number]))
@@ -135,6 +140,15 @@ class Live:
         self._scores[score.key] = score
         self._touched.add(score.problem_id)
 
+    def lost(self, key: Key) -> None:
+        """A candidate that was asked for will not come: its problem's others are asked for in its stead."""
+        one = self._problems[key[0]]
+        place = one.indices.index(key[1])
+        del one.indices[place]
+        one.asked -= place < one.asked
+        self.walk.shrink(one.number)
+        self._touched.add(key[0])
+
     def observed(self, behaviours: Mapping[tuple[str, str], Behaviour]) -> None:
         """What programs do is known, by problem and program."""
         self._behaviours |= behaviours
@@ -213,6 +227,12 @@ class Live:
         """What was decided, by problem, of those that have stopped."""
         found = ((name, self.walk.decisions[one.number]) for name, one in self._problems.items())
         return {name: decision for name, decision in found if decision is not None}
+
+    def decided_on(self, problem_id: str) -> Pool | None:
+        """The candidates that a decision is about, the first `wanted`; None before there is one."""
+        one = self._problems[problem_id]
+        decision = self.walk.decisions[one.number]
+        return None if decision is None else self._pool(one).take(range(decision.wanted))
 
     @property
     def n_max(self) -> dict[str, int]:

@@ -113,6 +113,49 @@ def prompt_tokens(tokenizer: Any, problem: Problem, **template: Any) -> list[int
     return tokens
 
 
+class Work(Protocol):
+    """What a generator has under way."""
+
+    def step(self) -> list[Candidate]:
+        """As Stepped."""
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        """As Stepped."""
+
+    @property
+    def unfinished(self) -> int:
+        """As Stepped."""
+
+
+class InSteps:
+    """What a generator does in steps, by the object `running` that holds its work: made when something is first asked
+    for, gone when it is closed. `add` is its own.
+    """
+
+    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
+        """Candidates as they finish. Raises what `add` and `step` do."""
+        assert isinstance(self, Stepped)
+        return stepped(self, wanted)
+
+    @property
+    def _work(self) -> Work | None:
+        return vars(self).get("running")
+
+    def step(self) -> list[Candidate]:
+        """Let what runs go on; the candidates that finished."""
+        return [] if self._work is None else self._work.step()
+
+    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+        """Drop candidates that are waiting or running."""
+        if self._work is not None:
+            self._work.abort(keys)
+
+    @property
+    def unfinished(self) -> int:
+        """How many candidates are waiting or running."""
+        return 0 if self._work is None else self._work.unfinished
+
+
 def stepped(generator: Stepped, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
     """Candidates as they finish; those that a caller does not wait for are dropped."""
     if not wanted:

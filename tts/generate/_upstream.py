@@ -13,8 +13,8 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
 Key = tuple[str, int]
+IDLE_SECONDS = 5.0  # after which a connection that nobody uses is closed, before the server closes it
 LONGEST_PAUSE = 60.0  # seconds between two tries, unless the server asks for more
 LONGEST_WISH = 600.0  # seconds that a server may ask to be left alone
 LONGEST_ANSWER = 2**28  # bytes
@@ -69,16 +70,10 @@ class Upstream:
         self._in_a_row = 0
         self._gate = _Gate()
         self._random = random.Random(options.seed)
-        self._client = self._make_client()
+        self._clients = _Clients(options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
         self._thread.start()
-
-    def _make_client(self) -> httpx.AsyncClient:
-        o = self.options
-        headers = {"Authorization": f"Bearer {o.key}"} if o.key else {}
-        limits = httpx.Limits(max_connections=o.concurrency, max_keepalive_connections=o.concurrency)
-        return httpx.AsyncClient(headers=headers, limits=limits, timeout=httpx.Timeout(o.timeout, pool=None))
 
     def _run(self) -> None:
         self._loop.run_forever()
@@ -115,16 +110,17 @@ class Upstream:
         self._wanted -= keys
         self._waiting = deque(ask for ask in self._waiting if not self._wanted.isdisjoint(ask.keys))
         for task, ask in self._running.items():
-            if self._wanted.isdisjoint(ask.keys):
+            if self._wanted.isdisjoint(ask.keys) and not task.cancelling():  # a second time would interrupt its closing
                 task.cancel()
 
     async def _end(self) -> None:
         self._waiting.clear()
         tasks = list(self._running)
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.aclose()
+        await self._clients.close()
 
     def _fill(self) -> None:
         """Keep as many requests going as may be."""
@@ -216,13 +212,15 @@ class Upstream:
         """Once. Raises _Refused or _Later."""
         content = json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
-        return await self._once(
-            lambda: self._client.stream("POST", f"{self.url}/{route}", content=content, headers=headers)
-        )
+        return await self._once("POST", route, content=content, headers=headers)
 
-    async def _once(self, ask: Callable[[], AbstractAsyncContextManager[httpx.Response]]) -> Any:
+    async def _once(self, method: str, route: str, **more: Any) -> Any:
         try:
-            async with asyncio.timeout(self.options.timeout), ask() as response:
+            async with (
+                asyncio.timeout(self.options.timeout),
+                self._clients.one() as client,
+                client.stream(method, f"{self.url}/{route}", **more) as response,
+            ):
                 data = await _read(response)
         except TimeoutError as error:
             raise _Later(f"it timed out after {self.options.timeout:g} seconds") from error
@@ -238,7 +236,7 @@ class Upstream:
 
     async def _reach(self, model: str) -> None:
         try:
-            listed = await self._patiently(lambda: self._once(lambda: self._client.stream("GET", f"{self.url}/models")))
+            listed = await self._patiently(lambda: self._once("GET", "models"))
         except _Refused as refusal:
             if refusal.status in (401, 403):
                 raise self._refusal(refusal) from refusal
@@ -248,6 +246,43 @@ class Upstream:
         known = [name for name in names if isinstance(name, str)]
         if known and model not in known:
             raise UpstreamError(unknown(model, f"the models of {self.url}", known), 404)
+
+
+class _Clients:
+    """An HTTP client for each request that runs, kept for the next one with its connection. One whose request was
+    broken off is closed with all that it holds: a pool that many share loses track of such connections, and of their
+    places.
+    """
+
+    def __init__(self, options: "OpenAI") -> None:
+        self._headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
+        self._verify = httpx.create_ssl_context() if options.base_url.startswith("https") else False
+        self._timeout = httpx.Timeout(options.timeout)
+        self._idle: list[tuple[float, httpx.AsyncClient]] = []  # since when, the longest first
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Nobody else's until the end of the block."""
+        while self._idle and self._idle[0][0] < time.monotonic() - IDLE_SECONDS:
+            await self._idle.pop(0)[1].aclose()
+        client = self._idle.pop()[1] if self._idle else self._made()
+        answered = False
+        try:
+            yield client
+            answered = True
+        finally:
+            if answered:
+                self._idle.append((time.monotonic(), client))
+            else:
+                await client.aclose()
+
+    def _made(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(headers=self._headers, verify=self._verify, timeout=self._timeout)
+
+    async def close(self) -> None:
+        """All of them."""
+        while self._idle:
+            await self._idle.pop()[1].aclose()
 
 
 class _Gate:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tts.access import is_url, key_in_file, keys_in_environment
 from tts.errors import ConfigError, InfraError, TtsError, UpstreamError, check_count, check_option, counted
 from tts.generate._choices import asks_of
-from tts.generate._language import SAMPLING, check_sampling, stepped
+from tts.generate._language import SAMPLING, InSteps, check_sampling
 from tts.plugins import FREE
 from tts.types import Candidate, Problem
 
@@ -26,7 +26,7 @@ LONGEST_TIMEOUT = 86_400  # seconds
 
 
 @dataclass(frozen=True)
-class OpenAI:
+class OpenAI(InSteps):
     """Options: `model` is the served model's name, `base_url` what comes before /chat/completions; sampling as in
     `vllm` (`top_k` is sent if it is not 0). `per_request` candidates are asked for by one request's n; `seeds` and
     `logprobs` whether to ask for them; `limit_name` what the server calls max_tokens; `extra` goes into every body.
@@ -66,10 +66,6 @@ class OpenAI:
         check_option(0 <= self.pause <= 3600, "generator.pause", "from 0 to 3600 seconds", self.pause)
         check_option(not (self.key_file and self.key_env), "generator.key_env", "left out beside key_file", "both")
 
-    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
-        """Candidates as they come. Raises UpstreamError, after all that came, for those that did not."""
-        return stepped(self, wanted)
-
     @property
     def honours(self) -> frozenset[str]:
         """What of a problem's own `sampling` counts."""
@@ -80,24 +76,8 @@ class OpenAI:
         self.running.upstream.reach(self.model)
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
-        """Ask for candidates."""
+        """Ask for candidates. Once all that came is there, `step` raises UpstreamError for those that did not."""
         self.running.add(wanted)
-
-    def step(self) -> list[Candidate]:
-        """What was answered, after a short wait. Raises UpstreamError when all else has come and something is lost that
-        nobody asked about.
-        """
-        return self.running.step() if "running" in vars(self) else []
-
-    def abort(self, keys: Collection[Key]) -> None:
-        """Drop candidates: requests that hold no others are broken off, which a server sees at once."""
-        if "running" in vars(self):
-            self.running.abort(keys)
-
-    @property
-    def unfinished(self) -> int:
-        """How many candidates are waited for, or lost and not told of."""
-        return self.running.unfinished if "running" in vars(self) else 0
 
     def lost(self) -> dict[Key, TtsError]:
         """Those that were given up since the last call, and why."""
@@ -141,6 +121,9 @@ class _Running:
         self.upstream.put(asks_of(self.options, wanted))
 
     def step(self) -> list[Candidate]:
+        """What was answered, after a short wait. Raises UpstreamError when all else has come and something is lost that
+        nobody asked about.
+        """
         if self._lost and not self._open:
             raise self._summed_up()
         found = []
@@ -176,6 +159,7 @@ class _Running:
         )
 
     def abort(self, keys: Collection[Key]) -> None:
+        """Requests that hold no other candidates are broken off, which a server sees at once."""
         gone = self._open & set(keys)
         self._open -= gone
         self._lost = {key: why for key, why in self._lost.items() if key not in keys}
@@ -188,6 +172,7 @@ class _Running:
 
     @property
     def unfinished(self) -> int:
+        """How many are waited for, or lost and not told of."""
         return len(self._open) + len(self._lost)
 
 

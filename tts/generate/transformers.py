@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ModelError, PromptError, check_count, check_option
-from tts.generate._language import SAMPLING, Drawing, check_sampling, prompt_tokens, stepped
+from tts.generate._language import SAMPLING, Drawing, InSteps, check_sampling, prompt_tokens
 from tts.models import (
     EMBEDDED,
     check_device,
@@ -36,7 +36,7 @@ MOST_GIB = 2**20
 
 
 @dataclass(frozen=True)
-class Transformers:
+class Transformers(InSteps):
     """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
     off; `max_tokens` per candidate; `stop` strings end a candidate and are cut off its text (its tokens and log
     probability count them); `batch_size` sequences are decoded at once, fewer where their cache would take more than
@@ -65,10 +65,6 @@ class Transformers:
         largest = self.cache_gib
         check_option(0 < largest <= MOST_GIB, "generator.cache_gib", f"above 0 and at most {MOST_GIB}", largest)
 
-    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
-        """Candidates as they finish, longest prompts first. Raises ModelError for a prompt beyond the context."""
-        return stepped(self, wanted)
-
     @property
     def honours(self) -> frozenset[str]:
         """What of a problem's own `sampling` counts."""
@@ -79,25 +75,12 @@ class Transformers:
         _ = self.loaded
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
-        """Ask for candidates. Raises ModelError for a prompt beyond the context."""
-        self.work.waiting += self._jobs(wanted)
-
-    def step(self) -> list[Candidate]:
-        """A token for each sequence that runs; the candidates that ended with it."""
-        return self.work.step()
-
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
-        """Drop candidates that are waiting or running."""
-        self.work.abort(keys)
-
-    @property
-    def unfinished(self) -> int:
-        """How many candidates are waiting or running."""
-        return self.work.unfinished
+        """Ask for candidates; long prompts go first. Raises PromptError for one beyond the context."""
+        self.running.waiting += self._jobs(wanted)
 
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host; nothing must be running."""
-        vars(self).pop("work", None)
+        vars(self).pop("running", None)
         self.loaded[0].to("cpu")
         release_memory()
 
@@ -107,12 +90,12 @@ class Transformers:
 
     def close(self) -> None:
         """Give the model's memory back."""
-        for name in ("loaded", "work"):
+        for name in ("loaded", "running"):
             vars(self).pop(name, None)
         release_memory()
 
     @cached_property
-    def work(self) -> "_Work":
+    def running(self) -> "_Work":
         """What is asked for and not finished."""
         return _Work(self)
 

@@ -7,14 +7,14 @@ which has no such seeds, the engine's seed is made from the run's seed and from 
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tts.errors import ModelError, PromptError, check_count, check_option
-from tts.generate._language import SAMPLING, Drawing, check_sampling, check_template, prompt_tokens, stepped
+from tts.generate._language import SAMPLING, Drawing, InSteps, check_sampling, check_template, prompt_tokens
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
@@ -33,7 +33,7 @@ IN_FLIGHT = 4  # requests handed to vLLM, per sequence that it runs at once: wha
 
 
 @dataclass(frozen=True)
-class Vllm:
+class Vllm(InSteps):
     """Options: `model` is a folder, a hub name or "embedded"; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are
     off; `stop` strings end a candidate and are cut off its text; `lora` is an adapter's folder; `chat_template_kwargs`
     go to the model's template (enable_thinking). Engine arguments that decide memory have their own names and, left
@@ -83,10 +83,6 @@ class Vllm:
         )
         check_extra("generator", self.engine_args, PASSED, OURS)
 
-    def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
-        """Candidates as they finish. Raises ModelError for a prompt beyond max_model_len, before any is sampled."""
-        return stepped(self, wanted)
-
     @property
     def honours(self) -> frozenset[str]:
         """What of a problem's own `sampling` counts."""
@@ -100,23 +96,9 @@ class Vllm:
             vars(self)["running"] = _Running(self, wanted)
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
-        """Ask for candidates."""
+        """Ask for candidates. Raises PromptError for a prompt beyond max_model_len, before any is sampled."""
         self.start(wanted)
         self.running.add(wanted)
-
-    def step(self) -> list[Candidate]:
-        """Let the model run once; the candidates that finished."""
-        return self.running.step() if "running" in vars(self) else []
-
-    def abort(self, keys: Collection[Key]) -> None:
-        """Drop candidates that are waiting or running."""
-        if "running" in vars(self):
-            self.running.abort(keys)
-
-    @property
-    def unfinished(self) -> int:
-        """How many candidates are waiting or running."""
-        return self.running.unfinished if "running" in vars(self) else 0
 
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host; needs the plan's mode to be swap."""

@@ -5,7 +5,8 @@ its own text; where nothing is valid, each candidate is a class of its own. Who 
 the three are levels, and of a subset those of the lowest level that it has are its voters.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+import math
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,20 @@ def heaviest_of_all(pool: Pool, weigh: Weigh) -> tuple[int, float]:
     chosen = int(heaviest(pool, everybody, weigh)[0])
     weights = weigh(pool, found.voters(everybody))[0]
     return chosen, float(weights[found.label == found.label[chosen]].sum() / weights.sum())
+
+
+def settled(pool: Pool, found: Classes, chosen: int, coming: Collection[int], worth: Floats, most: float) -> bool:
+    """Whether the class of the candidate `chosen` wins, with that one for its first, whatever comes. A class is worth
+    its size times its `worth` (count,), which for a new one is at most `most`. Nobody votes at a better level than
+    those who ran or, where there is nothing to run them on, than those who parse.
+    """
+    best = RAN if pool.problem.public_tests else PARSES
+    if found.level[chosen] != best or pool.candidates[chosen].index > min(coming, default=math.inf):
+        return False
+    sizes = np.bincount(found.label[found.level == best], minlength=found.count)
+    mine = found.label[chosen]
+    others = np.delete((sizes + len(coming)) * worth, mine)
+    return bool(sizes[mine] * worth[mine] > max(others.max(initial=0.0), len(coming) * most))
 
 
 def class_chances(pool: Pool, found: Classes, worth: Callable[[int, int], Kind], ks: Sequence[int]) -> Floats | None:

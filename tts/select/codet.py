@@ -10,14 +10,14 @@ sampled first wins, and of a set its first. Without any test, sets are of the sa
 Estimate: exact by closed form (`chances.plurality`), in which sets that tie share the win.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import RAN, Classes, class_chances, elect, grouped, share_of
+from tts.select._classes import RAN, Classes, class_chances, elect, grouped, settled, share_of
 from tts.select._columns import columns, everyone
 from tts.select._marks import public_marks, written_marks
 from tts.types import Pool, Selection
@@ -56,6 +56,12 @@ class CodeT:
         if found.level[chosen] != RAN:
             return Selection(chosen, f"{size} of {len(pool)} are the same text, without tests to run them on")
         return Selection(chosen, f"{size} of {len(pool)} pass the same {passes[found.label[chosen]]:.0f} tests")
+
+    def settled(self, pool: Pool, coming: Collection[int]) -> bool:
+        """Once no set could be worth as much, though all that come joined it and a new one passed every test."""
+        found, passes = self._sets(pool)
+        chosen = int(self.choose(pool, everyone(pool))[0])
+        return settled(pool, found, chosen, coming, passes, float(max(len(self._marks(pool, chosen)), 1)))
 
     def _sets(self, pool: Pool) -> tuple[Classes, Floats]:
         """The consensus sets, and how many tests each passes; 1 where there are none."""

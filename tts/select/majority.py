@@ -4,12 +4,14 @@ for answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of eq
 Estimate: exact by closed form (`chances.plurality`), in which classes that tie share the win.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import class_chances, classes, elect, share_of
+from tts.select._classes import class_chances, classes, elect, settled, share_of
 from tts.select._columns import columns, everyone
 from tts.types import Pool, Selection
 
@@ -38,6 +40,11 @@ class Majority:
         alike = "behave alike" if pool.behaviours else "are the same text, without public inputs to run them on"
         size = share_of(found, found.voters(everyone(pool))[0], chosen)
         return Selection(chosen, f"{size} of {len(pool)} {alike}")
+
+    def settled(self, pool: Pool, coming: Collection[int]) -> bool:
+        """Once the largest class is ahead of every other by more votes than may still be cast."""
+        found, chosen = classes(pool), int(self.choose(pool, everyone(pool))[0])
+        return settled(pool, found, chosen, coming, np.ones(found.count), 1.0)
 
 
 plugin = Majority

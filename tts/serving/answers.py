@@ -26,13 +26,14 @@ def usage(outcome: Outcome) -> dict[str, int]:
 def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
     """What best-of-n has to say beyond an ordinary model's answer."""
     order, choice, wish = outcome.order, outcome.choice, outcome.order.wish
-    ranks = {position: rank for rank, position in enumerate(choice.ranking)}
-    pairs = enumerate(zip(choice.pool.candidates, choice.pool.scores, strict=True))
+    ranks = {candidate.index: rank for rank, candidate in enumerate(chosen(outcome))}
+    drawn = order.pool()
     return {
         "run": wish.problem.id,
         "n": wish.n,
         "sampled": len(order.candidates),
         "cancelled": outcome.cancelled,
+        "spared": wish.n - len(order.asked),
         "lost": len(order.lost),
         "scorer": wish.scorer,
         "select": wish.select,
@@ -48,7 +49,10 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
             "sampled": usage(outcome)["completion_tokens"],
         },
         "seconds": {stage: round(seconds, 4) for stage, seconds in outcome.seconds.items()},
-        "candidates": [{**described(c, s, with_texts), "rank": ranks.get(i)} for i, (c, s) in pairs],
+        "candidates": [
+            {**described(c, s, with_texts), "rank": ranks.get(c.index)}
+            for c, s in zip(drawn.candidates, drawn.scores, strict=True)
+        ],
     }
 
 

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tts.errors import InfraError
 from tts.grade import GradeJob, Grader, Undecided
 from tts.protocols import Selector
-from tts.types import Behaviour, Candidate, Pool, Problem, program_hash
+from tts.types import Behaviour, Candidate, Pool, Problem, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,12 @@ class Choice:
         return None if self.score is None or not others else self.score - max(others)
 
 
-def choose(selector: Selector, pool: Pool, count: int) -> Choice:
-    """The `count` best: the selector's choice, then its choice among the rest, and so on. Where it abstains, it is not
-    asked again: nothing is chosen if that is at once, else the rest follows as it was sampled.
+def choose(selector: Selector, pool: Pool, count: int, first: Selection | None = None) -> Choice:
+    """The `count` best: `first` if that is settled on already, else the selector's choice, then its choice among the
+    rest, and so on. Where it abstains, it is not asked again: nothing is chosen if that is at once, else the rest
+    follows as it was sampled.
     """
-    first = selector.select(pool)
+    first = first or selector.select(pool)
     if first.position is None:
         return Choice(pool, (), first.why)
     ranking, rest = [first.position], [i for i in range(len(pool)) if i != first.position]
@@ -61,18 +62,14 @@ class Observer:
         self._make = make
         self._lock = threading.Lock()
 
-    def observed(self, pool: Pool) -> Pool:
-        """The pool with what each program does. Blocks until all have run."""
-        if not pool.problem.public_tests:
-            return pool
-        with self._lock:
-            return replace(pool, behaviours=self._behaviours(pool.problem, pool.candidates))
-
-    def _behaviours(self, problem: Problem, candidates: Sequence[Candidate]) -> tuple[Behaviour | None, ...]:
-        jobs = [GradeJob(problem.id, c.code, problem.public_tests) for c in candidates]
+    def observe(self, problem: Problem, candidates: Sequence[Candidate]) -> dict[str, Behaviour]:
+        """What the programs of some candidates do, by the program. Blocks until all have run."""
+        tests = problem.public_tests
+        jobs = [GradeJob(problem.id, c.code, tests, len(tests)) for c in candidates]
         found: dict[str, Behaviour] = {}
-        for _, program, behaviour in self._make().behaviours(jobs):
-            if isinstance(behaviour, Undecided):
-                raise InfraError(f"A program could not be run on the public inputs: {behaviour.why}")
-            found[program] = behaviour
-        return tuple(None if c.code is None else found[program_hash(c.code)] for c in candidates)
+        with self._lock:
+            for _, program, behaviour in self._make().behaviours(jobs):
+                if isinstance(behaviour, Undecided):
+                    raise InfraError(f"A program could not be run on the public inputs: {behaviour.why}")
+                found[program] = behaviour
+        return found

@@ -13,7 +13,9 @@ class Meters:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests by route and status", "route", "status")
-        self.candidates = self._counter("candidates", "Candidates asked for, drawn, lost and cancelled", "what")
+        self.candidates = self._counter(
+            "candidates", "Candidates asked for, drawn, lost, cancelled, and spared: never asked for", "what"
+        )
         self.tokens = self._counter("tokens", "Tokens of prompts, and of all drawn candidates", "kind")
         self.degraded = self._counter("degraded", "Answers that something was missing for, by what", "what")
         self.stopped = self._counter("stopped_early", "Answers that did not wait for all candidates")

@@ -1,31 +1,45 @@
-"""One request on its way: what is drawn and scored of it so far, and whether that is enough.
+"""One request on its way: what to ask for, what is drawn and scored so far, and when that is enough.
 
-Knows neither HTTP nor the engine: events come in through `hear`, and whoever waits for `enough` is told when it is.
+Knows neither HTTP nor the engine: events come in through `hear`, `step` says what to ask the engine for, and whoever
+waits for `news` is told when there are any. It is enough when everything has come, when nothing that may still come can
+change the choice, or when the stopping policy says so.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tts.engine import Drawn, Event, Key
 from tts.errors import TtsError
-from tts.protocols import Selector
+from tts.pipeline import finite
+from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
-from tts.types import Candidate, Pool, Problem, Score
+from tts.stop.fixed import Fixed
+from tts.stopping import Live
+from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
+
+SETTLED = "nothing that may still come can change the choice"
 
 
-class Stopping(Protocol):
-    """Decides early."""
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The policy of a server, and how many candidates may be asked for ahead of it."""
 
-    def __call__(self, pool: Pool, coming: int) -> str:
-        """Why nothing of what is still to come is waited for, or "" to go on. `pool` is what is scored, never empty."""
+    policy: Policy
+    ahead: int
+
+    @property
+    def observes(self) -> bool:
+        """Whether the policy compares what programs do."""
+        return observes(self.policy)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a request asks for, complete: `n` candidates of `problem`, of which the best `choices` are given back."""
+    """What a request asks for, complete: up to `n` candidates of `problem`, of which the best `choices` are given back,
+    and at least `least` are waited for.
+    """
 
     problem: Problem
     n: int
@@ -34,22 +48,86 @@ class Wish:
     select: str
     selector: Selector
     stopping: Stopping | None
+    least: int = 1
     prefix: str = ""  # that a program begins with: the text that is continued
+
+    @property
+    def settling(self) -> Settling | None:
+        """The selector, if it may know its choice early. The second best of several is never known early."""
+        return self.selector if isinstance(self.selector, Settling) and self.choices == 1 else None
+
+    @property
+    def observes_early(self) -> bool:
+        """Whether programs are run as they come, since whether they are enough depends on what they do."""
+        if not self.problem.public_tests:
+            return False
+        return (self.settling is not None and observes(self.selector)) or bool(self.stopping and self.stopping.observes)
+
+
+def observes(part: Selector | Policy) -> bool:
+    """Whether a selector or a policy compares what programs do."""
+    return "behaviours" in getattr(part, "needs", ())
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A policy that does not stop before there are so many."""
+
+    policy: Policy
+    least: int
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The policy's."""
+        return tuple(getattr(self.policy, "needs", ()))
+
+    def decide(self, pool: Pool, n_max: int) -> Decision:
+        """The policy's word, once it may."""
+        decision = self.policy.decide(pool, n_max)
+        return replace(decision, wanted=max(decision.wanted, min(self.least, n_max)))
 
 
 @dataclass
 class Order:
-    """A request on its way. Times are those of time.monotonic(), in seconds."""
+    """A request on its way. Times are those of time.monotonic(), in seconds.
+
+    `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
+    has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
+    and `answer` which one the policy has settled on, if it has.
+    """
 
     wish: Wish
     watch: Callable[["Order", Candidate | Score], None] = lambda *_: None
     submitted: float = field(default_factory=time.monotonic)
-    drawn_at: float | None = None  # when the last candidate came
+    drawn_at: float | None = None  # when the last candidate came that was asked for
+    asked: set[int] = field(default_factory=set)
     candidates: dict[int, Candidate] = field(default_factory=dict)
     scores: dict[int, Score] = field(default_factory=dict)
     lost: dict[int, TtsError] = field(default_factory=dict)
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    enough: bool = False
+    chosen_from: Pool | None = None
     stopped: str = ""
+    answer: Selection | None = None
+    blind: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._live = self._following(self.wish.stopping)
+
+    def _following(self, stopping: Stopping | None) -> Live:
+        """What is told what came, and asked for more: the policy, or else all of it at once."""
+        wish = self.wish
+        policy: Policy = Fixed() if stopping is None else AtLeast(stopping.policy, wish.least)
+        wanted = [(wish.problem, index) for index in range(wish.n) if index not in self.lost]
+        live = Live(policy, wanted, 0 if stopping is None else stopping.ahead, scored=True)
+        for candidate in self.candidates.values():
+            _tell(live, wish.problem, candidate)
+        for score in self.scores.values():
+            live.rated(score)
+        return live
+
+    # What comes.
 
     def hear(self, events: Sequence[Event]) -> None:
         """What the engine says of it."""
@@ -57,29 +135,92 @@ class Order:
             if isinstance(event, Drawn):
                 self._drawn(event.candidate)
             elif event.score.index in self.candidates:
-                self.scores[event.score.index] = event.score
-                self.watch(self, event.score)
+                self._rated(finite(event.score))
         self._changed.set()
 
     def _drawn(self, candidate: Candidate) -> None:
         if isinstance(candidate, Lost):
             self.lost[candidate.index] = candidate.error
+            self._live.lost(candidate.key)
         else:
             self.candidates[candidate.index] = candidate
+            _tell(self._live, self.wish.problem, candidate)
             self.watch(self, candidate)
         if self.coming == 0:
             self.drawn_at = time.monotonic()
 
+    def _rated(self, score: Score) -> None:
+        self.scores[score.index] = score
+        self._live.rated(score)
+        self.watch(self, score)
+
+    def saw(self, behaviours: Mapping[str, Behaviour]) -> None:
+        """What some programs do."""
+        self.behaviours |= behaviours
+        self._live.observed({(self.wish.problem.id, program): found for program, found in behaviours.items()})
+
+    def cannot_see(self) -> None:
+        """Programs cannot be run now: all candidates are waited for."""
+        self.blind = True
+        self._live = self._following(None)
+
+    # What follows.
+
+    def step(self) -> list[int]:
+        """The indices to ask the engine for now; `enough` is true from the moment that it is."""
+        step = self._live.step()
+        ask = [index for _, index in step.ask if index not in self.asked]
+        self.asked.update(ask)
+        if ask:
+            self.drawn_at = None
+        decision = self._live.decisions.get(self.wish.problem.id)
+        if decision is not None:
+            self.answer = None if decision.answer is None else Selection(decision.answer, decision.why)
+            early = decision.wanted < self.wish.n - len(self.lost)
+            self._end(self._live.decided_on(self.wish.problem.id), decision.why if early else "")
+        elif len(self.lost) == self.wish.n:
+            self._end(self.pool(), "")
+        elif self._settled():
+            self._end(self.scored(), SETTLED)
+        return ask
+
+    def _end(self, pool: Pool | None, why: str) -> None:
+        self.enough, self.chosen_from, self.stopped = True, pool, why
+
+    def _settled(self) -> bool:
+        """Whether the selector knows its choice."""
+        settling = self.wish.settling
+        if settling is None or self.blind or len(self.scores) < self.wish.least:
+            return False
+        pool = self.scored()
+        if self.wish.observes_early and self._unseen(pool.candidates):
+            return False
+        known = {candidate.index for candidate in pool.candidates} | self.lost.keys()
+        coming = [index for index in range(self.wish.n) if index not in known]
+        return bool(coming) and settling.settled(self.observed(pool), coming)
+
+    async def news(self, scorer_timeout: float) -> bool:
+        """Wait until something comes. False if the scorer took too long."""
+        left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
+        try:
+            await asyncio.wait_for(self._changed.wait(), left)
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    # What there is.
+
     @property
     def coming(self) -> int:
-        """How many candidates are still to be drawn."""
-        return self.wish.n - len(self.candidates) - len(self.lost)
+        """How many candidates that were asked for are still to be drawn."""
+        return len(self.asked) - len(self.candidates) - len(self.lost)
 
     @property
     def open_keys(self) -> list[Key]:
-        """Of candidates for which something is still to come."""
+        """Of candidates that were asked for and of which something is still to come."""
         done = self.scores.keys() | self.lost.keys()
-        return [(self.wish.problem.id, index) for index in range(self.wish.n) if index not in done]
+        return [(self.wish.problem.id, index) for index in sorted(self.asked - done)]
 
     @property
     def scorer_failed(self) -> str:
@@ -98,21 +239,24 @@ class Order:
         whole = self.pool()
         return whole.take([i for i, candidate in enumerate(whole.candidates) if candidate.index in self.scores])
 
-    async def enough(self, scorer_timeout: float) -> bool:
-        """Wait until everything has come or the rest is not needed. False if the scorer took too long."""
-        while not self._complete():
-            left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
-            try:
-                await asyncio.wait_for(self._changed.wait(), left)
-            except TimeoutError:
-                return False
-            self._changed.clear()
-        return True
+    @property
+    def unseen(self) -> list[Candidate]:
+        """Drawn candidates whose programs nobody has run yet."""
+        return self._unseen(self.candidates.values())
 
-    def _complete(self) -> bool:
-        if len(self.scores) + len(self.lost) >= self.wish.n:
-            return True
-        pool = self.scored()
-        if self.wish.stopping is not None and len(pool):
-            self.stopped = self.wish.stopping(pool, self.wish.n - len(self.lost) - len(pool))
-        return bool(self.stopped)
+    def _unseen(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        return [c for c in candidates if c.code is not None and program_hash(c.code) not in self.behaviours]
+
+    def observed(self, pool: Pool) -> Pool:
+        """The pool with what its programs do, all of which must have been seen if there is anything to run them on."""
+        if not pool.problem.public_tests:
+            return replace(pool, behaviours=())
+        found = (None if c.code is None else self.behaviours[program_hash(c.code)] for c in pool.candidates)
+        return replace(pool, behaviours=tuple(found))
+
+
+def _tell(live: Live, problem: Problem, candidate: Candidate) -> None:
+    """A candidate has come; where there is nothing to run programs on, each is known to do nothing."""
+    live.drawn(candidate)
+    if candidate.code is not None and not problem.public_tests:
+        live.observed({(problem.id, program_hash(candidate.code)): Behaviour(())})

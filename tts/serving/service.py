@@ -1,28 +1,30 @@
 """The server without HTTP: models behind guards, one engine, the queue; a request's wish in, its outcome out."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tts import planning, plugins
-from tts.config import Labelled, ServeConfig
+from tts.config import Labelled, ServeConfig, StoppingConfig
 from tts.engine import Drawn, Engine, Rated
 from tts.errors import ConfigError, InfraError
 from tts.grade import Grader
-from tts.pipeline import finite, with_code
-from tts.protocols import Generator, Scorer, Selector
+from tts.pipeline import with_code
+from tts.protocols import Generator, Policy, Scorer, Selector
 from tts.serving.admission import Admission
 from tts.serving.choosing import Choice, Observer, choose
 from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
 from tts.serving.meters import Meters
-from tts.serving.order import Order, Wish
+from tts.serving.order import Order, Stopping, Wish, observes
 from tts.serving.pump import Pump
 from tts.serving.refusals import Refusal, of_loss
 from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
 
+LOG = logging.getLogger("tts.serve")
 Watch = Callable[[Order, Candidate | Score], None]
 WARM_UP = Problem("warm-up", "Print 1.", (Message("user", "Print 1."),))
 
@@ -50,6 +52,7 @@ class Service:
         self.selectors = {item.label: _selector(config, item) for item in config.selectors}
         fallback = self.settings.fallback
         self.fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
+        self.stopping = None if config.stopping is None else _stopping(config, config.stopping)
         self.draining = False
         self.started = int(time.time())
         self._generator = GuardedGenerator(generator)
@@ -84,12 +87,15 @@ class Service:
         self.meters.gauge("tts_requests_running", "Requests being answered", lambda: self.admission.running)
         self.meters.gauge("tts_requests_waiting", "Requests that wait", lambda: self.admission.waiting)
         self.meters.gauge("tts_candidates_running", "Candidates in the generator", lambda: self._generator.unfinished)
+        self.meters.gauge("tts_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
 
     @property
     def executes(self) -> bool:
         """Whether any part of the config runs programs, in the sandbox."""
-        chosen = [*self.selectors.values(), *([self.fallback[1]] if self.fallback else [])]
-        return any(item.spec.name == "public_tests" for item in self.config.scorers) or any(map(_observes, chosen))
+        chosen: list[Selector | Policy] = [*self.selectors.values()]
+        chosen += [self.fallback[1]] if self.fallback else []
+        chosen += [self.stopping.policy] if self.stopping else []
+        return any(item.spec.name == "public_tests" for item in self.config.scorers) or any(map(observes, chosen))
 
     @property
     def trouble(self) -> str:
@@ -173,16 +179,38 @@ class Service:
         return outcome
 
     async def _sampled(self, order: Order, arrived: float) -> str:
-        """Ask for all of it and wait: what was late, "scorer" or "deadline", or ""."""
-        wish = order.wish
-        self._orders[wish.problem.id] = order
-        self.meters.candidates.labels("asked").inc(wish.n)
-        self._pump.submit(wish.problem, range(wish.n), {wish.scorer}, order.hear)
+        """Ask for all of it and wait until it is enough: what was late, "scorer" or "deadline", or ""."""
+        self._orders[order.wish.problem.id] = order
         try:
             async with asyncio.timeout(max(0.0, arrived + self.settings.deadline - time.monotonic())):
-                return "" if await order.enough(self.settings.scorer_timeout) else "scorer"
+                return "" if await self._enough(order) else "scorer"
         except TimeoutError:
             return "deadline"
+
+    async def _enough(self, order: Order) -> bool:
+        """False if the scorer took too long."""
+        while True:
+            await self._look(order)
+            self._ask(order, order.step())
+            if order.enough:
+                return True
+            if not await order.news(self.settings.scorer_timeout):
+                return False
+
+    async def _look(self, order: Order) -> None:
+        """Run what has come, where it depends on what programs do whether they are enough."""
+        unseen = order.unseen if order.wish.observes_early and not order.blind else []
+        if unseen:
+            try:
+                order.saw(await asyncio.to_thread(self._observer.observe, order.wish.problem, unseen))
+            except InfraError as error:
+                LOG.error("%s is not decided early: %s", order.wish.problem.id, error)
+                order.cannot_see()
+
+    def _ask(self, order: Order, indices: Sequence[int]) -> None:
+        if indices:
+            self.meters.candidates.labels("asked").inc(len(indices))
+            self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
 
     def _dropped(self, order: Order) -> int:
         """Cancel what is still to come of a request, and forget it. How many were not drawn."""
@@ -191,8 +219,9 @@ class Service:
             self._pump.cancel(order.open_keys)
         self._pump.close(problem_id)
         del self._orders[problem_id]
-        self.meters.candidates.labels("cancelled").inc(coming)
-        self.meters.candidates.labels("drawn").inc(len(order.candidates))
+        spared = order.wish.n - len(order.asked)
+        for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
+            self.meters.candidates.labels(what).inc(count)
         self.meters.candidates.labels("lost").inc(len(order.lost))
         return coming
 
@@ -201,19 +230,19 @@ class Service:
         degraded = list(self._shortfall(order, late))
         least = min(self.settings.min_candidates, order.wish.n)
         trouble = order.scorer_failed or ("the scorer took too long" if late == "scorer" else "")
-        pool = order.scored()
+        pool = order.chosen_from or order.scored()
         if late == "deadline" and len(pool) < least:
             trouble = "the deadline passed before candidates were scored"
         if not trouble:
             try:
-                return await self._select(order.wish, order.wish.selector, pool), tuple(degraded)
+                return await self._select(order, order.wish.selector, pool), tuple(degraded)
             except InfraError as error:
                 trouble = str(error)
-        if self.fallback is None or (_observes(self.fallback[1]) and _observes(order.wish.selector)):
+        if self.fallback is None or (observes(self.fallback[1]) and observes(order.wish.selector)):
             raise Refusal(504 if late else 503, f"No candidate could be chosen: {trouble}.", code="scorer_failed")
         label, selector = self.fallback
         self.meters.degraded.labels("scorer").inc()
-        choice = await self._select(order.wish, selector, order.pool())
+        choice = await self._select(order, selector, order.pool())
         return choice, (*degraded, f"chosen by the fallback selector {label!r}, since {trouble}")
 
     def _shortfall(self, order: Order, late: str) -> list[str]:
@@ -234,11 +263,14 @@ class Service:
             )
         return said
 
-    async def _select(self, wish: Wish, selector: Selector, pool: Pool) -> Choice:
-        pool = replace(pool, scores=tuple(map(finite, pool.scores)))
-        if _observes(selector) and pool.problem.public_tests:
-            pool = await asyncio.to_thread(self._observer.observed, pool)
-        return choose(selector, pool, wish.choices)
+    async def _select(self, order: Order, selector: Selector, pool: Pool) -> Choice:
+        if observes(selector) and order.wish.problem.public_tests:
+            if unseen := order.unseen:
+                order.saw(await asyncio.to_thread(self._observer.observe, order.wish.problem, unseen))
+            pool = order.observed(pool)
+        else:
+            pool = replace(pool, behaviours=())
+        return choose(selector, pool, order.wish.choices, order.answer if selector is order.wish.selector else None)
 
     def _count(self, outcome: Outcome) -> None:
         for stage, seconds in outcome.seconds.items():
@@ -250,13 +282,13 @@ class Service:
         self.meters.abstained.inc(outcome.choice.best is None)
 
 
-def _observes(selector: Selector) -> bool:
-    return "behaviours" in getattr(selector, "needs", ())
-
-
 def _selector(config: ServeConfig, item: Labelled) -> Selector:
     built: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
     return built
+
+
+def _stopping(config: ServeConfig, chosen: StoppingConfig) -> Stopping:
+    return Stopping(plugins.build("policy", chosen.spec, "stopping", seed=config.seed), chosen.ahead)
 
 
 def _grader(config: ServeConfig) -> Grader:

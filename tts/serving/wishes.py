@@ -39,7 +39,8 @@ def wish_of(service: Service, request: Request) -> Wish:
         scorer=_named("tts.scorer", request.tts.scorer, {item.label: item for item in service.config.scorers}),
         select=select,
         selector=_above(service, select, request.tts.threshold),
-        stopping=None,
+        stopping=service.stopping,
+        least=max(choices, min(service.settings.min_candidates, n)),
         prefix="" if messages else statement,
     )
 
