@@ -26,7 +26,8 @@ LAYERS = [
     {"audit_report"},
     {"page"},
     {"page_data", "report", "formats", "picture"},
-    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"},
+    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"}
+    | {"pair_rows"},
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
@@ -38,9 +39,9 @@ LAYERS = [
     {"dispatch"},
     {"engine", "planning", "verdicts", "ledger", "observing"},
     {"grade", "store", "config", "stopping"},
-    {"difference"},
+    {"difference", "pairs"},
     set(FAMILIES),
-    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
+    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
     | {"significance", "access"},
     {"footprint"},
@@ -80,7 +81,7 @@ HEAVY = {
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"picture", "replay_report"},
     "jinja2": {"page"},
-    "pyarrow": {"files", "problems/_files"},
+    "pyarrow": {"files", "pair_rows", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},

@@ -690,6 +690,50 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
 
 
 @app.command()
+def pairs(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders that `tts run` made, graded; or files of pairs, .jsonl or .parquet"
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, .jsonl or .parquet")],
+    per_problem: Annotated[int, typer.Option(help="Pairs of each problem at most")] = 8,
+    held_out: Annotated[float, typer.Option(help="Share of the problems that is kept from training")] = 0.1,
+    mutants: Annotated[
+        int, typer.Option(help="Of these, pairs with a right program changed until it fails, at most; 0 makes none")
+    ] = 0,
+    balance: Annotated[bool, typer.Option(help="The chosen program is the longer one as often as not")] = True,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Nothing but CodeScalerPair-51K's columns: training then splits anew")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides which pairs are drawn and which problems are held out")] = 0,
+) -> None:
+    """Make preference pairs for `tts train` of graded runs: chosen passes all tests, rejected fails one.
+
+    Programs that differ only in words count once, and problems that are alike are never on both sides of the split.
+    docs/training.md says how they are chosen.
+
+    Example: tts pairs runs/mbpp-0.5b runs/mbpp-135m --out runs/pairs.jsonl --mutants 2
+    """
+    from tts import files, pair_rows
+    from tts.pairs import Rules, choose
+
+    rules = Rules(per_problem, held_out, mutants, balance, seed)
+    pair_rows.check_ending(out)
+    files.check_writable(out, *(place for place in places if place.is_file()))
+    kept_in = out.with_name(f"{out.name}.verdicts.jsonl")
+    with _stoppable("What was executed is kept beside the output; the same command goes on from there."):
+        with _bars() as progress:
+            mutating = pair_rows.Mutating(mutants, kept_in, progress) if mutants else None
+            found = choose(pair_rows.materials(places, mutating), rules)
+        pair_rows.write(out, found.pairs, bare)
+    for line in pair_rows.summary(found):
+        print(line)
+    print(f"Pairs: {out}")
+
+
+@app.command()
 def extract(
     file: Annotated[str, typer.Argument(help="A file with a model's answer, or - for standard input")],
     rule: Annotated[str, typer.Option(help="cascade or codescaler")] = "cascade",
