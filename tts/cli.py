@@ -734,6 +734,40 @@ def pairs(
 
 
 @app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file, for example configs/train-lora.yaml")],
+    overrides: Overrides = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the training is kept; default runs/<config name>")] = None,
+) -> None:
+    """Train a reward model on pairs that `tts pairs` made, and print its held-out accuracy after each epoch.
+
+    FOLDER/model is a checkpoint for `scorers: [{name: codescaler, model: FOLDER/model}]`. The same command goes on
+    where it was stopped. docs/training.md says what each number is.
+
+    Example: tts train configs/train-lora.yaml pairs=runs/pairs.jsonl epochs=2
+    """
+    from tts import train as trains
+    from tts import training, training_picture
+
+    place = folder or Path("runs") / config.stem
+    chosen = training.load(config, overrides or [])
+    with _stoppable("The same command goes on from the last checkpoint."), _bars() as progress:
+        found = trains.train(chosen, place, progress)
+    with _writing_pictures(place):
+        for name in ("training.png", "training.svg"):
+            training_picture.write_picture(found.epochs, place / name)
+    Console().print(training.table(found.epochs))
+    print(f"{counted(found.pairs, 'pair')} trained on, {found.held_out} held out, {found.overlong} too long.")
+    print(f"Model: {found.model}   Picture: {place / 'training.png'}, .svg")
+    if found.adapter is not None:
+        print(f"Adapter: {found.adapter}, which shares the weights of a generator with the same model")
+
+
+def _writing_pictures(folder: Path) -> AbstractContextManager[None]:
+    return explained(UserError, f"{folder} cannot be written", "The model is there: run the same command again.")
+
+
+@app.command()
 def extract(
     file: Annotated[str, typer.Argument(help="A file with a model's answer, or - for standard input")],
     rule: Annotated[str, typer.Option(help="cascade or codescaler")] = "cascade",

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from tts.errors import ModelError, check_count, check_option
+from tts.errors import check_count, check_option
 from tts.models import check_device, content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
-from tts.score._pairs import chat, overlong, rendered, tokenise
+from tts.score._pairs import chat, check_pad, longest, overlong, rendered, tokenise
 from tts.score._prefix import Key, Rated, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
@@ -100,12 +100,9 @@ class CodeScaler:
     @property
     def limit(self) -> int:
         """The longest pair that is scored, in tokens."""
-        context: int
-        if self.backend == "vllm":
-            context = self.pooling.longest
-        else:
-            context = self.loaded.config.get_text_config().max_position_embeddings
-        return context if self.max_length is None else min(self.max_length, context)
+        vllm = self.backend == "vllm"
+        context = self.pooling.longest if vllm else self.loaded.config.get_text_config().max_position_embeddings
+        return longest(context, self.max_length)
 
     @property
     def card(self) -> str:
@@ -127,10 +124,7 @@ class CodeScaler:
     def tokenizer(self) -> Any:
         """Loaded when first used. Raises ModelError if it has no chat template or no pad token."""
         found = load_tokenizer("codescaler", self.model)
-        if found.pad_token_id is None:
-            raise ModelError(
-                f"The tokenizer of {self.model!r} has no pad token. Set pad_token in its tokenizer_config.json."
-            )
+        check_pad(found, self.model)
         return found
 
     @cached_property
