@@ -39,7 +39,7 @@ LAYERS = [
     {"dispatch"},
     {"engine", "planning", "verdicts", "ledger", "observing", "training"},
     {"grade", "store", "config", "stopping"},
-    {"difference", "pairs"},
+    {"difference", "pairs", "reward"},
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
@@ -62,6 +62,7 @@ EXCEPTIONS = {
 
 HEAVY = {
     "torch": {
+        "adapters",
         "models",
         "generate/transformers",
         "generate/_decode",

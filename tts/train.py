@@ -431,7 +431,9 @@ class _Course:
         self.model.save_pretrained(place, save_embedding_layers=False)
         file = place / "adapter_model.safetensors"
         save_file({name: value.to(torch.bfloat16) for name, value in load_file(file).items()}, file)
-        self.model.get_base_model().config.save_pretrained(place)
+        base = self.model.get_base_model()
+        base.config.architectures = [type(base).__name__]
+        base.config.save_pretrained(place)
         (place / "README.md").unlink(missing_ok=True)  # peft's empty card
 
 

@@ -21,6 +21,7 @@ from tts.models import (
     device_and_dtype,
     load_model,
     load_tokenizer,
+    locate,
     release_memory,
 )
 from tts.plugins import FREE
@@ -94,6 +95,12 @@ class Transformers:
     def unfinished(self) -> int:
         """How many candidates are waiting or running."""
         return self.work.unfinished
+
+    def lend(self, model: str, device: Any, dtype: Any) -> Any:
+        """The language model for one that has the same weights, which only reads them; None if they are others."""
+        if locate(model) != locate(self.model) or (device, dtype) != device_and_dtype(self.device, self.dtype):
+            return None
+        return self.loaded[0]
 
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host; nothing must be running."""
