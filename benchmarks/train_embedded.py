@@ -11,6 +11,7 @@ a problem of `mini`, HumanEval or MBPP's test part.
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -24,11 +25,12 @@ from typing import Any
 import _own_problems
 from _results import save
 
-from tts import analysis, metrics, pair_rows, pairs, plugins, training
+from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.likeness import alike, shingles
 from tts.store import open_for_reading
 
 HERE = Path(__file__).parent
+CARD = HERE.parent / "docs" / "model-card.md"
 CACHE = Path("~/.cache/tts").expanduser()
 EVALUATION = (
     {"name": "mini"},
@@ -36,7 +38,7 @@ EVALUATION = (
     {"name": "mbpp", "path": str(CACHE / "data" / "mbpp.jsonl"), "split": "test"},
 )
 TRAINED, RIVALS = "trained", ("likelihood", "length")
-GOAL_POOL, GOAL_K, GOAL_SHARE = "mini-smollm2-135m", 16, 0.4  # issue 9: of the gap between random and oracle
+GOAL_POOL, GOAL_K, GOAL_SHARE = "mini-smollm2-135m-n32", 16, 0.4  # issue 9: of the gap between random and oracle
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def real(work: Path) -> Recipe:
     """The one that is shipped."""
     names = ("train-mbpp-135m", "train-mbpp-0.5b", "train-own-135m", "train-own-0.5b")
     judged = (
-        ("mini-smollm2-135m", "mini-135m"),
+        ("mini-smollm2-135m-n32", "mini-135m"),
         ("humaneval-qwen2.5-coder-0.5b", "humaneval"),
         ("mbpp-qwen2.5-coder-0.5b", "mbpp"),
     )
@@ -277,6 +279,72 @@ def compared(pool: str, report: analysis.RunReport) -> list[dict[str, Any]]:
     return rows
 
 
+# The card, and what is shipped.
+
+
+def audit(recipe: Recipe, adapter: Path) -> str:
+    """What `tts audit` says of the adapter on the first pool that it was judged by."""
+    scorers = recipe.work / "scorers.yaml"
+    scorers.write_text(f"scorers: [{{name: codescaler, label: {TRAINED}, model: {adapter}}}]\n")
+    pool = recipe.work / "judged" / recipe.judging[0].folder.name
+    line = [
+        sys.executable,
+        "-m",
+        "tts.cli",
+        "audit",
+        str(scorers),
+        "--pool",
+        str(pool),
+        "--out",
+        str(recipe.work / "audit"),
+    ]
+    print("$ tts", shlex.join(line[3:]), flush=True)
+    said = subprocess.run(
+        line, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "100"}
+    ).stdout
+    return "\n".join(text.rstrip() for text in said.splitlines() if not text.startswith("Audit: "))
+
+
+def card(saved: dict[str, Any], audited: str) -> str:
+    """The model card, from what was saved of the whole recipe."""
+    found = saved["training"]
+    sides = [{"side": side, **saved["pairs"][side]} for side in (pairs.TRAIN, pairs.HELD_OUT)]
+    epochs = [{**one, "accuracy": _percent(one["accuracy"]), "loss": f"{one['loss']:.4f}"} for one in found["epochs"]]
+    kept = ("pool", "problems", "strategy", "k", "solved", "interval", "trained_above", "share_of_gap")
+    return CARD.read_text().format(
+        megabytes=f"{found['bytes'] / 1e6:.1f}",
+        overrides=" ".join(saved["overrides"]) or "as it stands",
+        commit=saved["commit"],
+        hardware=json.dumps(saved["hardware"]),
+        left_out=saved["pairs"]["problems_left_out_as_alike"],
+        pools=table(saved["pools"]),
+        pairs=table(sides),
+        seconds=found["seconds"],
+        epochs=table(epochs),
+        results=table([{name: row[name] for name in kept} for row in saved["results"]]),
+        audit=audited,
+    )
+
+
+def _percent(values: Sequence[float]) -> str:
+    value, low, high = (100 * one for one in values)
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same keys in Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |" for line in lines)
+
+
+def ship(adapter: Path, text: str, to: Path) -> None:
+    """Put the adapter and its card where tts looks for the embedded scorer."""
+    to.mkdir(exist_ok=True)
+    for name in (adapters.CONFIG, adapters.WEIGHTS, "config.json"):
+        shutil.copy(adapter / name, to / name)
+    (to / "README.md").write_text(text)
+
+
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """The rows as a table, and the goal."""
     for pool in dict.fromkeys(row["pool"] for row in rows):
@@ -302,6 +370,9 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of configs/train-embedded.yaml")
     parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
+    parser.add_argument(
+        "--ship", action="store_true", help="put adapter and card into the package: tts/embedded_scorer"
+    )
     parser.add_argument("--name", help="of the file in results/, or a path without .json")
     a = parser.parse_args()
     recipe = (tiny if a.tiny else real)(a.work.expanduser().resolve())
@@ -311,7 +382,12 @@ def main() -> None:
     judged = judge(recipe, adapter)
     show(judged)
     found = {"overrides": a.overrides, "pools": pools, "pairs": pairing, "training": trained, "results": judged}
-    save(a.name or ("train_embedded_tiny" if a.tiny else "train_embedded"), found)
+    saved = save(a.name or ("train_embedded_tiny" if a.tiny else "train_embedded"), found)
+    text = card(json.loads(saved.read_text()), audit(recipe, adapter))
+    (recipe.work / "README.md").write_text(text)
+    print(f"Adapter: {adapter}   Card: {recipe.work / 'README.md'}")
+    if a.ship:
+        ship(adapter, text, adapters.SHIPPED)
 
 
 if __name__ == "__main__":

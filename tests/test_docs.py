@@ -88,6 +88,12 @@ def test_every_option_of_serve_is_in_its_page() -> None:
         assert f"`{name}`" in text, name
 
 
+def test_every_option_of_a_training_is_in_its_page() -> None:
+    text = (ROOT / "docs" / "training.md").read_text()
+    for name in [*training.TrainConfig.model_fields.keys() - {"version", "lora"}, "lora.rank"]:
+        assert f"`{name}`" in text, name
+
+
 def test_the_readme_s_python_runs_with_the_embedded_model() -> None:
     (code,) = (code for code in fenced("python") if "BestOfN" in code)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
