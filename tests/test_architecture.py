@@ -41,7 +41,7 @@ LAYERS = [
     {"grade", "store", "config", "stopping"},
     {"difference", "pairs", "reward"},
     set(FAMILIES),
-    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness"},
+    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness", "adapters"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
     | {"significance", "access"},
     {"footprint"},
