@@ -1,5 +1,6 @@
 """A reward model that is an adapter: it scores as peft's and the merged one do, on weights that a generator holds."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -145,8 +146,6 @@ def test_the_language_model_goes_on_as_it_was(adapter: Path, base: Path) -> None
 
 
 def coded(candidate: Any) -> Any:
-    import dataclasses
-
     return dataclasses.replace(candidate, code=f"x = {candidate.text!r}", extraction="given")
 
 

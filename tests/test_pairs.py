@@ -3,6 +3,8 @@
 import ast
 import json
 import random
+import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -293,9 +295,6 @@ def test_mutants_stay_mutants_when_a_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_a_run_without_graded_candidates_is_refused(tmp_path: Path, finished: Path, cli: Callable[..., Done]) -> None:
-    import shutil
-    import sqlite3
-
     shutil.copytree(finished / "run", tmp_path / "run")
     with sqlite3.connect(tmp_path / "run" / "run.sqlite") as database:
         database.execute("DELETE FROM grades")

@@ -30,7 +30,7 @@ class RewardFunction:
     than the problem. A completion is one text or a chat; the program in it is found by the rule `extraction`.
     """
 
-    def __init__(self, scorer: Scorer | Any, column: str | None = None, extraction: str = "cascade") -> None:
+    def __init__(self, scorer: object, column: str | None = None, extraction: str = "cascade") -> None:
         if extraction not in prompts.EXTRACTORS:
             raise ConfigError(unknown(extraction, "extraction", prompts.EXTRACTORS))
         self.scorer: Scorer = scorer if isinstance(scorer, Scorer) else build("scorer", scorer)

@@ -248,6 +248,7 @@ class _Course:
         self.epochs = kept(folder / EPOCHS)
         self.lora = config.lora is not None
         self.dtype = device_and_dtype(config.device, config.dtype)[1]
+        self.begun, self.seconds = time.monotonic(), 0.0
 
     @property
     def bfloat16(self) -> bool:
