@@ -341,7 +341,7 @@ def ship(adapter: Path, text: str, to: Path) -> None:
     """Put the adapter and its card where tts looks for the embedded scorer."""
     to.mkdir(exist_ok=True)
     for name in (adapters.CONFIG, adapters.WEIGHTS, "config.json"):
-        shutil.copy(adapter / name, to / name)
+        shutil.copyfile(adapter / name, to / name)  # not its mode: a package is for all users
     (to / "README.md").write_text(text)
 
 

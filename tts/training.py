@@ -162,15 +162,16 @@ def table(epochs: Sequence[Epoch]) -> "RenderableType":
     """The epochs for people; the best one is marked."""
     from rich.table import Table
 
-    found = Table("epoch", "step", "minutes", "train loss", "held-out loss", "accuracy (%)", "", "margin", "scale")
+    found = Table("epoch", "step", "min", "loss", "held-out\nloss", "margin", "scale", "")
+    found.add_column("accuracy, %", no_wrap=True)
     best = best_of(epochs)
     for one in epochs:
         low, high = 100 * one.accuracy.low, 100 * one.accuracy.high
         found.add_row(
             *(f"{one.epoch:.2f}", str(one.step), f"{one.seconds / 60:.1f}"),
             "-" if one.train_loss is None else f"{one.train_loss:.4f}",
-            *(f"{one.loss:.4f}", f"{100 * one.accuracy.value:.1f} [{low:.1f}, {high:.1f}]"),
-            *("kept" if one is best else "", f"{one.mean_margin:+.3f}", f"{one.scale.value:.3g}"),
+            *(f"{one.loss:.4f}", f"{one.mean_margin:+.3f}", f"{one.scale.value:.3g}", "kept" if one is best else ""),
+            f"{100 * one.accuracy.value:.1f} [{low:.1f}, {high:.1f}]",
         )
     return found
 
