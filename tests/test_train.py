@@ -42,6 +42,8 @@ def _one_thread_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LORA = {"rank": 4, "alpha": 8}
+VLLM = {"backend": "vllm", "max_length": 1024, "token_budget": 2048, "engine_args": {"enforce_eager": True}}
+VLLM |= {"kv_cache_memory_bytes": 64 * 2**20, "gpu_memory_utilization": 0.01}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,8 +70,8 @@ def run(chosen: TrainConfig, folder: Path) -> train.Trained:
     return train.train(chosen, folder, Silent())
 
 
-def scores(model: Path, given: list[Pair], backend: str = "transformers") -> dict[tuple[str, int], float]:
-    scorer = CodeScaler(model=str(model), dtype="float32", backend=backend)  # type: ignore[arg-type]
+def scores(model: Path, given: list[Pair], **options: Any) -> dict[tuple[str, int], float]:
+    scorer = CodeScaler(model=str(model), dtype="float32", **options)
     try:
         return {one.key: one.value or math.nan for one in scorer.score(preferences.candidates(given))}
     finally:
@@ -152,7 +154,7 @@ def test_it_learns_in_bfloat16_too(base: Path, tmp_path: Path, lora: dict[str, i
 def test_the_checkpoint_loads_in_vllm_too(trained: train.Trained) -> None:
     pytest.importorskip("vllm")
     held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
-    mine, theirs = scores(trained.model, held), scores(trained.model, held, "vllm")
+    mine, theirs = scores(trained.model, held), scores(trained.model, held, **VLLM)
     assert mine.keys() == theirs.keys()
     assert all(theirs[key] == pytest.approx(mine[key], abs=1e-3) for key in mine)
 
