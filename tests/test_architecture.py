@@ -25,8 +25,9 @@ LAYERS = [
     {"replay_report"},
     {"audit_report"},
     {"page"},
-    {"page_data", "report", "formats", "picture"},
-    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"},
+    {"page_data", "report", "formats", "picture", "train", "training_picture"},
+    {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"}
+    | {"pair_rows"},
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
@@ -36,11 +37,11 @@ LAYERS = [
     {"ray_places"},
     {"pipeline", "hosting", "ray_session"},
     {"dispatch"},
-    {"engine", "planning", "verdicts", "ledger", "observing"},
+    {"engine", "planning", "verdicts", "ledger", "observing", "training"},
     {"grade", "store", "config", "stopping"},
-    {"difference"},
+    {"difference", "pairs", "reward"},
     set(FAMILIES),
-    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"},
+    {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness", "adapters"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
     | {"significance", "access"},
     {"footprint"},
@@ -61,6 +62,7 @@ EXCEPTIONS = {
 
 HEAVY = {
     "torch": {
+        "adapters",
         "models",
         "generate/transformers",
         "generate/_decode",
@@ -68,6 +70,7 @@ HEAVY = {
         "score/_layout",
         "score/_packed",
         "score/_reward",
+        "train",
     },
     "transformers": {
         "models",
@@ -76,11 +79,15 @@ HEAVY = {
         "generate/_sampling",
         "score/_packed",
         "score/_reward",
+        "train",
     },
+    "trl": {"train"},
+    "peft": {"train"},
+    "datasets": {"train"},
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
-    "matplotlib": {"picture", "replay_report"},
+    "matplotlib": {"picture", "replay_report", "training_picture"},
     "jinja2": {"page"},
-    "pyarrow": {"files", "problems/_files"},
+    "pyarrow": {"files", "pair_rows", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},

@@ -21,7 +21,9 @@ def run(*arguments: object, timeout_seconds: float) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["overlap.py", "vllm_generation.py", "gpu.py", "ray_scaling.py"])
+@pytest.mark.parametrize(
+    "script", ["overlap.py", "vllm_generation.py", "gpu.py", "ray_scaling.py", "train_embedded.py"]
+)
 def test_a_benchmark_s_help_has_an_example_and_loads_no_model(script: str) -> None:
     assert f"python benchmarks/{script}" in run(script, "--help", timeout_seconds=60)
 
@@ -53,6 +55,23 @@ def test_a_pool_s_config_loads(path: Path) -> None:
         given if "benchmark" in given else {"benchmark": "mini", "generator": "transformers"} | scorers
     )
     assert [item.label for item in config.scorers][:2] == ["likelihood", "length"]
+
+
+@pytest.mark.long
+def test_the_embedded_scorer_s_recipe_runs_from_pools_to_card(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    arguments = ("train_embedded.py", "--tiny", "--work", tmp_path / "work", "--name", tmp_path / "found")
+    said = run(*arguments, timeout_seconds=1200)
+    saved = json.loads((tmp_path / "found.json").read_text())
+    assert [pool["problems"] for pool in saved["pools"]] == [6]
+    assert saved["pairs"]["train"]["pairs"] >= 6 <= 3 * saved["pairs"]["held-out"]["pairs"] + 6
+    assert saved["training"]["bytes"] < 25e6
+    strategies = {row["strategy"] for row in saved["results"]}
+    assert strategies == {"trained", "likelihood", "length", "random", "oracle"}
+    card = (tmp_path / "work" / "README.md").read_text()
+    assert "| train-tiny | 6 |" in card and "AUC" in card
+    again = run(*arguments, timeout_seconds=600)  # all of it is there
+    assert again.splitlines()[-1] == said.splitlines()[-1]
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts import config
+from tts import config, training
 from tts.config import Config
 from tts.errors import ConfigError, UserError
 from tts.plugins import Spec
@@ -60,7 +60,10 @@ def test_a_config_is_frozen(load):
 
 @pytest.mark.parametrize("path", sorted(DEMO.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path):
-    assert (config.load_serve if path.name.startswith("serve") else config.load)(path).selectors
+    if path.name.startswith("train"):
+        assert training.load(path).pairs
+    else:
+        assert (config.load_serve if path.name.startswith("serve") else config.load)(path).selectors
 
 
 def test_the_demo_lists_the_five_selectors():

@@ -11,7 +11,7 @@ import yaml
 from served import config, serving
 
 from tts import config as configs
-from tts import plugins
+from tts import plugins, training
 from tts.serving.schema import Extension
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +50,9 @@ def test_every_make_target_and_config_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_loads(path: Path) -> None:
-    if path.name.startswith("serve"):
+    if path.name.startswith("train"):
+        training.load(path)
+    elif path.name.startswith("serve"):
         configs.load_serve(path)
     else:
         configs.load(path)
@@ -83,6 +85,12 @@ def test_every_option_of_serve_is_in_its_page() -> None:
     for name in configs.ServeSettings.model_fields:
         assert f"`{name}`" in text, name
     for name in Extension.model_fields:
+        assert f"`{name}`" in text, name
+
+
+def test_every_option_of_a_training_is_in_its_page() -> None:
+    text = (ROOT / "docs" / "training.md").read_text()
+    for name in [*training.TrainConfig.model_fields.keys() - {"version", "lora"}, "lora.rank"]:
         assert f"`{name}`" in text, name
 
 

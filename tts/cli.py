@@ -690,6 +690,84 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
 
 
 @app.command()
+def pairs(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders that `tts run` made, graded; or files of pairs, .jsonl or .parquet"
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, .jsonl or .parquet")],
+    per_problem: Annotated[int, typer.Option(help="Pairs of each problem at most")] = 8,
+    held_out: Annotated[float, typer.Option(help="Share of the problems that is kept from training")] = 0.1,
+    mutants: Annotated[
+        int, typer.Option(help="Of these, pairs with a right program changed until it fails, at most; 0 makes none")
+    ] = 0,
+    balance: Annotated[bool, typer.Option(help="The chosen program is the longer one as often as not")] = True,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Nothing but CodeScalerPair-51K's columns: training then splits anew")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides which pairs are drawn and which problems are held out")] = 0,
+) -> None:
+    """Make preference pairs for `tts train` of graded runs: chosen passes all tests, rejected fails one.
+
+    Programs that differ only in words count once, and problems that are alike are never on both sides of the split.
+    docs/training.md says how they are chosen.
+
+    Example: tts pairs runs/mbpp-0.5b runs/mbpp-135m --out runs/pairs.jsonl --mutants 2
+    """
+    from tts import files, pair_rows
+    from tts.pairs import Rules, choose
+
+    rules = Rules(per_problem, held_out, mutants, balance, seed)
+    pair_rows.check_ending(out)
+    files.check_writable(out, *(place for place in places if place.is_file()))
+    kept_in = out.with_name(f"{out.name}.verdicts.jsonl")
+    with _stoppable("What was executed is kept beside the output; the same command goes on from there."):
+        with _bars() as progress:
+            mutating = pair_rows.Mutating(mutants, kept_in, progress) if mutants else None
+            found = choose(pair_rows.materials(places, mutating), rules)
+        pair_rows.write(out, found.pairs, bare)
+    for line in pair_rows.summary(found):
+        print(line)
+    print(f"Pairs: {out}")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file, for example configs/train-lora.yaml")],
+    overrides: Overrides = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the training is kept; default runs/<config name>")] = None,
+) -> None:
+    """Train a reward model on pairs that `tts pairs` made, and print its held-out accuracy after each epoch.
+
+    FOLDER/model is a checkpoint for `scorers: [{name: codescaler, model: FOLDER/model}]`. The same command goes on
+    where it was stopped. docs/training.md says what each number is.
+
+    Example: tts train configs/train-lora.yaml pairs=runs/pairs.jsonl epochs=2
+    """
+    from tts import train as trains
+    from tts import training, training_picture
+
+    place = folder or Path("runs") / config.stem
+    chosen = training.load(config, overrides or [])
+    with _stoppable("The same command goes on from the last checkpoint."), _bars() as progress:
+        found = trains.train(chosen, place, progress)
+    with _writing_pictures(place):
+        for name in ("training.png", "training.svg"):
+            training_picture.write_picture(found.epochs, place / name)
+    Console().print(training.table(found.epochs))
+    print(f"{counted(found.pairs, 'pair')} trained on, {found.held_out} held out, {found.overlong} too long.")
+    print(f"Model: {found.model}   Picture: {place / 'training.png'}, .svg")
+    if found.adapter is not None:
+        print(f"Adapter: {found.adapter}, which shares the weights of a generator with the same model")
+
+
+def _writing_pictures(folder: Path) -> AbstractContextManager[None]:
+    return explained(UserError, f"{folder} cannot be written", "The model is there: run the same command again.")
+
+
+@app.command()
 def extract(
     file: Annotated[str, typer.Argument(help="A file with a model's answer, or - for standard input")],
     rule: Annotated[str, typer.Option(help="cascade or codescaler")] = "cascade",

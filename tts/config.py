@@ -20,6 +20,7 @@ from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
 
 VERSION = 1
+M = TypeVar("M", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
@@ -443,6 +444,23 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
     return config
 
 
+def read_as(model: type[M], path: Path, overrides: Sequence[str] = ()) -> M:
+    """A YAML file as another model than a run's, of fields that know no plug-ins. Raises ConfigError as `load`."""
+    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
+        data = path.read_bytes()
+    where = str(path)
+    raw = _parse_yaml(data.decode("utf-8", "replace"), where)
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} must be a mapping with {', '.join(model.model_fields)}; got {raw!r}.")
+    tree = _override(dict(raw), overrides)
+    _check_version(tree, where)
+    _check_keys(tree, model, where)
+    try:
+        return model.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+
+
 def load_scorers(path: Path) -> tuple[Labelled, ...]:
     """The scorers of a run's config, or of a file that has nothing but `scorers`. Raises ConfigError as `load`."""
     with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
@@ -520,7 +538,7 @@ def _check_keys(tree: Mapping[str, Any], model: type[pydantic.BaseModel], where:
             raise ConfigError(unknown(f"{path}{key}", where, [f"{path}{name}" for name in model.model_fields]))
         field = model.model_fields[key]
         inner = None if field.metadata else _model_of(field.annotation)  # what parses itself has keys of its own
-        if inner is not None and not (value is None and field.default is None):
+        if inner is not None and not (value is None and type(None) in get_args(field.annotation)):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"In {where}: {path}{key} must be a mapping, got {value!r}.")
             _check_keys(value, inner, where, f"{path}{key}.")

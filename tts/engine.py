@@ -119,6 +119,8 @@ class Engine:
         self._turns = None if mode == "share" else _Turns(drawer, raters, mode)
         work = [drawer.run, *(rater.run for rater in raters.values())] if mode == "share" else []
         self._threads = [threading.Thread(target=self._desk.guard, args=(one,), daemon=True) for one in work]
+        for scorer in scorers.values() if mode == "share" else ():
+            _call(scorer, "borrow", generator)
 
     def __enter__(self) -> "Engine":
         return self

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts import plugins
+from tts.adapters import find as find_adapter
 from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, counted, unknown
@@ -310,9 +311,10 @@ def _check_context(model: Model, longest: int | None, max_tokens: int) -> None:
 def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
     chosen = _Chosen.of("scorer", spec, path)
     backend: Backend = "vllm" if chosen.options.get("backend") == "vllm" else "transformers"
+    adapter = find_adapter(str(chosen.options.get("model")))
     model = _model(chosen, backend, kind)
     if not model.shape.classifier:
-        if not has_value_head(model.name):
+        if adapter is None and not has_value_head(model.name):
             raise ModelError(
                 f"{path}.model {model.name!r} is a language model, not a reward model with a score head. One with a "
                 "value head is to be given as a folder with its weights."

@@ -2,7 +2,8 @@
 
 A generator or scorer that holds a model may also have `start` (a generator's gets what is wanted first), `sleep` and
 `wake` (its memory on the device goes and comes back), `close` (all of it goes; it loads anew when used) and `notes`
-(what a reader of the run should know). One with `close` gets its turn where models do not share the device.
+(what a reader of the run should know). A scorer's `borrow` gets the generator where both stay loaded, which may `lend`
+its weights. One with `close` gets its turn where models do not share the device.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

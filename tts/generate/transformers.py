@@ -21,6 +21,7 @@ from tts.models import (
     device_and_dtype,
     load_model,
     load_tokenizer,
+    locate,
     release_memory,
 )
 from tts.plugins import FREE
@@ -77,6 +78,12 @@ class Transformers(InSteps):
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Ask for candidates; long prompts go first. Raises PromptError for one beyond the context."""
         self.running.waiting += self._jobs(wanted)
+
+    def lend(self, model: str, device: Any, dtype: Any) -> Any:
+        """The language model for one that has the same weights, which only reads them; None if they are others."""
+        if locate(model) != locate(self.model) or (device, dtype) != device_and_dtype(self.device, self.dtype):
+            return None
+        return self.loaded[0]
 
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host; nothing must be running."""

@@ -7,6 +7,7 @@ does not fit is marked and never cut, since a cut program is silently mis-scored
 from collections.abc import Sequence
 from typing import Any
 
+from tts.errors import ModelError
 from tts.types import Candidate, Score
 
 Chat = list[dict[str, str]]
@@ -31,6 +32,17 @@ def tokenise(tokenizer: Any, chats: Sequence[Chat]) -> list[list[int]]:
     texts = tokenizer.apply_chat_template(chats, tokenize=False)
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def longest(context: int, max_length: int | None) -> int:
+    """The longest pair that is scored or trained on, in tokens: none is cut."""
+    return context if max_length is None else min(max_length, context)
+
+
+def check_pad(tokenizer: Any, model: str) -> None:
+    """Raises ModelError for a tokenizer without a pad token, by which the last token of a padded row is found."""
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"The tokenizer of {model!r} has no pad token. Set pad_token in its tokenizer_config.json.")
 
 
 def overlong(candidate: Candidate, length: int, limit: int) -> Score:

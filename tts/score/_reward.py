@@ -6,7 +6,7 @@ run.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,9 @@ import safetensors
 import torch
 from transformers.utils.hub import cached_file
 
+from tts.adapters import Adapter, applied
 from tts.errors import ModelError
-from tts.models import architecture, check_labels, load_model, locate
+from tts.models import architecture, check_labels, device_and_dtype, load_model, locate
 from tts.score._prefix import Block, Row, blocks
 from tts.shapes import VALUE_HEAD
 
@@ -59,6 +60,20 @@ def load_reward(name: str, tokenizer: Any, device: str, dtype: str) -> Any:
         _check(model, report, name)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id  # tells which token of a row is the last
     return model.eval()
+
+
+def load_adapted(
+    adapter: Adapter, lend: Callable[[str, Any, Any], Any], tokenizer: Any, device: str, dtype: str
+) -> Any:
+    """An adapter on its base, which `lend` gives where a generator holds the same weights, and which is loaded where it
+    gives None.
+    """
+    held = lend(adapter.base, *device_and_dtype(device, dtype))
+    if held is None:
+        held, _ = load_model("codescaler", adapter.base, "AutoModelForCausalLM", device, dtype)
+    backbone, head = applied(adapter, held)
+    backbone.config.pad_token_id = tokenizer.pad_token_id
+    return ValueHeadModel(backbone, head).eval()
 
 
 def _check(model: Any, report: Mapping[str, Any], name: str) -> None:

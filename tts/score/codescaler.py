@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from tts.adapters import Adapter, content_folder, find
 from tts.errors import ModelError, check_count, check_option
 from tts.models import check_device, content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
-from tts.score._pairs import chat, overlong, rendered, tokenise
+from tts.score._pairs import chat, check_pad, longest, overlong, rendered, tokenise
 from tts.score._prefix import Key, Rated, Row, unique
 from tts.score._runner import Model, Runner
 from tts.types import Candidate, Problem, Score
@@ -31,7 +32,9 @@ Pairs = Sequence[tuple[Problem, Candidate]]
 
 @dataclass(frozen=True)
 class CodeScaler:
-    """Options: `model` is a folder or a hub name; `backend` auto is transformers; `max_length` tokens of a pair, by
+    """Options: `model` is a folder, of a model or of an adapter that `tts train` wrote, a hub name, or "embedded", the
+    adapter on the embedded language model; an adapter runs in transformers, on the weights of a generator with the same
+    base where both stay loaded. `backend` auto is transformers; `max_length` tokens of a pair, by
     default the model's context; `token_budget` tokens run at once, which bounds the memory. For the backend vllm, the
     memory plan sets what is left out, and `engine_args` takes any of vLLM's engine arguments by name.
     """
@@ -87,7 +90,7 @@ class CodeScaler:
     @property
     def content(self) -> str:
         """What the weights are, for fingerprints."""
-        return content(self.model)
+        return content(content_folder(self.model))
 
     def tokens(self, statement: str, code: str) -> list[int]:
         """The pair as the model reads it, not truncated."""
@@ -100,17 +103,14 @@ class CodeScaler:
     @property
     def limit(self) -> int:
         """The longest pair that is scored, in tokens."""
-        context: int
-        if self.backend == "vllm":
-            context = self.pooling.longest
-        else:
-            context = self.loaded.config.get_text_config().max_position_embeddings
-        return context if self.max_length is None else min(self.max_length, context)
+        vllm = self.backend == "vllm"
+        context = self.pooling.longest if vllm else self.loaded.config.get_text_config().max_position_embeddings
+        return longest(context, self.max_length)
 
     @property
     def card(self) -> str:
         """Whose card has an example to test this scorer with."""
-        return self.model
+        return content_folder(self.model)
 
     @property
     def computed_in(self) -> str:
@@ -126,20 +126,36 @@ class CodeScaler:
     @cached_property
     def tokenizer(self) -> Any:
         """Loaded when first used. Raises ModelError if it has no chat template or no pad token."""
-        found = load_tokenizer("codescaler", self.model)
-        if found.pad_token_id is None:
-            raise ModelError(
-                f"The tokenizer of {self.model!r} has no pad token. Set pad_token in its tokenizer_config.json."
-            )
+        name = self.model if self.adapter is None else self.adapter.base
+        found = load_tokenizer("codescaler", name)
+        check_pad(found, name)
         return found
 
     @cached_property
     def loaded(self) -> Any:
         """The reward model, loaded when first used. Raises ModelError for a checkpoint that is none."""
         tokenizer = self.tokenizer
-        from tts.score._reward import load_reward
+        from tts.score._reward import load_adapted, load_reward
 
-        return load_reward(self.model, tokenizer, self.device, self.dtype)
+        if self.adapter is None:
+            return load_reward(self.model, tokenizer, self.device, self.dtype)
+        lend = getattr(vars(self).get("lender"), "lend", lambda *_: None)
+        return load_adapted(self.adapter, lend, tokenizer, self.device, self.dtype)
+
+    @cached_property
+    def adapter(self) -> Adapter | None:
+        """What `model` is, if it is an adapter. Raises ModelError for one that is not there, and in vLLM."""
+        found = find(self.model)
+        if found is not None and self.backend == "vllm":
+            raise ModelError(
+                f"{self.model!r} is an adapter, which the scorer's backend vllm does not run: leave the backend out, "
+                "or give the merged model, which `tts train` writes beside the adapter."
+            )
+        return found
+
+    def borrow(self, generator: object) -> None:
+        """Both stay loaded: an adapter on the generator's model may use its weights."""
+        vars(self)["lender"] = generator
 
     @cached_property
     def runner(self) -> Runner:
@@ -193,7 +209,7 @@ class CodeScaler:
         """Give all memory back."""
         if "pooling" in vars(self):
             self.pooling.engine.close()
-        for name in ("pooling", "runner", "loaded"):
+        for name in ("pooling", "runner", "loaded", "lender"):
             vars(self).pop(name, None)
         release_memory()
 

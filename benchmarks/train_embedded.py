@@ -1,0 +1,394 @@
+#!/usr/bin/env python3
+"""The whole recipe of the embedded scorer: pools, pairs, training, and what it is worth on pools that it never saw.
+
+    OMP_NUM_THREADS=2 python benchmarks/train_embedded.py
+    python benchmarks/train_embedded.py --tiny       # the same of a few made-up samples: proves that it runs
+
+Each stage is a `tts` command, said as it is run, and does only what is missing, so that the same line goes on after an
+interruption. Trained on: MBPP's training part and problems of our own (`_own_problems.py`), without those alike
+a problem of `mini`, HumanEval or MBPP's test part.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import _own_problems
+from _results import save
+
+from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
+from tts.likeness import alike, shingles
+from tts.store import open_for_reading
+
+HERE = Path(__file__).parent
+CARD = HERE.parent / "docs" / "model-card.md"
+CACHE = Path("~/.cache/tts").expanduser()
+EVALUATION = (
+    {"name": "mini"},
+    {"name": "humaneval", "path": str(CACHE / "data" / "HumanEval.jsonl.gz")},
+    {"name": "mbpp", "path": str(CACHE / "data" / "mbpp.jsonl"), "split": "test"},
+)
+TRAINED, RIVALS = "trained", ("likelihood", "length")
+GOAL_POOL, GOAL_K, GOAL_SHARE = "mini-smollm2-135m-n32", 16, 0.4  # issue 9: of the gap between random and oracle
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A run: where it is kept and what it is made by."""
+
+    folder: Path
+    config: Path
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is chosen: pools to train on, pools to judge by, options of `tts pairs` and overrides of `tts train`."""
+
+    work: Path
+    training: tuple[Pool, ...]
+    judging: tuple[Pool, ...]
+    own: Path
+    apart: tuple[str, ...] = field(repr=False)
+    pairs: tuple[str, ...] = ("--per-problem", "10", "--mutants", "3", "--held-out", "0.12")
+    train: tuple[str, ...] = ()
+
+
+# The two recipes.
+
+
+def real(work: Path) -> Recipe:
+    """The one that is shipped."""
+    names = ("train-mbpp-135m", "train-mbpp-0.5b", "train-own-135m", "train-own-0.5b")
+    judged = (
+        ("mini-smollm2-135m-n32", "mini-135m"),
+        ("humaneval-qwen2.5-coder-0.5b", "humaneval"),
+        ("mbpp-qwen2.5-coder-0.5b", "mbpp"),
+    )
+    own = work / "own.jsonl"
+    overrides = {name: (f"benchmark.path={own}",) for name in names if "-own-" in name}
+    pools = HERE / "pools"
+    return Recipe(
+        work,
+        tuple(Pool(work / name, pools / f"{name}.yaml", overrides.get(name, ())) for name in names),
+        tuple(Pool(CACHE / "pools" / folder, pools / f"{name}.yaml") for folder, name in judged),
+        own,
+        tuple(_statements(EVALUATION)),
+    )
+
+
+def _statements(benchmarks: Iterable[dict[str, str]]) -> Iterator[str]:
+    for one in benchmarks:
+        yield from (problem.statement for problem in plugins.build("benchmark", one).problems())
+
+
+TINY = {  # own tasks, a right line and wrong ones
+    "cube-of": ("return x ** 3", "return x * 3", "return x ** 2", "return abs(x) ** 3"),
+    "last-digit": ("return n % 10", "return n // 10", "return n % 100", "return 10"),
+    "smaller-of": ("return min(a, b)", "return max(a, b)", "return a", "return a - b"),
+    "upper-text": ("return text.upper()", "return text.lower()", "return text.title()", "return text + ''"),
+    "sorted-down": ("return sorted(values)[::-1]", "return sorted(values)", "return values[::-1]", "return values"),
+    "count-equal": ("return values.count(x)", "return x in values", "return len(values)", "return values.index(x)"),
+    "text-length": ("return len(text)", "return len(text) - 1", "return len(text.split())", "return len(set(text))"),
+    "binary-text": ("return format(n, 'b')", "return bin(n)", "return format(n, 'x')", "return str(n)"),
+}
+
+
+def tiny(work: Path) -> Recipe:
+    """A few made-up samples of a few of our own problems, a step or two of training, and a pool of the others."""
+    rows = {row["question_id"].removeprefix("own-"): row for row in _own_problems.rows()}
+    samples = [
+        {"question_id": f"own-{name}", "index": i, "code": f"{rows[name]['starter_code'].rstrip()}\n    {line}\n"}
+        | {"logprob": -0.1 * i, "tokens": 9}
+        for name, lines in TINY.items()
+        for i, line in enumerate(lines)
+    ]
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / "samples.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in samples))
+    names = [f"own-{name}" for name in TINY]
+    generator = f"generator={{name: replay, path: {path}}}"
+
+    def pool(name: str, ids: Sequence[str]) -> Pool:
+        chosen = f"benchmark={{name: jsonl, path: {work / 'own.jsonl'}, ids: [{', '.join(ids)}]}}"
+        return Pool(work / name, HERE / "pools" / "train-own-135m.yaml", (chosen, generator, "grading.timeout=2"))
+
+    return Recipe(
+        work,
+        (pool("train-tiny", names[:6]),),
+        (pool("judge-tiny", names[6:]),),
+        work / "own.jsonl",
+        tuple(rows[name.removeprefix("own-")]["question_content"] for name in names[6:]),
+        ("--per-problem", "3", "--held-out", "0.2", "--no-balance"),
+        ("epochs=1", "lora.rank=2", "batch=4", "micro_batch=4"),
+    )
+
+
+# The stages.
+
+
+def tts(*arguments: object) -> float:
+    """Run a command of tts; its seconds."""
+    line = [sys.executable, "-m", "tts.cli", *map(str, arguments)]
+    print("$ tts", shlex.join(line[3:]), flush=True)
+    begun = time.monotonic()
+    subprocess.run(line, check=True)
+    return time.monotonic() - begun
+
+
+def sample(recipe: Recipe, pools: Sequence[Pool]) -> list[dict[str, Any]]:
+    """Bring pools up; what is in them and what they took."""
+    if not recipe.own.is_file():
+        recipe.own.parent.mkdir(parents=True, exist_ok=True)
+        _own_problems.written(recipe.own, _apart_from_own(recipe))
+    for pool in pools:
+        tts("run", pool.config, *pool.overrides, "--folder", pool.folder)
+    return [_facts(pool) for pool in pools]
+
+
+def _apart_from_own(recipe: Recipe) -> Sequence[str]:
+    """In the tiny recipe some of our own problems are judged by, and are needed."""
+    own = {row["question_content"] for row in _own_problems.rows()}
+    return [statement for statement in recipe.apart if statement not in own]
+
+
+def _facts(pool: Pool) -> dict[str, Any]:
+    with open_for_reading(pool.folder) as store:
+        found = analysis.analyse(store)
+        tokens = sum(candidate.tokens or 0 for candidate in store.candidates())
+    return {
+        "pool": pool.folder.name,
+        "problems": len(found.judged),
+        "candidates": found.graded,
+        "tokens": tokens,
+        "passed": found.verdicts["passed"],
+        "seconds": round(sum(seconds for (stage, _), seconds in found.spent.items() if stage == "generate"), 1),
+    }
+
+
+def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+    """Make the pairs, and leave out those of problems that are alike one that is judged by."""
+    made, kept = recipe.work / "all-pairs.jsonl", recipe.work / "pairs.jsonl"
+    if not made.is_file():
+        tts("pairs", *(pool.folder for pool in recipe.training), "--out", made, *recipe.pairs)
+    others = [shingles(statement) for statement in recipe.apart]
+    all_pairs = pair_rows.read(made)
+    leaking = {
+        statement
+        for statement in {one.statement for one in all_pairs}
+        if any(alike(shingles(statement), other) for other in others)
+    }
+    found = [one for one in all_pairs if one.statement not in leaking]
+    pair_rows.write(kept, found)
+    sides = {side: [one for one in found if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT)}
+    facts: dict[str, Any] = {"problems_left_out_as_alike": len(leaking)}
+    for side, mine in sides.items():
+        facts[side] = {
+            "pairs": len(mine),
+            "problems": len({one.statement for one in mine}),
+            "mutants": sum(one.source != pairs.SAMPLED for one in mine),
+            "length_accuracy": round(pairs.length_accuracy(mine), 4),
+        }
+    print(json.dumps(facts, indent=1))
+    return kept, facts
+
+
+def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+    """Train; the adapter and how it went."""
+    folder = recipe.work / "training"
+    tts(
+        "train",
+        HERE.parent / "configs" / "train-embedded.yaml",
+        f"pairs={rows}",
+        *recipe.train,
+        *more,
+        "--folder",
+        folder,
+    )
+    epochs = training.kept(folder / "epochs.jsonl")
+    adapter = folder / "adapter"
+    return adapter, {
+        "bytes": sum(path.stat().st_size for path in adapter.iterdir()),
+        "seconds": round(epochs[-1].seconds, 1),
+        "epochs": [
+            {
+                "epoch": round(one.epoch, 2),
+                "step": one.step,
+                "loss": one.loss,
+                "accuracy": [one.accuracy.value, one.accuracy.low, one.accuracy.high],
+                "kept": one is training.best_of(epochs),
+            }
+            for one in epochs
+        ],
+    }
+
+
+def judge(recipe: Recipe, adapter: Path) -> list[dict[str, Any]]:
+    """The trained scorer beside its rivals on each pool, in a copy, so that pools that others read stay as they are."""
+    found = []
+    for pool in recipe.judging:
+        if not (pool.folder / "run.sqlite").is_file():
+            sample(recipe, [pool])
+        copied = recipe.work / "judged" / pool.folder.name
+        if not copied.is_dir():
+            shutil.copytree(pool.folder, copied)
+        scorer = f"{{name: codescaler, label: {TRAINED}, model: {adapter}}}"
+        scorers = f"scorers=[{scorer}, {', '.join(RIVALS)}]"
+        tts("run", pool.config, *pool.overrides, scorers, "selectors=[argmax]", "--folder", copied)
+        with open_for_reading(copied) as store:
+            found += compared(pool.folder.name, analysis.analyse(store))
+    return found
+
+
+def compared(pool: str, report: analysis.RunReport) -> list[dict[str, Any]]:
+    """A row for each strategy and k: percent solved, and by how much the trained scorer is above it."""
+    names = {
+        TRAINED: "argmax",
+        **{rival: f"argmax:{rival}" for rival in RIVALS},
+        "random": "random",
+        "oracle": "oracle",
+    }
+    curves = {name: report.curve(curve) for name, curve in names.items()}
+    rows = []
+    for name, curve in curves.items():
+        for i, point in enumerate(curve.points):
+            mine = curves[TRAINED].per_problem[:, i]
+            above = metrics.paired_difference(mine, curve.per_problem[:, i])
+            ends = (curves[end].points[i].value for end in ("random", "oracle"))
+            rows.append(
+                {
+                    "pool": pool,
+                    "problems": len(report.judged),
+                    "strategy": name,
+                    "k": point.k,
+                    "solved": round(100 * point.value, 2),
+                    "interval": [round(100 * point.low, 2), round(100 * point.high, 2)],
+                    "trained_above": [round(100 * value, 2) for value in (above.value, above.low, above.high)],
+                    "share_of_gap": round(metrics.selection_efficiency(point.value, *ends), 4),
+                }
+            )
+    return rows
+
+
+# The card, and what is shipped.
+
+
+def audit(recipe: Recipe, adapter: Path) -> str:
+    """What `tts audit` says of the adapter on the first pool that it was judged by."""
+    scorers = recipe.work / "scorers.yaml"
+    scorers.write_text(f"scorers: [{{name: codescaler, label: {TRAINED}, model: {adapter}}}]\n")
+    pool = recipe.work / "judged" / recipe.judging[0].folder.name
+    line = [
+        sys.executable,
+        "-m",
+        "tts.cli",
+        "audit",
+        str(scorers),
+        "--pool",
+        str(pool),
+        "--out",
+        str(recipe.work / "audit"),
+    ]
+    print("$ tts", shlex.join(line[3:]), flush=True)
+    said = subprocess.run(
+        line, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "100"}
+    ).stdout
+    return "\n".join(text.rstrip() for text in said.splitlines() if not text.startswith("Audit: "))
+
+
+def card(saved: dict[str, Any], audited: str) -> str:
+    """The model card, from what was saved of the whole recipe."""
+    found = saved["training"]
+    sides = [{"side": side, **saved["pairs"][side]} for side in (pairs.TRAIN, pairs.HELD_OUT)]
+    epochs = [{**one, "accuracy": _percent(one["accuracy"]), "loss": f"{one['loss']:.4f}"} for one in found["epochs"]]
+    kept = ("pool", "problems", "strategy", "k", "solved", "interval", "trained_above", "share_of_gap")
+    return CARD.read_text().format(
+        megabytes=f"{found['bytes'] / 1e6:.1f}",
+        overrides=" ".join(saved["overrides"]) or "as it stands",
+        commit=saved["commit"],
+        hardware=json.dumps(saved["hardware"]),
+        left_out=saved["pairs"]["problems_left_out_as_alike"],
+        pools=table(saved["pools"]),
+        pairs=table(sides),
+        seconds=found["seconds"],
+        epochs=table(epochs),
+        results=table([{name: row[name] for name in kept} for row in saved["results"]]),
+        audit=audited,
+    )
+
+
+def _percent(values: Sequence[float]) -> str:
+    value, low, high = (100 * one for one in values)
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same keys in Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |" for line in lines)
+
+
+def ship(adapter: Path, text: str, to: Path) -> None:
+    """Put the adapter and its card where tts looks for the embedded scorer."""
+    to.mkdir(exist_ok=True)
+    for name in (adapters.CONFIG, adapters.WEIGHTS, "config.json"):
+        shutil.copyfile(adapter / name, to / name)  # not its mode: a package is for all users
+    (to / "README.md").write_text(text)
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table, and the goal."""
+    for pool in dict.fromkeys(row["pool"] for row in rows):
+        mine = [row for row in rows if row["pool"] == pool]
+        print(f"\n{pool}: {mine[0]['problems']} problems; percent solved, and trained - strategy with a 95% interval")
+        for row in mine:
+            low, high = row["interval"]
+            value, least, most = row["trained_above"]
+            print(
+                f"{row['strategy']:<11} k = {row['k']:<3} {row['solved']:5.1f} [{low:.1f}, {high:.1f}]   "
+                f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {100 * row['share_of_gap']:.0f}% of the gap"
+            )
+    goal = {row["strategy"]: row for row in rows if (row["pool"], row["k"]) == (GOAL_POOL, GOAL_K)}
+    if goal:
+        share, above = goal[TRAINED]["share_of_gap"], goal["likelihood"]["trained_above"][1]
+        met = share >= GOAL_SHARE and above > 0
+        print(f"\nGoal on {GOAL_POOL} at k = {GOAL_K}: {'met' if met else 'not met'}.")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of configs/train-embedded.yaml")
+    parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
+    parser.add_argument(
+        "--ship", action="store_true", help="put adapter and card into the package: tts/embedded_scorer"
+    )
+    parser.add_argument("--name", help="of the file in results/, or a path without .json")
+    a = parser.parse_args()
+    recipe = (tiny if a.tiny else real)(a.work.expanduser().resolve())
+    pools = sample(recipe, recipe.training)
+    rows, pairing = pair(recipe)
+    adapter, trained = fit(recipe, rows, a.overrides)
+    judged = judge(recipe, adapter)
+    show(judged)
+    found = {"overrides": a.overrides, "pools": pools, "pairs": pairing, "training": trained, "results": judged}
+    saved = save(a.name or ("train_embedded_tiny" if a.tiny else "train_embedded"), found)
+    text = card(json.loads(saved.read_text()), audit(recipe, adapter))
+    (recipe.work / "README.md").write_text(text)
+    print(f"Adapter: {adapter}   Card: {recipe.work / 'README.md'}")
+    if a.ship:
+        ship(adapter, text, adapters.SHIPPED)
+
+
+if __name__ == "__main__":
+    main()

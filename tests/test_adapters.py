@@ -1,0 +1,288 @@
+"""A reward model that is an adapter: it scores as peft's and the merged one do, on weights that a generator holds."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import preferences
+import pytest
+import tiny
+import torch
+import yaml
+from support import Done, Small, rows_of, tts
+
+from tts import adapters, plugins, train
+from tts.engine import Engine
+from tts.errors import ModelError
+from tts.generate.transformers import Transformers
+from tts.models import EMBEDDED
+from tts.pipeline import Silent
+from tts.score._packed import Packed
+from tts.score._reward import Padded
+from tts.score.codescaler import CodeScaler
+from tts.training import TrainConfig
+from tts.types import Message, Problem
+
+MOST_BYTES = 25 * 10**6  # of the shipped adapter
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On tiny tensors threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.causal(tmp_path_factory.mktemp("base"), "Llama")
+
+
+@pytest.fixture(scope="module")
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> train.Trained:
+    """A trained adapter on a tiny model."""
+    folder = tmp_path_factory.mktemp("trained")
+    options = {"lora": {"rank": 4}, "batch": 4, "micro_batch": 4, "learning_rate": 1e-2, "dtype": "float32"}
+    chosen = TrainConfig(model=str(base), pairs=str(preferences.write(folder)), epochs=2, **options)
+    return train.train(chosen, folder / "out", Silent())
+
+
+@pytest.fixture
+def adapter(trained: train.Trained) -> Path:
+    assert trained.adapter is not None
+    return trained.adapter
+
+
+def scorer(model: Path | str, **options: Any) -> CodeScaler:
+    return CodeScaler(model=str(model), dtype="float32", **options)
+
+
+def values(one: CodeScaler) -> dict[tuple[str, int], float | None]:
+    return {score.key: score.value for score in one.score(preferences.candidates(preferences.pairs()))}
+
+
+def storage(module: Any) -> set[int]:
+    """Where a model's weights lie in memory."""
+    return {tensor.untyped_storage().data_ptr() for tensor in module.parameters()}
+
+
+def held_bytes(*modules: Any) -> int:
+    """Bytes of the models' weights and buffers, what they share once."""
+    tensors = chain.from_iterable(chain(one.parameters(), one.buffers()) for one in modules)
+    found = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(found.values())
+
+
+# What it computes.
+
+
+def test_it_scores_as_the_merged_model_and_as_peft_does(trained: train.Trained, adapter: Path, base: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification
+
+    mine, merged = values(scorer(adapter)), values(scorer(trained.model))
+    raw = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32)
+    reference = PeftModel.from_pretrained(raw, adapter).eval()
+    one = scorer(adapter)
+    for problem, candidate in preferences.candidates(preferences.pairs()):
+        ids = torch.tensor([one.tokens(problem.statement, candidate.code or "")])
+        with torch.no_grad():
+            expected = reference(input_ids=ids).logits.item()
+        # peft saves in bfloat16 here, the merged model was made of float32
+        assert mine[candidate.key] == pytest.approx(expected, abs=1e-3)
+        assert mine[candidate.key] == pytest.approx(merged[candidate.key], abs=0.1)
+    assert len(set(mine.values())) > 20
+
+
+def test_it_runs_packed_and_padded_alike(adapter: Path) -> None:
+    one = scorer(adapter)
+    assert isinstance(one.runner.model, Packed)
+    other = scorer(adapter)
+    vars(other)["runner"] = type(one.runner)(Padded(other.loaded), 4096)
+    packed, padded = values(one), values(other)
+    assert all(padded[key] == pytest.approx(value, abs=1e-4) for key, value in packed.items())
+
+
+# One set of weights.
+
+
+def problems() -> list[Problem]:
+    return [Problem(f"p{i}", f"task {i}", (Message("user", f"task {i}"),)) for i in range(4)]
+
+
+def test_generator_and_scorer_hold_the_base_once(adapter: Path, base: Path) -> None:
+    generator = Transformers(model=str(base), dtype="float32", max_tokens=8)
+    lent, own = scorer(adapter), scorer(adapter)
+    lent.borrow(generator)
+    language_model = generator.loaded[0]
+    backbone = language_model.model
+    assert storage(lent.loaded.model) == storage(backbone)
+    assert not storage(own.loaded.model) & storage(backbone)
+    apart, together = held_bytes(language_model, own.loaded), held_bytes(language_model, lent.loaded)
+    saved = held_bytes(backbone)
+    assert apart - together == saved
+    added = together - held_bytes(language_model)
+    print(f"{saved:,} of {apart:,} bytes saved; the adapter takes {added:,}")
+    assert added < 2 * (adapter / adapters.WEIGHTS).stat().st_size + 1000  # which is in bfloat16
+    assert values(lent) == values(own)
+
+
+def test_the_language_model_goes_on_as_it_was(adapter: Path, base: Path) -> None:
+    plain, lending = (Transformers(model=str(base), dtype="float32", max_tokens=12, seed=1) for _ in range(2))
+    wanted = [(problem, index) for problem in problems() for index in range(3)]
+    alone = {c.key: (c.text, c.logprob) for c in plain.generate(wanted)}
+    alone_scores = values(scorer(adapter))
+    one = scorer(adapter)
+    one.borrow(lending)
+    assert values(one) == alone_scores
+    assert {c.key: (c.text, c.logprob) for c in lending.generate(wanted)} == alone
+    assert values(one) == alone_scores
+
+
+def coded(candidate: Any) -> Any:
+    return dataclasses.replace(candidate, code=f"x = {candidate.text!r}", extraction="given")
+
+
+@pytest.mark.parametrize("mode", ["share", "sequential"])
+def test_an_engine_lets_them_share_where_both_stay_loaded(adapter: Path, base: Path, mode: Any) -> None:
+    generator, one = Transformers(model=str(base), dtype="float32", max_tokens=8), scorer(adapter)
+    with Engine(generator, {"reward": one}, mode, coded) as engine:
+        engine.submit([(problem, index) for problem in problems() for index in range(8)])
+        events = []
+        while engine.busy:
+            events += engine.poll()
+        shares = mode == "share" and storage(one.loaded.model) == storage(generator.loaded[0].model)
+    assert shares == (mode == "share")
+    scores = {e.score.key: e.score.value for e in events if hasattr(e, "score")}
+    assert len(scores) == 32 and all(value is not None for value in scores.values())
+
+
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {}], ids=["dtype", "base"])
+def test_other_weights_are_not_shared(adapter: Path, base: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    other = base if options else tiny.causal(tmp_path, "Llama", seed=5)
+    generator, one = Transformers(model=str(other), **({"dtype": "float32"} | options)), scorer(adapter)
+    one.borrow(generator)
+    assert not storage(one.loaded) & storage(generator.loaded[0])
+    assert values(one) == values(scorer(adapter))
+
+
+def test_a_run_with_an_adapter_is_an_ordinary_run(
+    small: Small, cli: Callable[..., Done], adapter: Path, base: Path, tmp_path: Path
+) -> None:
+    small.write(scorers=[{"name": "codescaler", "model": str(adapter), "dtype": "float32"}], selectors=["argmax"])
+    done = cli("run", "config.yaml", "--folder", "run")
+    assert done.code == 0, done.err
+    assert cli("export", "run", "--to", "rows.jsonl").code == 0
+    assert all(isinstance(row["scores"]["codescaler"], float) for row in rows_of(tmp_path / "rows.jsonl"))
+
+
+# The one that is shipped.
+
+
+def test_the_embedded_one_is_small_or_clearly_not_there_yet(tmp_path: Path, small: Small) -> None:
+    if (adapters.SHIPPED / adapters.CONFIG).is_file():
+        assert sum(path.stat().st_size for path in adapters.SHIPPED.iterdir()) <= MOST_BYTES
+        assert adapters.find(EMBEDDED).base == EMBEDDED  # type: ignore[union-attr]
+        return
+    with pytest.raises(ModelError, match=r"ships no reward model on the embedded language model yet.*train_embedded"):
+        scorer(EMBEDDED).check()
+    small.write(scorers=[{"name": "codescaler", "model": EMBEDDED}], selectors=["argmax"])
+    done = tts(tmp_path, "run", "config.yaml", "--folder", "run")
+    assert done.code == 2
+    assert "ships no reward model" in done.error
+
+
+def test_where_one_is_shipped_it_is_found(adapter: Path) -> None:
+    found = adapters.find(EMBEDDED, shipped=adapter)
+    assert found is not None
+    assert (found.folder, found.scale) == (adapter, 32 / 4)
+    assert adapters.find("LARK-Lab/CodeScaler-1.7B") is None
+
+
+def test_another_adapter_in_its_place_is_another_scorer(adapter: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "a")
+    before = plugins.fingerprint("codescaler", scorer(tmp_path / "a"))
+    assert plugins.fingerprint("codescaler", scorer(tmp_path / "a")) == before
+    data = bytearray((tmp_path / "a" / adapters.WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "a" / adapters.WEIGHTS).write_bytes(data)
+    assert plugins.fingerprint("codescaler", scorer(tmp_path / "a")) != before
+
+
+# What is refused.
+
+
+def changed(adapter: Path, folder: Path, **changes: Any) -> Path:
+    shutil.copytree(adapter, folder, dirs_exist_ok=True)
+    path = folder / adapters.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"use_dora": True}, "has use_dora: True, which is not applied here. Give the merged model"),
+        ({"rank_pattern": {"q_proj": 8}}, "has rank_pattern"),
+        ({"r": 0}, "is no LoRA adapter's"),
+        ({"base_model_name_or_path": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
+    ],
+)
+def test_an_adapter_that_cannot_be_applied_is_refused(
+    adapter: Path, tmp_path: Path, changes: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(ModelError, match=error):
+        _ = scorer(changed(adapter, tmp_path, **changes)).loaded
+
+
+def test_an_adapter_of_another_model_is_refused(adapter: Path, tmp_path: Path) -> None:
+    wide = tiny.causal(tmp_path / "wide", "Llama", hidden_size=96)
+    folder = changed(adapter, tmp_path / "a", base_model_name_or_path=str(wide))
+    with pytest.raises(ModelError, match="does not fit"):
+        _ = scorer(folder).loaded
+
+
+def test_an_adapter_of_a_language_model_is_refused(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    tiny.lora(tmp_path / "a", base, tmp_path / "merged")
+    folder = changed(tmp_path / "a", tmp_path / "b", base_model_name_or_path=str(base))
+    with pytest.raises(ModelError, match="no head of one label"):
+        _ = scorer(folder).loaded
+
+
+def test_weights_that_are_damaged_are_refused(adapter: Path, tmp_path: Path) -> None:
+    folder = changed(adapter, tmp_path)
+    (folder / adapters.WEIGHTS).write_bytes(b"torn")
+    with pytest.raises(ModelError, match="cannot be read"):
+        _ = scorer(folder).loaded
+
+
+def test_in_vllm_the_merged_model_is_asked_for(adapter: Path) -> None:
+    with pytest.raises(ModelError, match="is an adapter, which the scorer's backend vllm does not run"):
+        CodeScaler(model=str(adapter), backend="vllm").check()
+
+
+# The real one, with its bytes.
+
+
+@pytest.mark.long
+def test_the_embedded_language_model_is_held_once(tmp_path: Path) -> None:
+    """An adapter of one step on the embedded model; the bytes are printed."""
+    pairs = preferences.write(tmp_path, preferences.pairs(4, 2))
+    options = {"lora": {"rank": 16}, "batch": 2, "micro_batch": 2, "epochs": 1}
+    found = train.train(TrainConfig(pairs=str(pairs), **options), tmp_path / "out", Silent())
+    assert found.adapter is not None
+    assert sum(path.stat().st_size for path in found.adapter.iterdir()) <= MOST_BYTES
+    assert yaml.safe_load((found.adapter / adapters.CONFIG).read_text())["base_model_name_or_path"] == EMBEDDED
+    generator, lent, own = Transformers(), CodeScaler(str(found.adapter)), CodeScaler(str(found.adapter))
+    lent.borrow(generator)
+    language_model = generator.loaded[0]
+    apart, together = held_bytes(language_model, own.loaded), held_bytes(language_model, lent.loaded)
+    print(f"apart {apart:,} bytes, together {together:,}: {apart - together:,} saved")
+    assert apart - together == held_bytes(language_model.model) > 250e6

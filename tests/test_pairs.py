@@ -1,0 +1,352 @@
+"""`tts pairs`: what counts as a pair, that length tells nothing, that nothing leaks, what is refused."""
+
+import ast
+import json
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import MINI, Done, Small, bring_up, make_small, programs, rows_of, tts, write_rows
+
+from tts import pair_rows
+from tts.errors import DataError
+from tts.grade import GradeJob, Grader
+from tts.likeness import ALIKE, alike, groups, shingles, skeleton
+from tts.pairs import (
+    HELD_OUT,
+    SAMPLED,
+    TRAIN,
+    UNSPLIT,
+    Material,
+    Pair,
+    Rules,
+    choose,
+    length_accuracy,
+    sided,
+    split,
+)
+from tts.plugins import build
+from tts.sandbox import Limits
+from tts.types import Verdict, program_hash
+
+WORDS = ("count", "the", "vowels", "primes", "of", "a", "list", "sum", "sorted", "tree", "7", "42")
+statements = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join), min_size=1, max_size=12)
+
+
+def program(i: int, filler: int = 0, name: str = "x") -> str:
+    """A program that is like no other of another `i`, the longer the more filler."""
+    return f"def f({name}):\n" + f"    {name} += {i}\n" * (filler + 1) + f"    return {name}\n"
+
+
+def material(name: str, right: int, wrong: int, statement: str = "", seed: int = 0) -> Material:
+    """A problem like no other with so many programs of many lengths."""
+    draw = random.Random(f"{name} {seed}")
+    codes = [program(i, draw.randrange(12)) for i in range(right + wrong)]
+    return Material(
+        name, statement or f"alpha{name} beta{name} gamma{name}", tuple(codes[:right]), tuple(codes[right:])
+    )
+
+
+def letters(i: int) -> str:
+    """A number as a word."""
+    return "".join(chr(97 + int(digit)) for digit in str(i))
+
+
+# What is the same.
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def f(y):\n    # why\n    return y+1\n",
+        'def f(a):\n    """Adds."""\n    return (a + 1)\n',
+        "def f(x):\r\n    return x + 1\r\n",
+    ],
+)
+def test_layout_comments_docstrings_and_names_of_variables_make_no_other_program(other: str) -> None:
+    assert skeleton(other) == skeleton("def f(x):\n    return x + 1\n")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def g(x):\n    return x + 1\n",
+        "def f(x):\n    return x + 2\n",
+        "def f(x, y):\n    return x + 1\n",
+        "def f(x):\n    return y + 1\n",
+    ],
+)
+def test_what_is_called_computed_or_undefined_makes_another_program(other: str) -> None:
+    assert skeleton(other) != skeleton("def f(x):\n    return x + 1\n")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path(__file__).parent.glob("mini_solutions/*.py")))
+def test_real_programs_of_one_problem_have_skeletons_of_their_own(name: str) -> None:
+    codes = programs(name.replace("_", "-"))
+    assert len({skeleton(code) for code in codes}) == len(set(codes))
+
+
+@given(statements, st.sampled_from([0.3, ALIKE, 0.8, 1.0]))
+def test_groups_are_those_of_comparing_all_pairs(texts: list[str], least: float) -> None:
+    sets = [shingles(text) for text in texts]
+    first = list(range(len(texts)))
+    for _ in texts:  # spread the least position until nothing changes
+        for i, one in enumerate(sets):
+            for j, other in enumerate(sets):
+                if alike(one, other, least):
+                    first[i] = first[j] = min(first[i], first[j])
+    assert groups(texts, least) == first
+
+
+# What is chosen.
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=8), st.integers(1, 9))
+def test_pairs_are_right_above_wrong_capped_split_and_balanced(counts: list[tuple[int, int]], cap: int) -> None:
+    given_ = [material(letters(i), *count) for i, count in enumerate(counts)]
+    mixed = [one for one in given_ if one.right and one.wrong]
+    if len(mixed) < 2:
+        with pytest.raises(DataError):
+            choose(given_, Rules(cap))
+        return
+    found = choose(given_, Rules(cap, balance=False))
+    by_name = {one.problem_id: one for one in given_}
+    for pair in found.pairs:
+        assert pair.chosen in by_name[pair.problem_id].right
+        assert pair.rejected in by_name[pair.problem_id].wrong
+    assert len(set(found.pairs)) == len(found.pairs)
+    held = Counter(pair.problem_id for pair in found.pairs)
+    assert held == {one.problem_id: min(cap, len(one.right) * len(one.wrong)) for one in mixed}
+    assert all(len({p.split for p in found.pairs if p.problem_id == name}) == 1 for name in held)
+    assert {pair.split for pair in found.pairs} == {TRAIN, HELD_OUT}
+    assert (found.mixed, found.problems) == (len(mixed), len(given_))
+
+
+def test_length_tells_nothing_where_right_programs_are_mostly_longer() -> None:
+    draw = random.Random(0)
+    given_ = []
+    for i in range(60):
+        right = tuple(program(j, draw.randrange(4, 16)) for j in range(4))
+        wrong = tuple(program(j + 4, draw.randrange(0, 8)) for j in range(4))
+        given_.append(Material(letters(i), f"alpha{letters(i)} beta gamma{letters(i)}", right, wrong))
+    plain = choose(given_, Rules(4, 0.25, balance=False))
+    even = choose(given_, Rules(4, 0.25))
+    everything = [Pair("", "", a, b) for one in given_ for a in one.right for b in one.wrong]
+    assert length_accuracy(everything) > 0.85  # it would tell
+    assert length_accuracy(plain.pairs) < length_accuracy(everything)
+    for mine in even.splits.values():
+        assert len(mine) > 10
+        assert abs(sum(pair.longer for pair in mine)) <= 1
+    assert even.dropped.unbalanced == len(plain.pairs) - len(even.pairs)
+    assert len({pair.problem_id for pair in even.pairs}) > 40  # of problems with several pairs first
+
+
+def test_where_every_chosen_program_is_longer_no_balance_can_be_had() -> None:
+    given_ = [
+        Material(letters(i), f"alpha{letters(i)}", (program(1, 9), program(2, 9)), (program(3), program(4)))
+        for i in range(6)
+    ]
+    with pytest.raises(DataError, match=r"is the longer one.*--no-balance"):
+        choose(given_, Rules())
+    assert length_accuracy(choose(given_, Rules(balance=False)).pairs) == 1
+
+
+def test_programs_that_are_alike_count_once_and_what_does_nothing_not_at_all() -> None:
+    right = (program(1), program(1, name="y"), "def f(x)\n")
+    wrong = (program(1, name="z"), program(2), "def f(x):\n    pass\n", "def f(x):\n    return 0\n")
+    found = choose([Material("a", "alpha", right, wrong)], Rules(held_out=0, balance=False))
+    assert [(pair.chosen, pair.rejected) for pair in found.pairs] == [(program(1), program(2))]
+    gone = found.dropped
+    assert (gone.alike, gone.trivial, gone.unparsable) == (2, 2, 1)
+
+
+def test_the_draw_is_the_seed_s_and_not_the_order_s() -> None:
+    given_ = [material(letters(i), 3, 3) for i in range(8)]
+    same = choose(given_, Rules(2, balance=False)), choose(given_[::-1], Rules(2, balance=False))
+    assert {(p.problem_id, p.split) for p in same[0].pairs} == {(p.problem_id, p.split) for p in same[1].pairs}
+    others = [choose(given_, Rules(2, balance=False, seed=seed)) for seed in range(6)]
+    assert len({tuple(other.pairs) for other in others}) > 1
+
+
+def test_two_runs_on_one_problem_give_one_problem() -> None:
+    one, two = Material("a", "alpha", (program(1),), ()), Material("a", "alpha", (program(1),), (program(2),))
+    found = choose([one, two, material("b", 1, 1)], Rules(balance=False))
+    assert (found.problems, len(found.pairs)) == (2, 2)
+
+
+# Sides.
+
+
+@given(statements, st.floats(0.01, 0.9), st.integers(0, 3))
+def test_problems_that_are_alike_are_on_one_side(texts: list[str], share: float, seed: int) -> None:
+    texts = list(dict.fromkeys(texts))
+    if len(set(groups(texts))) < 2:
+        with pytest.raises(DataError, match="are alike"):
+            split(texts, share, seed)
+        return
+    sides = split(texts, share, seed)
+    sets = [shingles(text) for text in texts]
+    for one, side in zip(sets, sides, strict=True):
+        assert all(side == its for other, its in zip(sets, sides, strict=True) if alike(one, other))
+    assert set(sides) == {TRAIN, HELD_OUT}
+
+
+def test_pairs_without_a_side_get_one_by_their_problem() -> None:
+    given_ = [Pair(letters(i), f"alpha{letters(i)}", "a", str(j), split=UNSPLIT) for i in range(10) for j in range(3)]
+    found = sided(given_, 0.3, 0)
+    assert len({(pair.statement, pair.split) for pair in found}) == 10
+    assert sum(pair.split == HELD_OUT for pair in found) == 9
+    assert sided(found, 0.9, 1) == found
+
+
+# From runs to files.
+
+
+def write_mini(folder: Path) -> Small:
+    """A fifth of mini with its reference solutions and the wrong ones of the tests."""
+    small = make_small(folder)
+    rows = [row for file in sorted(MINI.glob("*.jsonl")) for row in rows_of(file)][::5]
+    write_rows(folder / "problems.jsonl", rows)
+    names = [row["question_id"] for row in rows]
+    samples = [
+        {"question_id": name, "index": i, "code": code, "logprob": -0.1, "tokens": 9}
+        for name in names
+        for i, code in enumerate(programs(name))
+    ]
+    write_rows(folder / "samples.jsonl", samples)
+    small.write(selectors=["random"], scorers=["length"], grading={"timeout": 1})
+    return small
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a graded run of some of mini in `run`."""
+    folder = tmp_path_factory.mktemp("mini")
+    bring_up(write_mini(folder))
+    return folder
+
+
+def test_of_a_run_come_pairs_that_the_grader_confirms(mini: Path, tmp_path: Path) -> None:
+    done = tts(tmp_path, "pairs", mini / "run", "--out", "pairs.jsonl", "--mutants", 1, "--held-out", 0.2)
+    assert done.code == 0, done.err
+    assert "length alone tells 5" in done.out
+    found = pair_rows.read(tmp_path / "pairs.jsonl")
+    benchmark = build("benchmark", {"name": "jsonl", "path": str(mini / "problems.jsonl")})
+    grader = Grader(Limits.given(None, 512, 16))
+    sampled, changed = ([p for p in found if (p.source == SAMPLED) is kind] for kind in (True, False))
+    assert len(sampled) >= 10 and len(changed) >= 6
+    assert {pair.source.split(":")[0] for pair in changed} == {"mutant"}
+    for pair in changed[:4] + sampled[:2]:
+        tests = benchmark.tests(pair.problem_id)
+        jobs = [GradeJob(pair.problem_id, code, tests) for code in (pair.chosen, pair.rejected)]
+        passed = {grade.program for grade in grader.grade(jobs) if getattr(grade, "verdict", "") is Verdict.PASSED}
+        assert passed == {program_hash(pair.chosen)}
+    assert {p.split for p in found} == {TRAIN, HELD_OUT}
+
+
+def test_a_second_time_nothing_is_executed(mini: Path, tmp_path: Path) -> None:
+    first = tts(tmp_path, "pairs", mini / "run", "--out", "pairs.jsonl", "--mutants", 1)
+    rows = (tmp_path / "pairs.jsonl").read_bytes()
+    count = len(rows_of(tmp_path / "pairs.jsonl.verdicts.jsonl"))
+    second = tts(tmp_path, "pairs", mini / "run", "--out", "pairs.jsonl", "--mutants", 1)
+    assert (first.code, second.code) == (0, 0)
+    assert f"execute probes: {count} of {count}" in second.err.splitlines()[0]
+    assert (tmp_path / "pairs.jsonl").read_bytes() == rows
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_the_rows_of_the_published_data_set_are_written_and_read(mini: Path, tmp_path: Path, ending: str) -> None:
+    assert tts(tmp_path, "pairs", mini / "run", "--out", f"bare.{ending}", "--bare").code == 0
+    bare = pair_rows.read(tmp_path / f"bare.{ending}")
+    assert {pair.split for pair in bare} == {UNSPLIT}
+    if ending == "jsonl":
+        assert {tuple(row) for row in rows_of(tmp_path / "bare.jsonl")} == {pair_rows.COLUMNS}
+    done = tts(tmp_path, "pairs", f"bare.{ending}", "--out", "again.jsonl", "--no-balance")
+    assert done.code == 0, done.err
+    again = pair_rows.read(tmp_path / "again.jsonl")
+    assert {(p.statement, p.chosen) for p in again} == {(p.statement, p.chosen) for p in bare}
+    assert {p.split for p in again} == {TRAIN, HELD_OUT}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    given_ = [Pair("a", "α", "a\n", "b\n", "mutant: off_by_one", HELD_OUT), Pair("b", "", "", "x")]
+    for name in ("one.jsonl", "two.parquet"):
+        pair_rows.write(tmp_path / name, given_)
+        assert pair_rows.read(tmp_path / name) == given_
+
+
+def test_mutants_stay_mutants_when_a_file_is_read_again(tmp_path: Path) -> None:
+    code = ast.unparse(ast.parse(program(1)))
+    given_ = [Pair(n, f"alpha{n}", code, program(j), s) for n in "ab" for j, s in ((2, SAMPLED), (3, "mutant: x"))]
+    pair_rows.write(tmp_path / "pairs.jsonl", given_)
+    found = choose(pair_rows.materials([tmp_path / "pairs.jsonl"]), Rules(4, 0, 4, balance=False))
+    assert {(p.problem_id, p.rejected, p.source) for p in found.pairs} == {
+        (p.problem_id, p.rejected, p.source) for p in given_
+    }
+
+
+# What is refused.
+
+
+def test_a_run_without_graded_candidates_is_refused(tmp_path: Path, finished: Path, cli: Callable[..., Done]) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run" / "run.sqlite") as database:
+        database.execute("DELETE FROM grades")
+    done = cli("pairs", "run", "--out", "pairs.jsonl")
+    assert done.code == 2
+    assert "none is graded" in done.error and "same `tts run`" in done.error
+
+
+def test_no_problem_with_both_kinds_is_refused(tmp_path: Path, small: Small, cli: Callable[..., Done]) -> None:
+    samples = [row for row in rows_of(tmp_path / "samples.jsonl") if row["index"] == 0]
+    write_rows(tmp_path / "samples.jsonl", samples)
+    bring_up(small)
+    done = cli("pairs", "run", "--out", "pairs.jsonl")
+    assert done.code == 2
+    assert "of 3 problems, 3 have a right one and 0 a wrong one" in done.error
+    assert not list(tmp_path.glob("pairs*"))
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ({"question_content": "a", "code_pos": "b"}, "line 1: code_neg must be str, got nothing"),
+        ({"question_content": "a", "code_pos": 1, "code_neg": "c"}, "line 1: code_pos must be str, got 1"),
+        (
+            {"question_content": "a", "code_pos": "b", "code_neg": "c", "split": "test"},
+            "split must be train or held-out",
+        ),
+    ],
+)
+def test_a_row_that_is_no_pair_is_named(tmp_path: Path, row: dict[str, object], error: str) -> None:
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=error):
+        pair_rows.read(tmp_path / "pairs.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("nowhere", "--out", "pairs.jsonl"), "nowhere is no run's folder and no file of pairs"),
+        (("nowhere.parquet", "--out", "pairs.jsonl"), "nowhere.parquet cannot be read: No such file"),
+        ((".", "--out", "pairs.csv"), "--out must end in .jsonl or .parquet"),
+        ((".", "--out", "pairs.jsonl", "--held-out", 1), "--held-out must be from 0"),
+        ((".", "--out", "pairs.jsonl", "--per-problem", 0), "--per-problem must be at least 1"),
+    ],
+)
+def test_bad_arguments_are_told(cli: Callable[..., Done], arguments: tuple[object, ...], error: str) -> None:
+    done = cli("pairs", *arguments)
+    assert done.code == 2
+    assert error in done.error
+
+
+def test_a_damaged_parquet_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pairs.parquet").write_bytes(b"PAR1 or not")
+    with pytest.raises(DataError, match="cannot be read"):
+        pair_rows.read(tmp_path / "pairs.parquet")

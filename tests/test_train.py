@@ -1,0 +1,391 @@
+"""`tts train` with tiny models: it learns, goes on where it was killed, gives a checkpoint that codescaler loads, and
+says what is wrong.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import preferences
+import pytest
+import tiny
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from support import Disk, Done, command, own_cache
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from tts import train, training
+from tts.errors import ConfigError, DataError, ModelError, UserError
+from tts.models import device_and_dtype
+from tts.pairs import HELD_OUT, TRAIN, Pair
+from tts.pipeline import Silent
+from tts.ranking import Bootstrap
+from tts.score.codescaler import CodeScaler
+from tts.training import Epoch, TrainConfig
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+LORA = {"rank": 4, "alpha": 8}
+VLLM = {"backend": "vllm", "max_length": 1024, "token_budget": 2048, "engine_args": {"enforce_eager": True}}
+VLLM |= {"kv_cache_memory_bytes": 64 * 2**20, "gpu_memory_utilization": 0.01}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On tiny tensors threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.causal(tmp_path_factory.mktemp("base"), "Llama")
+
+
+def config(base: Path, pairs: Path, **changes: Any) -> TrainConfig:
+    """Of 16 pairs to train on, four steps an epoch."""
+    plain = {"lora": LORA, "epochs": 3, "batch": 4, "micro_batch": 2, "learning_rate": 5e-3, "dtype": "float32"}
+    return TrainConfig(**{"model": str(base), "pairs": str(pairs), "save_steps": 3, **plain, **changes})
+
+
+def run(chosen: TrainConfig, folder: Path) -> train.Trained:
+    return train.train(chosen, folder, Silent())
+
+
+def scores(model: Path, given: list[Pair], **options: Any) -> dict[tuple[str, int], float]:
+    scorer = CodeScaler(model=str(model), dtype="float32", **options)
+    try:
+        return {one.key: one.value or math.nan for one in scorer.score(preferences.candidates(given))}
+    finally:
+        scorer.close()
+
+
+def accuracy(found: dict[tuple[str, int], float]) -> float:
+    return float(np.mean([found[name, 0] > found[name, 1] for name in {key[0] for key in found}]))
+
+
+# It learns, and what it saves is what it looked at.
+
+
+@pytest.fixture(scope="module", params=[LORA, None], ids=["lora", "full"])
+def trained(request: pytest.FixtureRequest, base: Path, tmp_path_factory: pytest.TempPathFactory) -> train.Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    return run(config(base, preferences.write(folder), lora=request.param), folder / "out")
+
+
+def test_a_tiny_model_learns_what_tells_the_pairs_apart(trained: train.Trained) -> None:
+    first, best = trained.epochs[0], trained.best
+    assert (first.step, first.train_loss) == (0, None)
+    assert [one.step for one in trained.epochs] == [0, 4, 8, 12]
+    assert first.loss == pytest.approx(math.log(2), abs=0.4)
+    assert best.accuracy.value == 1 and best.loss < 0.1 < first.loss
+    assert (trained.pairs, trained.held_out, trained.overlong) == (16, 8, 0)
+
+
+def test_the_checkpoint_scores_as_the_held_out_pairs_were_scored_in_training(trained: train.Trained) -> None:
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    found = scores(trained.model, held)
+    assert accuracy(found) == trained.best.accuracy.value
+    margins = [found[pair.problem_id, 0] - found[pair.problem_id, 1] for pair in held]
+    assert np.mean(margins) == pytest.approx(trained.best.mean_margin, rel=1e-3)
+
+
+def test_it_is_an_ordinary_sequence_classifier_and_nothing_else_is_left(trained: train.Trained) -> None:
+    folder = trained.model.parent
+    model = AutoModelForSequenceClassification.from_pretrained(trained.model)
+    assert (type(model).__name__, model.config.num_labels) == ("LlamaForSequenceClassification", 1)
+    assert AutoTokenizer.from_pretrained(trained.model).chat_template == tiny.TEMPLATE
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {"config.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
+
+
+def test_a_finished_training_is_not_done_again(trained: train.Trained, base: Path) -> None:
+    folder = trained.model.parent
+    before = (trained.model / "model.safetensors").stat().st_mtime_ns
+    lora = yaml.safe_load((folder / "config.yaml").read_text())["lora"]
+    again = run(config(base, folder.parent / "pairs.jsonl", lora=lora), folder)
+    assert (again.epochs, again.model) == (trained.epochs, trained.model)
+    assert (trained.model / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_training_does_not_go_on_in_its_folder(trained: train.Trained, base: Path) -> None:
+    folder = trained.model.parent
+    lora = yaml.safe_load((folder / "config.yaml").read_text())["lora"]
+    other = config(base, folder.parent / "pairs.jsonl", lora=lora, learning_rate=0.1)
+    with pytest.raises(ConfigError, match=r"training with learning_rate: 0.005, and now it is 0.1.*--folder"):
+        run(other, folder)
+
+
+def test_a_reward_model_is_trained_further(trained: train.Trained, tmp_path: Path) -> None:
+    turned = [Pair(p.problem_id, p.statement, p.rejected, p.chosen, split=p.split) for p in preferences.pairs()]
+    found = run(config(trained.model, preferences.write(tmp_path, turned), epochs=4), tmp_path / "out")
+    assert found.epochs[0].accuracy.value == 0  # it begins with what it had learnt
+    assert found.best.accuracy.value == 1
+
+
+@pytest.mark.skipif(str(device_and_dtype("cpu", "auto")[1]) != "torch.bfloat16", reason="slow without its instructions")
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_it_learns_in_bfloat16_too(base: Path, tmp_path: Path, lora: dict[str, int] | None) -> None:
+    found = run(config(base, preferences.write(tmp_path), lora=lora, dtype="bfloat16"), tmp_path / "out")
+    assert found.best.accuracy.value == 1
+    dtypes = {value.dtype for value in AutoModelForSequenceClassification.from_pretrained(found.model).parameters()}
+    assert dtypes == {torch.bfloat16}
+
+
+@pytest.mark.engine
+def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    heads = {"hidden_size": 64, "num_attention_heads": 2, "head_dim": 32}  # of a size that vLLM has on a CPU
+    base = tiny.causal(tmp_path / "base", "Llama", **heads)
+    found = run(config(base, preferences.write(tmp_path)), tmp_path / "out")
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    mine, theirs = scores(found.model, held), scores(found.model, held, **VLLM)
+    assert mine.keys() == theirs.keys()
+    assert all(theirs[key] == pytest.approx(mine[key], abs=1e-3) for key in mine)
+
+
+# Early stopping.
+
+
+def look(pairs: list[Pair], found: dict[tuple[str, str], float]) -> Epoch:
+    return training.looked(pairs, found, Bootstrap(100), epoch=1.0, step=1, seconds=0.5, train_loss=None)
+
+
+def test_it_stops_when_patience_is_over_and_keeps_the_best(base: Path, tmp_path: Path) -> None:
+    hopeless = [
+        Pair(f"p{i}", f"task {i}", *(("a", "b") if i % 2 else ("b", "a")), split=HELD_OUT if i % 3 == 0 else TRAIN)
+        for i in range(24)
+    ]
+    found = run(config(base, preferences.write(tmp_path, hopeless), epochs=50, patience=2), tmp_path / "out")
+    best = found.epochs.index(found.best)
+    assert len(found.epochs) == best + 3 < 50
+    assert accuracy(scores(found.model, [p for p in hopeless if p.split == HELD_OUT])) == pytest.approx(
+        found.best.accuracy.value, abs=0.13
+    )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.4, 0.5, 0.6]), st.sampled_from([0.1, 0.2])), min_size=1), st.integers(1, 3)
+)
+def test_patience_counts_from_the_best(found: list[tuple[float, float]], patience: int) -> None:
+    pairs = [Pair("a", "a", "b", "c")]
+    plain = training.looked(
+        pairs, {("a", "b"): 1.0, ("a", "c"): 0.0}, Bootstrap(100), epoch=0.0, step=0, seconds=0.0, train_loss=None
+    )
+
+    epochs = [
+        dataclasses.replace(plain, step=i, loss=loss, accuracy=dataclasses.replace(plain.accuracy, value=value))
+        for i, (value, loss) in enumerate(found)
+    ]
+    best = training.best_of(epochs)
+    assert all((best.accuracy.value, -best.loss) >= (one.accuracy.value, -one.loss) for one in epochs)
+    assert training.over(epochs, patience) == (len(epochs) - 1 - best.step >= patience)
+
+
+# Killed and continued.
+
+
+def training_in(folder: Path, chosen: TrainConfig) -> list[str]:
+    """The command line of a training, its config written."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
+    return command("train", "config.yaml", "--folder", "out")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.long),
+    ],
+)
+def test_what_was_ended_goes_on_and_comes_to_the_same(base: Path, tmp_path: Path, how: signal.Signals) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=8, patience=8, save_steps=2, learning_rate=1e-4)
+    line = training_in(tmp_path, chosen)
+    process = subprocess.Popen(
+        line, cwd=tmp_path, env=own_cache(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("checkpoints/checkpoint-[4-9]")) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(process.pid, how)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
+    assert how == signal.SIGKILL or "goes on from the last checkpoint" in said
+    assert not (tmp_path / "out" / "model").exists()
+    torn = tmp_path / "out" / "checkpoints" / "checkpoint-9999"
+    torn.mkdir()  # as a kill may leave it
+    found = run(chosen, tmp_path / "out")
+    whole = run(chosen, tmp_path / "whole")
+    assert [one.step for one in found.epochs] == [one.step for one in whole.epochs] == list(range(0, 33, 4))
+    for mine, theirs in zip(found.epochs, whole.epochs, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    mine_, theirs_ = scores(found.model, held), scores(whole.model, held)
+    assert all(mine_[key] == pytest.approx(theirs_[key], abs=1e-3) for key in mine_)
+
+
+# The same tokens as at scoring.
+
+
+def test_a_pair_is_read_as_it_is_scored_and_none_is_cut(base: Path) -> None:
+    given_ = [*preferences.pairs(), Pair("long", "long " * 40, "a", "b"), Pair("other", "x", "a", "b " * 200)]
+    tokenizer = train._tokenizer(str(base))
+    data = train._tokens(given_, tokenizer, 120)
+    scorer = CodeScaler(model=str(base))
+    assert {pair.problem_id for pair in data.sides[TRAIN]} == {f"p{i}" for i in range(16)}
+    for (statement, code), ids in data.tokens.items():
+        assert ids == scorer.tokens(statement, code)
+    rows = data.dataset(0.0)
+    assert rows["chosen_ids"][0] == scorer.tokens(given_[0].statement, given_[0].chosen)
+    assert data.dataset(0.5)["margin"][:2] == [0.5, 0.5]
+
+
+# What is refused.
+
+
+def test_no_pair_that_fits_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"side 'train': 16 pairs there, and none with two programs of up to 5 tokens"):
+        run(config(base, preferences.write(tmp_path), max_length=5), tmp_path / "out")
+
+
+def test_an_empty_file_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no pair to train on"):
+        run(config(base, preferences.write(tmp_path, [])), tmp_path / "out")
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path: Path) -> None:
+    tiny.causal(tmp_path)
+    tiny.save_tokenizer(tmp_path, template=None)
+    (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(ModelError, match="no chat template"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_template_that_ends_in_the_pad_token_is_refused(tmp_path: Path) -> None:
+    tiny.causal(tmp_path)
+    tiny.save_tokenizer(tmp_path, template=tiny.TEMPLATE.replace("<|im_end|>\n", "<|im_end|>"), pad="<|im_end|>")
+    with pytest.raises(ModelError, match=r"ends in its pad token '<\|im_end\|>'"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_too_small_a_disk_is_refused_before_training(base: Path, tmp_path: Path, disk: Disk) -> None:
+    disk.mount("size=600k")
+    with pytest.raises(UserError, match=r"has 0.00 GiB free, and checkpoints and model will take up to 0.00 GiB"):
+        run(config(base, preferences.write(tmp_path), lora=None), disk.folder / "out")
+    assert not list((disk.folder / "out").glob("checkpoints"))
+
+
+def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"lora.targets \['nonesuch'\]"):
+        run(config(base, preferences.write(tmp_path), lora={**LORA, "targets": ["nonesuch"]}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"batch": 4, "micro_batch": 3}, "micro_batch must be a divisor of batch, 4, got 3"),
+        ({"pairs": []}, "pairs must be one file of pairs or several"),
+        ({"lora": {"rank": 0}}, "lora.rank"),
+        ({"epoch": 3}, "No 'epoch' in config.yaml. Did you mean 'epochs'?"),
+        ({"device": "tpu"}, "device must be auto, cpu, cuda"),
+        ({"pairs": "nowhere.jsonl"}, "nowhere.jsonl cannot be read"),
+        ({"model": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
+    ],
+)
+def test_bad_values_are_told(cli: Callable[..., Done], tmp_path: Path, changes: dict[str, Any], error: str) -> None:
+    preferences.write(tmp_path)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"pairs": "pairs.jsonl"} | changes))
+    done = cli("train", "config.yaml")
+    assert done.code == 2
+    assert error in done.error
+
+
+def test_without_trl_the_install_line_is_given(tmp_path: Path) -> None:
+    """In a Python that has all of the environment but trl and peft."""
+    preferences.write(tmp_path)
+    (tmp_path / "config.yaml").write_text("pairs: pairs.jsonl\n")
+    (tmp_path / "packages").mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if entry.name.partition("-")[0] not in ("trl", "peft"):
+            (tmp_path / "packages" / entry.name).symlink_to(entry)
+    environment = own_cache(tmp_path)
+    environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "packages")
+    line = [sys.executable, "-S", "-m", "tts.cli", "train", "config.yaml"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    install = "pip install -c constraints.txt -e '.[train]'"
+    assert f"tts train needs trl, peft. Run, in tts's folder: {install}" in done.stderr
+
+
+# The command.
+
+
+def test_the_command_trains_prints_and_draws(cli: Callable[..., Done], base: Path, tmp_path: Path) -> None:
+    training_in(tmp_path, config(base, preferences.write(tmp_path)))
+    done = cli("train", "config.yaml", "epochs=2", "--folder", "out")
+    assert done.code == 0, done.err
+    assert "Epoch 1.00, step 4: held-out accuracy" in done.err and "train: 8 of 8" in done.err
+    assert "16 pairs trained on, 8 held out, 0 too long." in done.out and "kept" in done.out
+    assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "training.svg").read_text().count("<path") > 20
+    rows = [json.loads(line) for line in (tmp_path / "out" / "epochs.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 4, 8]
+
+
+# The statistics.
+
+
+def brute(pairs: list[Pair], found: dict[tuple[str, str], float]) -> tuple[float, float]:
+    """Accuracy, averaged within problems first, and loss."""
+    by_problem: dict[str, list[float]] = {}
+    losses = []
+    for pair in pairs:
+        a, b = found[pair.statement, pair.chosen], found[pair.statement, pair.rejected]
+        by_problem.setdefault(pair.statement, []).append(1.0 if a > b else 0.5 if a == b else 0.0)
+        losses.append(-math.log(1 / (1 + math.exp(b - a))))
+    return float(np.mean([np.mean(mine) for mine in by_problem.values()])), float(np.mean(losses))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("pqr"), st.integers(0, 3), st.integers(4, 7)), min_size=1, max_size=12, unique=True
+    ),
+    st.lists(st.sampled_from([-2.0, -0.5, 0.0, 1.0]), min_size=24, max_size=24),
+)
+def test_accuracy_and_loss_are_those_of_counting(items: list[tuple[str, int, int]], values: list[float]) -> None:
+    pairs = [Pair(name, name, str(a), str(b)) for name, a, b in items]
+    found = {(name, str(code)): values["pqr".index(name) * 8 + code] for name in "pqr" for code in range(8)}
+    mine = look(pairs, found)
+    expected, loss = brute(pairs, found)
+    assert mine.accuracy.value == pytest.approx(expected)
+    assert mine.loss == pytest.approx(loss)
+    assert mine.accuracy.problems == len({name for name, _, _ in items})
+
+
+def test_what_is_kept_is_read_even_without_a_value(tmp_path: Path) -> None:
+    pairs = preferences.pairs(6, 0)
+    found = {(p.statement, c): float(c == p.chosen) for p in pairs for c in (p.chosen, p.rejected)}
+    mine = look(pairs, found)
+    assert math.isinf(mine.scale.value) and math.isnan(mine.scale.low)
+    training.keep(tmp_path / "epochs.jsonl", [mine])
+    (again,) = training.kept(tmp_path / "epochs.jsonl")
+    assert repr(again) == repr(mine)
+    assert isinstance(again, Epoch)

@@ -1,0 +1,120 @@
+"""Which programs, and which problems, are the same but for their words.
+
+Two programs are alike if their syntax trees are equal once docstrings are gone and variables have numbers for names.
+Two statements are alike if they share most of their runs of words. Pure text: nothing is run.
+"""
+
+import ast
+import builtins
+import math
+import re
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from tts import prompts
+
+RUN = 3  # words of a shingle
+ALIKE = 0.5  # of the shingles of two statements together, the share that both have, from which on they are alike
+WORD = re.compile(r"[^\W\d_]+|\d+")
+Shingles = frozenset[tuple[str, ...]]
+
+
+def skeleton(code: str) -> str | None:
+    """A text that is equal for programs that differ only in layout, comments, docstrings and names of variables; None
+    for what does not parse.
+    """
+    if not prompts.parses(code):
+        return None
+    with warnings.catch_warnings():  # of a mere "\d", which -W error would turn into an error
+        warnings.simplefilter("ignore")
+        tree = ast.parse(code.replace("\r\n", "\n").replace("\r", "\n"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    _number(tree)
+    return ast.dump(tree)
+
+
+def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
+
+
+def _number(tree: ast.Module) -> None:
+    """Variables and parameters get numbers in the order in which the tree holds them; what can be seen or called from
+    outside keeps its name, and so does whatever a keyword argument may mean.
+    """
+    nodes = list(ast.walk(tree))
+    kept = {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg} | set(vars(builtins))
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    numbers: dict[str, str] = {}
+    for node in nodes:
+        field = "id" if isinstance(node, ast.Name) else "arg" if isinstance(node, ast.arg) else ""
+        name = getattr(node, field) if field else ""
+        if name in own - kept:
+            setattr(node, field, numbers.setdefault(name, f"v{len(numbers)}"))
+
+
+def does_nothing(code: str) -> bool:
+    """Whether no function of a program, nor its own text, does more than a bare `pass`, `...` or `return`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(code)
+    return not any(_does(node) for node in ast.walk(tree) if isinstance(node, ast.stmt))
+
+
+def _does(node: ast.stmt) -> bool:
+    match node:
+        case ast.Pass() | ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+            return False
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False  # what it holds is looked at by itself
+        case ast.Return(value=None) | ast.Return(value=ast.Constant()) | ast.Raise():
+            return False
+    return True
+
+
+def shingles(statement: str) -> Shingles:
+    """The runs of RUN words of a statement, numbers being all the same word; of a shorter one, all of it."""
+    words = ["0" if word.isdecimal() else word.lower() for word in WORD.findall(statement)]
+    return frozenset(tuple(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1)))
+
+
+def alike(one: Shingles, other: Shingles, least: float = ALIKE) -> bool:
+    """Whether two statements share at least so much (Jaccard's measure)."""
+    both = len(one & other)
+    return both >= least * (len(one) + len(other) - both)
+
+
+def groups(statements: Sequence[str], least: float = ALIKE) -> list[int]:
+    """For each statement the position of the first one of its group: those alike are in one, directly or by others."""
+    sets = [shingles(statement) for statement in statements]
+    first = list(range(len(sets)))
+    for one, other in _pairs(sets, least):
+        a, b = _root(first, one), _root(first, other)
+        first[max(a, b)] = min(a, b)
+    return [_root(first, i) for i in range(len(first))]
+
+
+def _root(first: list[int], i: int) -> int:
+    while first[i] != i:
+        first[i] = first[first[i]]
+        i = first[i]
+    return i
+
+
+def _pairs(sets: Sequence[Shingles], least: float) -> Iterator[tuple[int, int]]:
+    """Every pair that is alike. Two sets of which a share `least` is common have one of their rarest shingles in
+    common, of which each has so few that not all pairs need be compared (the prefix filter of set joins).
+    """
+    common = Counter(shingle for one in sets for shingle in one)
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, one in enumerate(sets):
+        rarest = sorted(one, key=lambda shingle: (common[shingle], shingle))
+        rarest = rarest[: len(one) - math.ceil(least * len(one)) + 1]
+        others = {j for shingle in rarest for j in holders[shingle]}
+        yield from ((j, i) for j in others if alike(sets[j], one, least))
+        for shingle in rarest:
+            holders[shingle].append(i)

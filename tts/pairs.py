@@ -1,0 +1,282 @@
+"""Programs of which execution said which are right -> preference pairs to train a reward model on.
+
+After CodeScaler's recipe (arXiv 2602.17684): on-policy programs, chosen = passes all tests, rejected = fails any.
+Programs that differ only in words count once, each problem gives a few pairs, length does not tell the chosen one, and
+problems that are alike are never on both sides of the split. Chooses only: runs, files and execution are
+`pair_rows.py`'s.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from tts import prompts
+from tts.errors import DataError, check_option, counted
+from tts.likeness import does_nothing, groups, skeleton
+from tts.seeds import seed_of
+
+SAMPLED = "sampled"  # the source of a pair whose programs are both a model's
+TRAIN, HELD_OUT = "train", "held-out"
+UNSPLIT = ""  # of a pair from a file that says nothing of sides
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """One problem's programs, in the order in which they were sampled, and `changed`: (right program, a wrong one made
+    of it, the change's name), wrong by execution.
+    """
+
+    problem_id: str
+    statement: str
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    changed: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """`chosen` passes all tests of the problem, `rejected` fails one. `source` is `sampled`, or what was done to
+    `chosen` to get `rejected`; `split` is `train` or `held-out`.
+    """
+
+    problem_id: str
+    statement: str
+    chosen: str
+    rejected: str
+    source: str = SAMPLED
+    split: str = TRAIN
+
+    @property
+    def longer(self) -> int:
+        """1 if the chosen program is the longer one in characters, -1 if the rejected one is, 0 if neither is."""
+        a, b = len(self.chosen), len(self.rejected)
+        return (a > b) - (a < b)
+
+    @property
+    def stretch(self) -> float:
+        """How far apart the lengths are: the absolute logarithm of their ratio."""
+        return abs(math.log((len(self.chosen) + 1) / (len(self.rejected) + 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How pairs are chosen: at most `per_problem` of each problem, of which at most `mutants` are of changed programs;
+    a share `held_out` of the problems is kept from training; `balance` makes the chosen program the longer one as often
+    as not.
+    """
+
+    per_problem: int = 8
+    held_out: float = 0.1
+    mutants: int = 0
+    balance: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_option(self.per_problem >= 1, "--per-problem", "at least 1", self.per_problem)
+        check_option(0 <= self.held_out < 1, "--held-out", "from 0 up to but not 1", self.held_out)
+        check_option(self.mutants >= 0, "--mutants", "0 or more", self.mutants)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Programs and pairs that were left out, and why."""
+
+    alike: int = 0
+    trivial: int = 0
+    unparsable: int = 0
+    unbalanced: int = 0
+
+    def __add__(self, other: "Dropped") -> "Dropped":
+        return Dropped(
+            self.alike + other.alike,
+            self.trivial + other.trivial,
+            self.unparsable + other.unparsable,
+            self.unbalanced + other.unbalanced,
+        )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pairs, of `mixed` problems with both kinds among `problems`, and what was left out."""
+
+    pairs: tuple[Pair, ...]
+    problems: int
+    mixed: int
+    dropped: Dropped = field(default_factory=Dropped)
+
+    @cached_property
+    def splits(self) -> Mapping[str, list[Pair]]:
+        """The pairs of each side."""
+        return {name: [pair for pair in self.pairs if pair.split == name] for name in (TRAIN, HELD_OUT)}
+
+
+def length_accuracy(pairs: Sequence[Pair]) -> float:
+    """How often length alone tells the chosen program, by the better of "the longer" and "the shorter"; ties are half.
+    NaN without pairs.
+    """
+    if not pairs:
+        return math.nan
+    longer = sum((pair.longer + 1) / 2 for pair in pairs) / len(pairs)
+    return max(longer, 1 - longer)
+
+
+def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
+    """Pairs of both sides, in the order of the problems. Raises DataError if no problem has both kinds, if all that
+    have are alike, or if no balance can be had.
+    """
+    cleaned = [_cleaned(one) for one in _merged(materials)]
+    dropped = sum((lost for _, lost in cleaned), Dropped())
+    mixed = [one for one, _ in cleaned if one.right and (one.wrong or one.changed)]
+    if not mixed:
+        right, wrong = (sum(bool(getattr(one, kind)) for one, _ in cleaned) for kind in ("right", "wrong"))
+        raise DataError(
+            f"No problem has both a right and a wrong program: of {counted(len(cleaned), 'problem')}, {right} have a "
+            f"right one and {wrong} a wrong one that counts. Sample more per problem (generator.n), take problems that "
+            "the model solves now and then, or add wrong programs made of right ones: --mutants 2."
+        )
+    sides = split([one.statement for one in mixed], rules.held_out, rules.seed)
+    found: list[Pair] = []
+    for side in (TRAIN, HELD_OUT):
+        mine = [replace(p, split=side) for p in _of_side(mixed, sides, side, rules)]
+        kept = _balanced(mine, side, rules.seed) if rules.balance else mine
+        dropped += Dropped(unbalanced=len(mine) - len(kept))
+        found += kept
+    order = {one.statement: i for i, one in enumerate(mixed)}
+    return Chosen(tuple(sorted(found, key=lambda p: order[p.statement])), len(cleaned), len(mixed), dropped)
+
+
+def _of_side(mixed: Sequence[Material], sides: Sequence[str], side: str, rules: Rules) -> list[Pair]:
+    """The pairs of one side's problems; each problem begins with the kind that the ones before it had less of."""
+    found: list[Pair] = []
+    for one in (one for one, its in zip(mixed, sides, strict=True) if its == side):
+        found += _of_problem(one, sum(pair.longer for pair in found), rules)
+    return found
+
+
+def _merged(materials: Iterable[Material]) -> list[Material]:
+    """Those with one statement as one, in their order."""
+    found: dict[str, Material] = {}
+    for one in materials:
+        if (held := found.get(one.statement)) is None:
+            found[one.statement] = one
+        else:
+            found[one.statement] = replace(
+                held, right=held.right + one.right, wrong=held.wrong + one.wrong, changed=held.changed + one.changed
+            )
+    return list(found.values())
+
+
+def _cleaned(one: Material) -> tuple[Material, Dropped]:
+    """Without what does not parse, what is alike, and wrong programs that do nothing. A program that is alike a right
+    one and wrong all the same (it keeps another name, say) is no lesson.
+    """
+    right, wrong = _distinct(one.right), _distinct(one.wrong)
+    told = {text: code for text, code in wrong.items() if text not in right}
+    useful = {text: code for text, code in told.items() if not does_nothing(code)}
+    parsed = sum(prompts.parses(code) for code in (*one.right, *one.wrong))
+    lost = Dropped(
+        alike=parsed - len(right) - len(told),
+        trivial=len(told) - len(useful),
+        unparsable=len(one.right) + len(one.wrong) - parsed,
+    )
+    changed = _fresh(one.changed, right.keys() | useful.keys())
+    return replace(one, right=tuple(right.values()), wrong=tuple(useful.values()), changed=tuple(changed)), lost
+
+
+def _distinct(codes: Sequence[str]) -> dict[str, str]:
+    """The first program of each skeleton."""
+    found: dict[str, str] = {}
+    for code in codes:
+        text = skeleton(code)
+        if text is not None:
+            found.setdefault(text, code)
+    return found
+
+
+def _fresh(changed: Sequence[tuple[str, str, str]], seen: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Changed programs that are alike none of `seen` and none of each other."""
+    known, found = set(seen), []
+    for base, made, name in changed:
+        text = skeleton(made)
+        if text is not None and text not in known and not does_nothing(made):
+            known.add(text)
+            found.append((base, made, name))
+    return found
+
+
+def _of_problem(one: Material, surplus: int, rules: Rules) -> list[Pair]:
+    """Up to `per_problem` pairs: of the nearest lengths first, the chosen program the longer one and the shorter one by
+    turns, no program more often than need be. `surplus` is by how many pairs the longer is ahead so far.
+    """
+    draw = random.Random(seed_of(rules.seed, "pairs", one.problem_id))
+    changed = [Pair(one.problem_id, one.statement, base, made, name) for base, made, name in one.changed]
+    draw.shuffle(changed)
+    taken = _by_turns(changed, min(rules.mutants, rules.per_problem), surplus)
+    sampled = [Pair(one.problem_id, one.statement, a, b) for a in one.right for b in one.wrong]
+    draw.shuffle(sampled)
+    room = rules.per_problem - len(taken)
+    return _by_turns(sampled, room, surplus + sum(pair.longer for pair in taken)) + taken
+
+
+def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
+    left = sorted(pairs, key=lambda pair: pair.stretch)
+    uses: Counter[str] = Counter()
+    found: list[Pair] = []
+    while left and len(found) < count:
+        wanted = -1 if surplus > 0 else 1
+        best = min(left, key=lambda p: (uses[p.chosen] + uses[p.rejected], p.longer not in (wanted, 0)))
+        left.remove(best)
+        uses.update((best.chosen, best.rejected))
+        surplus += best.longer
+        found.append(best)
+    return found
+
+
+def _balanced(pairs: list[Pair], side: str, seed: int) -> list[Pair]:
+    """Without so many of those by whose lengths the chosen one could be told that both kinds are as many: of problems
+    with the most pairs and of the farthest lengths first. Raises DataError if nothing would be left.
+    """
+    kept = list(pairs)
+    while abs(surplus := sum(pair.longer for pair in kept)) > 1:
+        kind = 1 if surplus > 0 else -1
+        held = Counter(pair.problem_id for pair in kept)
+        kept.remove(max((p for p in kept if p.longer == kind), key=lambda p: (held[p.problem_id] > 1, p.stretch)))
+    if len(kept) <= 1 < len(pairs):
+        which = "longer" if pairs[0].longer > 0 else "shorter"
+        raise DataError(
+            f"In nearly all of the {len(pairs)} pairs of the side {side!r} the chosen program is the {which} one, so "
+            "length alone would tell it and next to none can be kept. Sample more, or take them as they are: "
+            "--no-balance."
+        )
+    return kept
+
+
+def sided(pairs: Sequence[Pair], held_out: float, seed: int) -> list[Pair]:
+    """The pairs with a side each: those without one get it by their problem, as `split` says."""
+    statements = list(dict.fromkeys(pair.statement for pair in pairs if pair.split == UNSPLIT))
+    sides = dict(zip(statements, split(statements, held_out, seed) if statements else (), strict=True))
+    return [replace(pair, split=sides.get(pair.statement, pair.split)) for pair in pairs]
+
+
+def split(statements: Sequence[str], held_out: float, seed: int) -> list[str]:
+    """The side of each problem: groups of problems that are alike are drawn until at least a share `held_out` of the
+    problems is held out. Raises DataError if all are alike.
+    """
+    group = groups(statements)
+    if held_out == 0:
+        return [TRAIN] * len(statements)
+    sizes = Counter(group)
+    if len(sizes) < 2:
+        raise DataError(
+            f"All {counted(len(statements), 'problem')} with both kinds of program are alike, so none can be held out "
+            "without leaking. Add runs on other problems, or hold none out: --held-out 0."
+        )
+    order = sorted(sizes, key=lambda first: seed_of(seed, "split", statements[first]))
+    held: set[int] = set()
+    for first in order[:-1]:
+        if sum(sizes[one] for one in held) < held_out * len(statements):
+            held.add(first)
+    return [HELD_OUT if first in held else TRAIN for first in group]

@@ -1,0 +1,461 @@
+"""`tts train`: preference pairs -> a reward model, by trl's RewardTrainer (Bradley-Terry), full or LoRA through peft.
+
+A pair's tokens are made by the code that makes them at scoring (`score/_pairs.py`), and one that is too long is left
+out, as it would not be scored. A folder is one training: checkpoints, the look at the held-out pairs after each epoch,
+the best weights so far, and at the end `model/`, which `codescaler` loads in both backends. The same command goes on
+where it was stopped.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tts import pair_rows
+from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
+from tts.files import replacing
+from tts.jsonl import user_path
+from tts.models import device_and_dtype, load_tokenizer, loading, locate
+from tts.pairs import HELD_OUT, TRAIN, Pair, sided
+from tts.pipeline import Progress
+from tts.ranking import Bootstrap
+from tts.score._pairs import chat, check_pad, longest, tokenise
+from tts.training import Epoch, TrainConfig, best_of, keep, kept, looked, over
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LOG = logging.getLogger("tts")
+INSTALL = "pip install -c constraints.txt -e '.[train]'"
+NEEDED = ("trl", "peft", "datasets", "accelerate", "transformers", "torch")
+CONFIG, EPOCHS, CHECKPOINTS, BEST, MODEL, ADAPTER = (
+    *("config.yaml", "epochs.jsonl", "checkpoints", "best", "model", "adapter"),
+)
+KEPT_CHECKPOINTS = 2
+FLOAT32 = 4
+SPARE = 1.2  # of the disk that is computed to be needed: tokenizers, optimizers' small print, the file system's own
+Program = tuple[str, str]  # statement and code
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training: its looks at the held-out pairs, the best of them, where the model is, how many pairs were
+    trained on and held out, and how many were too long for `limit` tokens.
+    """
+
+    epochs: tuple[Epoch, ...]
+    model: Path
+    adapter: Path | None
+    pairs: int
+    held_out: int
+    overlong: int
+    limit: int
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose weights were kept."""
+        return best_of(self.epochs)
+
+
+def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
+    """Train, or go on training, in a folder. Raises ConfigError for a folder of another training or a library that is
+    not installed, DataError for pairs that cannot be used, ModelError for a model that cannot be trained, UserError for
+    a disk that is too small.
+    """
+    _check_installed()
+    pairs = _pairs(config)
+    tokenizer = _tokenizer(config.model)
+    _claim(config, folder)
+    model = _load(config, tokenizer)
+    data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
+    course = _Course(config, folder, model, tokenizer, data, progress)
+    if not (folder / MODEL / "config.json").is_file():
+        course.run()
+    adapter = folder / ADAPTER
+    return Trained(
+        epochs=tuple(kept(folder / EPOCHS)),
+        model=folder / MODEL,
+        adapter=adapter if adapter.is_dir() else None,
+        pairs=len(data.sides[TRAIN]),
+        held_out=len(data.sides[HELD_OUT]),
+        overlong=len(pairs) - sum(map(len, data.sides.values())),
+        limit=data.limit,
+    )
+
+
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"tts train needs {', '.join(missing)}. Run, in tts's folder: {INSTALL}")
+
+
+def _claim(config: TrainConfig, folder: Path) -> None:
+    """Make the folder this training's. Raises ConfigError, naming what differs, for one of another training."""
+    file, mine = folder / CONFIG, config.model_dump(mode="json")
+    with explained(UserError, f"{folder} cannot be written", "Free some space, or give another --folder."):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            file.write_text(yaml.safe_dump(mine, sort_keys=False), encoding="utf-8")
+            return
+        held = yaml.safe_load(file.read_text(encoding="utf-8"))
+    differing = [name for name in mine if held.get(name) != mine[name]]
+    if differing:
+        name = differing[0]
+        raise ConfigError(
+            f"{folder} holds a training with {name}: {held.get(name)!r}, and now it is {mine[name]!r}. Give another "
+            "--folder, or the config that this one began with."
+        )
+
+
+# Pairs and their tokens.
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """The pairs of each side that are short enough, and every program's tokens."""
+
+    sides: Mapping[str, list[Pair]]
+    tokens: Mapping[Program, list[int]]
+    limit: int
+
+    def dataset(self, margin: float) -> "Dataset":
+        """What RewardTrainer takes: tokens already made, and the margin that is asked for."""
+        from datasets import Dataset
+
+        mine = self.sides[TRAIN]
+        columns: dict[str, list[Any]] = {
+            "chosen_ids": [self.tokens[pair.statement, pair.chosen] for pair in mine],
+            "rejected_ids": [self.tokens[pair.statement, pair.rejected] for pair in mine],
+        }
+        return Dataset.from_dict(columns | ({"margin": [margin] * len(mine)} if margin else {}))
+
+    @property
+    def held_out(self) -> list[Program]:
+        """The programs of the held-out pairs, each once, longest first."""
+        mine = self.sides[HELD_OUT]
+        found = {(pair.statement, code) for pair in mine for code in (pair.chosen, pair.rejected)}
+        return sorted(found, key=lambda program: (-len(self.tokens[program]), program))
+
+
+def _pairs(config: TrainConfig) -> list[Pair]:
+    given = [pair for file in config.pairs for pair in pair_rows.read(user_path(file))]
+    if not given:
+        raise DataError(f"{', '.join(config.pairs)}: there is no pair to train on. Make some with `tts pairs`.")
+    return sided(given, config.held_out, config.seed)
+
+
+def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
+    """Raises DataError if a side has no pair that is short enough."""
+    programs = list(dict.fromkeys((p.statement, code) for p in pairs for code in (p.chosen, p.rejected)))
+    tokens = dict(zip(programs, tokenise(tokenizer, [chat(*program) for program in programs]), strict=True))
+    fits = [
+        pair
+        for pair in pairs
+        if max(len(tokens[pair.statement, pair.chosen]), len(tokens[pair.statement, pair.rejected])) <= limit
+    ]
+    sides = {side: [pair for pair in fits if pair.split == side] for side in (TRAIN, HELD_OUT)}
+    for side, mine in sides.items():
+        if not mine:
+            given = sum(pair.split == side for pair in pairs)
+            raise DataError(
+                f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of "
+                f"up to {limit} tokens. Raise max_length, or make more pairs with `tts pairs --held-out 0.1`."
+            )
+    if len(fits) < len(pairs):
+        LOG.warning("%s left out: a program of more than %d tokens.", counted(len(pairs) - len(fits), "pair"), limit)
+    return _Data(sides, tokens, limit)
+
+
+# The model.
+
+
+def _tokenizer(model: str) -> Any:
+    """Raises ModelError for one without a chat template, or by whose pad token the end of a pair is not found."""
+    found = load_tokenizer("tts train", model)
+    if found.pad_token_id is None:
+        found.pad_token = found.eos_token
+    check_pad(found, model)
+    (last,) = tokenise(found, [chat("question", "print(1)")])
+    if last[-1] == found.pad_token_id:
+        raise ModelError(
+            f"The chat template of {model!r} ends in its pad token {found.pad_token!r}, so that the end of a padded "
+            "pair cannot be told. Set another pad_token in its tokenizer_config.json."
+        )
+    return found
+
+
+def _load(config: TrainConfig, tokenizer: Any) -> Any:
+    """The model with a head of one label. Its weights are float32 where all of them are trained, since steps are too
+    small for bfloat16; under an adapter they are as they compute.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    place, computed = device_and_dtype(config.device, config.dtype)
+    torch.manual_seed(config.seed)
+    with loading(f"{config.model} to train"):
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                locate(config.model), num_labels=1, dtype=torch.float32 if config.lora is None else computed
+            )
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"{config.model!r} cannot be trained as a reward model: {reason}") from error
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
+
+
+def _with_lora(model: Any, config: TrainConfig) -> Any:
+    """The model with an adapter and a head that are trained, both in float32."""
+    from peft import LoraConfig, get_peft_model
+
+    assert config.lora is not None
+    targets = list(config.lora.targets) or "all-linear"
+    options = LoraConfig(
+        task_type="SEQ_CLS",
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=targets,
+        modules_to_save=["score"],
+    )
+    try:
+        found = get_peft_model(model, options)
+    except ValueError as error:
+        raise ConfigError(f"lora.targets {targets!r}: {str(error).strip().splitlines()[0]}") from error
+    found.base_model.model.score.float()
+    return found
+
+
+# The training.
+
+
+class _Course:
+    """One training on its way in its folder."""
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, model: Any, tokenizer: Any, data: _Data, progress: Progress
+    ) -> None:
+        self.config, self.folder, self.model, self.tokenizer, self.data = config, folder, model, tokenizer, data
+        self.progress = progress
+        self.epochs = kept(folder / EPOCHS)
+        self.lora = config.lora is not None
+        self.dtype = device_and_dtype(config.device, config.dtype)[1]
+        self.begun, self.seconds = time.monotonic(), 0.0
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether it is computed in bfloat16."""
+        return str(self.dtype) == "torch.bfloat16"
+
+    def run(self) -> None:
+        """Train from the last checkpoint on, and save what came out best."""
+        _check_disk(self.folder, self._needed_bytes())
+        with self._writing():
+            trainer = self._trainer()
+            last = _last_checkpoint(self.folder / CHECKPOINTS)
+            if not (self.epochs and last is not None and over(self.epochs, self.config.patience)):
+                trainer.train(resume_from_checkpoint=None if last is None else str(last))
+            self._finish()
+
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        remedy = "Free some space; the same command goes on from the last checkpoint."
+        return explained(UserError, f"{self.folder} cannot be written", remedy)
+
+    def _needed_bytes(self) -> int:
+        """Checkpoints hold what is trained and two moments of it; the best weights, and the model at the end."""
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT32
+        whole = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        return int(SPARE * ((KEPT_CHECKPOINTS + 1) * 3 * trained + 2 * trained + whole))
+
+    def _trainer(self) -> Any:
+        from transformers import PrinterCallback, TrainerCallback
+        from trl import RewardTrainer
+
+        course = self
+
+        class Looks(TrainerCallback):
+            """Looks at the held-out pairs before the first step and after each epoch."""
+
+            def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                course.begin(state)
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                course.progress.advance("train")
+
+            def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                course.look(state)
+                control.should_training_stop |= over(course.epochs, course.config.patience)
+
+        trainer = RewardTrainer(
+            model=self.model,
+            args=self._arguments(),
+            train_dataset=self.data.dataset(self.config.margin),
+            processing_class=self.tokenizer,
+            callbacks=[Looks()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def _arguments(self) -> Any:
+        from trl import RewardConfig
+
+        c = self.config
+        place, _ = device_and_dtype(c.device, c.dtype)
+        return RewardConfig(
+            output_dir=str(self.folder / CHECKPOINTS),
+            num_train_epochs=c.epochs,
+            per_device_train_batch_size=c.micro_batch,
+            gradient_accumulation_steps=c.batch // c.micro_batch,
+            learning_rate=c.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=c.warmup,
+            weight_decay=c.weight_decay,
+            center_rewards_coefficient=c.center or None,
+            gradient_checkpointing=c.gradient_checkpointing,
+            max_length=None,  # what is too long is left out already
+            pad_to_multiple_of=None,
+            bf16=self.bfloat16,
+            use_cpu=place.type == "cpu",
+            seed=c.seed,
+            save_strategy="steps",
+            save_steps=c.save_steps,
+            save_total_limit=KEPT_CHECKPOINTS,
+            eval_strategy="no",
+            logging_steps=1,
+            logging_strategy="steps",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=place.type != "cpu",
+        )
+
+    # Looks at the held-out pairs.
+
+    def begin(self, state: Any) -> None:
+        """Forget looks at what a kill undid, and take the one that it prevented."""
+        self.progress.stage("train", state.max_steps, state.global_step)
+        self.epochs = [one for one in self.epochs if one.step <= state.global_step]
+        self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
+        ended = state.global_step % self._steps_per_epoch(state) == 0
+        if ended and all(one.step < state.global_step for one in self.epochs):
+            self.look(state)
+
+    def _steps_per_epoch(self, state: Any) -> int:
+        steps: int = state.max_steps
+        return max(1, round(steps / self.config.epochs))
+
+    def look(self, state: Any) -> None:
+        """Score the held-out pairs, and keep the weights if they are the best so far."""
+        since = self.epochs[-1].step if self.epochs else 0
+        losses = [row["loss"] for row in state.log_history if "loss" in row and row["step"] > since]
+        found = looked(
+            self.data.sides[HELD_OUT],
+            self._scores(),
+            Bootstrap(),
+            epoch=float(state.epoch or 0.0),
+            step=state.global_step,
+            seconds=self.seconds + time.monotonic() - self.begun,
+            train_loss=sum(losses) / len(losses) if losses else None,
+        )
+        self.epochs.append(found)
+        LOG.info(
+            "Epoch %.2f, step %d: held-out accuracy %.1f%% [%.1f, %.1f], loss %.4f",
+            *(found.epoch, found.step),
+            *(100 * value for value in (found.accuracy.value, found.accuracy.low, found.accuracy.high)),
+            found.loss,
+        )
+        if best_of(self.epochs) is found:
+            self._save_best()
+        keep(self.folder / EPOCHS, self.epochs)
+
+    def _scores(self) -> dict[Program, float]:
+        """The held-out programs' logits, padded, a few at a time."""
+        import torch
+
+        was = self.model.training
+        found: dict[Program, float] = {}
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+            for programs in _batches(self.data.held_out, 2 * self.config.micro_batch):
+                rows = [self.data.tokens[program] for program in programs]
+                padded = self.tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt").to(device)
+                logits = self.model(**padded, use_cache=False).logits[:, 0].float().tolist()
+                found.update(zip(programs, logits, strict=True))
+        self.model.train(was)
+        return found
+
+    # What comes out.
+
+    def _trained_weights(self) -> dict[str, Any]:
+        """What is trained, by name, copied."""
+        return {name: p.detach().cpu().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def _save_best(self) -> None:
+        from safetensors.torch import save_file
+
+        with replacing(self.folder / BEST / "trained.safetensors") as beside:
+            save_file(self._trained_weights(), beside)
+
+    def _finish(self) -> None:
+        """Save the best weights as a model of its own, and the adapter alone; checkpoints go."""
+        from safetensors.torch import load_file
+
+        best = load_file(self.folder / BEST / "trained.safetensors")
+        self.model.load_state_dict(best, strict=False)
+        beside = self.folder / f".{MODEL}.part"
+        shutil.rmtree(beside, ignore_errors=True)
+        if self.lora:
+            self._save_adapter()
+            self.model = self.model.merge_and_unload()
+        self.model.config.num_labels = 1
+        self.model.to(self.dtype).save_pretrained(beside)
+        self.tokenizer.save_pretrained(beside)
+        beside.rename(self.folder / MODEL)
+        shutil.rmtree(self.folder / CHECKPOINTS)
+        shutil.rmtree(self.folder / BEST)
+
+    def _save_adapter(self) -> None:
+        """As peft does, in bfloat16, with the base by the name that it was given."""
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        place = self.folder / ADAPTER
+        self.model.peft_config["default"].base_model_name_or_path = self.config.model
+        self.model.save_pretrained(place, save_embedding_layers=False)
+        file = place / "adapter_model.safetensors"
+        save_file({name: value.to(torch.bfloat16) for name, value in load_file(file).items()}, file)
+        base = self.model.get_base_model()
+        base.config.architectures = [type(base).__name__]
+        base.config.save_pretrained(place)
+        (place / "README.md").unlink(missing_ok=True)  # peft's empty card
+
+
+def _batches(programs: Sequence[Program], size: int) -> Iterator[Sequence[Program]]:
+    for start in range(0, len(programs), size):
+        yield programs[start : start + size]
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    """Raises UserError where checkpoints and model would not fit."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder} has {free / 2**30:.2f} GiB free, and checkpoints and model will take up to "
+            f"{needed / 2**30:.2f} GiB. Free some space, give another --folder, or train an adapter (lora) of lower "
+            "rank."
+        )
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The last whole checkpoint: a kill may have cut the last of all."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in found if (path / "trainer_state.json").is_file()]
+    return whole[-1] if whole else None
