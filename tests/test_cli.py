@@ -4,6 +4,8 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -673,3 +675,19 @@ class TestReplay:
 
         assert [row["index"] for row in rows_of(tmp_path / "rows.jsonl")] == [0, 1] * 3
         assert math.isclose(rows_of(tmp_path / "rows.jsonl")[1]["logprob"], -0.1)
+
+
+def test_a_model_that_is_still_computing_is_left_without_the_interpreter_s_end():
+    program = """
+import atexit, threading, time
+from tts import cli
+from tts.engine import THREAD
+atexit.register(print, "the interpreter's end")
+for name in ("another", THREAD):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True, name=name).start()
+    print(cli._is_computing())
+print("said")
+cli._leave(130)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (130, ["False", "True", "said"], "")

@@ -9,13 +9,14 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -942,10 +943,27 @@ def main() -> None:
         app()
     except UserError as error:
         _say(f"Error: {error}")
-        sys.exit(2)
+        _leave(2)
     except InfraError as error:
         _say(f"Failure: {error}")
-        sys.exit(1)
+        _leave(1)
+    except SystemExit as end:
+        _leave(end.code)
+
+
+def _leave(code: int | str | None) -> NoReturn:
+    """Exit; at once where a model is still in code of its own, to which the interpreter's end would be a crash."""
+    if isinstance(code, int) and threading.active_count() > 1 and _is_computing():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _is_computing() -> bool:
+    from tts.engine import THREAD
+
+    return any(thread.name == THREAD for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ Pair = tuple[Problem, Candidate]
 BACKLOG = 4096  # candidates that may wait to be scored, and results to be fetched
 CHUNK = 1024  # pairs that a scorer gets at once: what it has is scored, whoever cancels it
 WIDTHS = ("max_num_seqs", "batch_size", "width")  # a generator's options of that meaning
+THREAD = "tts-engine"  # how the threads in which models run are named
 PATIENCE_SECONDS = 10.0  # for a thread to end what it runs, once nobody wants it
 
 
@@ -118,7 +119,9 @@ class Engine:
         self._checked: set[str] = set()
         self._turns = None if mode == "share" else _Turns(drawer, raters, mode)
         work = [drawer.run, *(rater.run for rater in raters.values())] if mode == "share" else []
-        self._threads = [threading.Thread(target=self._desk.guard, args=(one,), daemon=True) for one in work]
+        self._threads = [
+            threading.Thread(target=self._desk.guard, args=(one,), daemon=True, name=THREAD) for one in work
+        ]
         for scorer in scorers.values() if mode == "share" else ():
             _call(scorer, "borrow", generator)
 
