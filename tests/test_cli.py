@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
 
-from tts import files, plugins
+from tts import __version__, files, plugins
 from tts.grade import Grader, Undecided
 from tts.pipeline import Silent
 from tts.sandbox import Limits, find_confinement
@@ -691,3 +691,7 @@ cli._leave(130)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (130, ["False", "True", "said"], "")
+
+
+def test_the_version_is_said(tmp_path):
+    assert tts(tmp_path, "--version").out == f"tts {__version__}\n"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
 import typer
 from rich.console import Console
 
+from tts import __version__
 from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained, unknown
 
 if TYPE_CHECKING:
@@ -48,6 +49,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"tts {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
 ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
