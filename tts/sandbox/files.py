@@ -14,18 +14,18 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_S
 
 
 class Files:
-    """Descriptors of a test's job and input, both sealed, and of the files for output, errors and result: no process's
-    for longer than it lives. With `refill` the same process may have its program's next test.
+    """Descriptors of a test's job and input, and of the files for output, errors and result: no process's for longer
+    than it lives. With `refill` the same process may have its program's next test; else job and input are sealed.
     """
 
-    def __init__(self, code: str, test: Run) -> None:
+    def __init__(self, code: str, test: Run, refilled: bool = False) -> None:
         """Raises InfraError for arguments that cannot be sent."""
         self._program = program(code)
         job, given = self._program + _call(test), _input(test)
         self.fds: list[int] = []
         try:
             for content in (job, given):
-                self.fds.append(sealed(content))
+                self.fds.append(written(content) if refilled else sealed(content))
             while len(self.fds) < wire.FILES:
                 self.fds.append(os.memfd_create("tts", os.MFD_CLOEXEC))
         except OSError:
@@ -57,18 +57,14 @@ class Files:
         """What its function returned."""
         return self.fds[4]
 
-    def refill(self, test: Run) -> int:
-        """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
-        process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
-        """
-        place = 0 if isinstance(test, Call) else 1
-        new = sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
-        old, self.fds[place] = self.fds[place], new
-        os.close(old)
+    def refill(self, test: Run) -> None:
+        """Another test in place of the last one's, of which nothing is left. Raises InfraError as `__init__` does."""
+        if isinstance(test, Call):
+            _put(self.job, _call(test), len(self._program))
+        else:
+            _put(self.input, _input(test), 0)
         for fd in (self.output, self.errors, self.result):
-            os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)  # the process's own position: it has the same open file
-        return new
+            _put(fd, b"", 0)
 
     def close(self) -> None:
         """Let go of them."""
@@ -108,22 +104,37 @@ def _call(test: Run) -> bytes:
         raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
 
 
-def sealed(content: bytes) -> int:
-    """A file of that content, for good."""
+def written(content: bytes) -> int:
+    """A file of that content."""
     fd = os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.pwrite(fd, rest, len(content) - len(rest)) :]
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        _put(fd, content, 0)
     except OSError:
         os.close(fd)
         raise
     return fd
 
 
+def sealed(content: bytes) -> int:
+    """A file of that content, for good."""
+    fd = written(content)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    return fd
+
+
+def _put(fd: int, content: bytes, start: int) -> None:
+    """Have a file hold this from `start` on, and whoever has the same open file read and write from its beginning."""
+    os.ftruncate(fd, start)
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.pwrite(fd, rest, start + len(content) - len(rest)) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
 def tail(fd: int) -> str:
     """The last of what was written there, as text."""
     size = os.fstat(fd).st_size
+    if size == 0:
+        return ""
     start = max(0, size - DETAIL_BYTES)
     return os.pread(fd, size - start, start).decode("utf-8", "replace").strip()
