@@ -14,18 +14,19 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_S
 
 
 class Files:
-    """Descriptors of a test's job and input, and of the files for output, errors and result: no process's for longer
-    than it lives. With `refill` the same process may have its program's next test; else job and input are sealed.
+    """Descriptors of a test's job and input, both sealed, and of the files for output, errors and result: no process's
+    for longer than it lives. With `refill` the same process may have its program's next test.
     """
 
-    def __init__(self, code: str, test: Run, refilled: bool = False) -> None:
+    def __init__(self, code: str, test: Run) -> None:
         """Raises InfraError for arguments that cannot be sent."""
         self._program = program(code)
+        self._refillable = False
         job, given = self._program + _call(test), _input(test)
         self.fds: list[int] = []
         try:
             for content in (job, given):
-                self.fds.append(written(content) if refilled else sealed(content))
+                self.fds.append(sealed(content))
             while len(self.fds) < wire.FILES:
                 self.fds.append(os.memfd_create("tts", os.MFD_CLOEXEC))
         except OSError:
@@ -57,14 +58,22 @@ class Files:
         """What its function returned."""
         return self.fds[4]
 
-    def refill(self, test: Run) -> None:
-        """Another test in place of the last one's, of which nothing is left. Raises InfraError as `__init__` does."""
-        if isinstance(test, Call):
-            _put(self.job, _call(test), len(self._program))
-        else:
-            _put(self.input, _input(test), 0)
+    def refill(self, test: Run) -> list[int]:
+        """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
+        process must be sent for it, which is so once: a file that is not sealed. Raises InfraError as `__init__` does.
+        """
+        calls = isinstance(test, Call)
+        place, start, content = (0, len(self._program), _call(test)) if calls else (1, 0, _input(test))
         for fd in (self.output, self.errors, self.result):
             _put(fd, b"", 0)
+        if self._refillable:
+            _put(self.fds[place], content, start)
+            return []
+        new = written(self._program[:start] + content)
+        old, self.fds[place] = self.fds[place], new
+        os.close(old)
+        self._refillable = True
+        return [new]
 
     def close(self) -> None:
         """Let go of them."""

@@ -23,7 +23,7 @@ class Kept:
 
     def __init__(self, code: str, test: Run, checks: bool = False) -> None:
         self.code, self.kind, self.checks = code, kind_of(test), checks
-        self.files = Files(code, test, refilled=True)
+        self.files = Files(code, test)
         self.word = os.urandom(wire.WORD_BYTES)
         self.spent = 0.0  # CPU seconds of its tests so far
         self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -37,9 +37,9 @@ class Kept:
 
     def go(self, test: Run) -> int | None:
         """Send it on to a test: as `done`, within a tick. Raises InfraError for arguments that cannot be sent."""
-        self.files.refill(test)
+        new = self.files.refill(test)
         try:
-            self.socket.send(wire.GO)
+            socket.send_fds(self.socket, [wire.GO], new)
             return self.done()
         except OSError:  # it takes longer, or it has gone
             return None

@@ -321,8 +321,12 @@ def run_check(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
 
 def next_test(program: Program, session: socket.socket) -> None:
     """Wait for another test in place of the last one's."""
-    if session.recv(len(wire.GO)) != wire.GO:
+    message, new, _, _ = socket.recv_fds(session, len(wire.GO), 1)
+    if message != wire.GO:
         os._exit(0)
+    for fd in new:
+        os.dup2(fd, JOB if program.is_call else 0)
+        os.close(fd)
     if program.is_call:
         program.read_call(JOB)
 
