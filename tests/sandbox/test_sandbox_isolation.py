@@ -176,6 +176,7 @@ def test_every_change_to_a_dict_is_seen(monkeypatch, tagged):
         lambda: one.update(b=one.pop("a")),
         one.clear,
     ):
-        watch = unchanged.Watch([{}, one])
+        watch.renew()
+        assert watch.holds()
         change()
         assert not watch.holds()

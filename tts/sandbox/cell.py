@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -123,7 +122,7 @@ class Cell:
         failed, and InfraError for arguments that cannot be sent to any cell.
         """
         if keep and self._kept is not None and self.holds(code, test):
-            return replace(self._run_next(self._kept, test, limits), reused=True)
+            return self._run_next(self._kept, test, limits)
         if keep and code == self._unkept:
             return self.run_forked(code, test, limits)
         self._forget()  # which the zygote buries before it starts another
@@ -215,12 +214,12 @@ class Cell:
         else:
             self._send(_request(Mode.WATCH, test, limits)._replace(spent=kept.spent))
             report = self._watched(kept, code)._replace(wall=time.monotonic() - started)
-        return self._end_test(kept, report, test, limits)
+        return self._end_test(kept, report, test, limits, reused=True)
 
-    def _end_test(self, kept: Kept, report: Report, test: Run, limits: Limits) -> Outcome:
+    def _end_test(self, kept: Kept, report: Report, test: Run, limits: Limits, reused: bool = False) -> Outcome:
         kept.spent += report.cpu
         try:
-            return _outcome(report, test, limits, kept.files, (kept.files.output, kept.files.result))
+            return _outcome(report, test, limits, kept.files, (kept.files.output, kept.files.result), reused)
         finally:
             if report.end is not End.DONE:
                 self._unkept = self._unkept if kept.checks else kept.code
@@ -320,7 +319,9 @@ def _request(mode: Mode, test: Run, limits: Limits) -> Request:
     return Request(mode, *kind_of(test), limits.cpu_seconds, limits.wall_seconds, memory, output)
 
 
-def _outcome(report: Report, test: Run, limits: Limits, files: Files, bounded: Sequence[int]) -> Outcome:
+def _outcome(
+    report: Report, test: Run, limits: Limits, files: Files, bounded: Sequence[int], reused: bool = False
+) -> Outcome:
     """What the zygote saw, and what the candidate left in its files, as one outcome; the size of those that are
     `bounded` can fail it. Raises Killed.
     """
@@ -328,7 +329,7 @@ def _outcome(report: Report, test: Run, limits: Limits, files: Files, bounded: S
     status, value, why = (failure[0], None, failure[1]) if failure else _answer(test, files)
     said = tail(files.errors)
     detail = f"{why}\n{said}".strip() if why else ""
-    outcome = Outcome(status, value, report.cpu, detail, said, report.wall, report.peak)
+    outcome = Outcome(status, value, report.cpu, detail, said, report.wall, report.peak, reused)
     if (report.end, report.code) == (End.SIGNALLED, signal.SIGKILL) and status is Status.RUNTIME_ERROR:
         raise Killed(outcome)
     return outcome

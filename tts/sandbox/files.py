@@ -21,6 +21,7 @@ class Files:
     def __init__(self, code: str, test: Run) -> None:
         """Raises InfraError for arguments that cannot be sent."""
         self._program = program(code)
+        self._refillable = False
         job, given = self._program + _call(test), _input(test)
         self.fds: list[int] = []
         try:
@@ -57,18 +58,22 @@ class Files:
         """What its function returned."""
         return self.fds[4]
 
-    def refill(self, test: Run) -> int:
+    def refill(self, test: Run) -> list[int]:
         """Another test in place of the last one's, of which nothing is left; what comes back is the descriptor that the
-        process needs anew, its job for a call and else its input. Raises InfraError as `__init__` does.
+        process must be sent for it, which is so once: a file that is not sealed. Raises InfraError as `__init__` does.
         """
-        place = 0 if isinstance(test, Call) else 1
-        new = sealed(self._program + _call(test) if isinstance(test, Call) else _input(test))
+        calls = isinstance(test, Call)
+        place, start, content = (0, len(self._program), _call(test)) if calls else (1, 0, _input(test))
+        for fd in (self.output, self.errors, self.result):
+            _put(fd, b"", 0)
+        if self._refillable:
+            _put(self.fds[place], content, start)
+            return []
+        new = written(self._program[:start] + content)
         old, self.fds[place] = self.fds[place], new
         os.close(old)
-        for fd in (self.output, self.errors, self.result):
-            os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)  # the process's own position: it has the same open file
-        return new
+        self._refillable = True
+        return [new]
 
     def close(self) -> None:
         """Let go of them."""
@@ -108,22 +113,37 @@ def _call(test: Run) -> bytes:
         raise InfraError(f"The arguments of a test of {test.entry_point!r} cannot be sent: {error}.") from error
 
 
-def sealed(content: bytes) -> int:
-    """A file of that content, for good."""
+def written(content: bytes) -> int:
+    """A file of that content."""
     fd = os.memfd_create("tts", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.pwrite(fd, rest, len(content) - len(rest)) :]
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        _put(fd, content, 0)
     except OSError:
         os.close(fd)
         raise
     return fd
 
 
+def sealed(content: bytes) -> int:
+    """A file of that content, for good."""
+    fd = written(content)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    return fd
+
+
+def _put(fd: int, content: bytes, start: int) -> None:
+    """Have a file hold this from `start` on, and whoever has the same open file read and write from its beginning."""
+    os.ftruncate(fd, start)
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.pwrite(fd, rest, start + len(content) - len(rest)) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
 def tail(fd: int) -> str:
     """The last of what was written there, as text."""
     size = os.fstat(fd).st_size
+    if size == 0:
+        return ""
     start = max(0, size - DETAIL_BYTES)
     return os.pread(fd, size - start, start).decode("utf-8", "replace").strip()

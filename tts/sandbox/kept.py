@@ -39,7 +39,7 @@ class Kept:
         """Send it on to a test: as `done`, within a tick. Raises InfraError for arguments that cannot be sent."""
         new = self.files.refill(test)
         try:
-            socket.send_fds(self.socket, [wire.GO], [new])
+            socket.send_fds(self.socket, [wire.GO], new)
             return self.done()
         except OSError:  # it takes longer, or it has gone
             return None

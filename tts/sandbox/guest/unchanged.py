@@ -12,12 +12,17 @@ TAG_OFFSET = 3 * ctypes.sizeof(ctypes.c_void_p)  # PyDictObject: two words of ev
 
 
 class Watch:
-    """What some dicts hold now; `holds` says whether they still do."""
+    """What some dicts hold now, or when it was renewed last; `holds` says whether they still do."""
 
     def __init__(self, dicts: list[dict[str, Any]]) -> None:
+        self.dicts = dicts
         self.tags = [_tag_of(one) for one in dicts] if TAGGED else []
+        self.renew()
+
+    def renew(self) -> None:
+        """From what they hold now on."""
         self.versions = [tag.value for tag in self.tags]
-        self.contents = [] if TAGGED else [(one, list(one), list(one.values())) for one in dicts]
+        self.contents = [] if TAGGED else [(one, list(one), list(one.values())) for one in self.dicts]
 
     def holds(self) -> bool:
         """Whether no name was added, removed or given another value, and none was even if it has its value back."""

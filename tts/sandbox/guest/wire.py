@@ -23,7 +23,7 @@ WORD_BYTES = 16
 # A process that is kept, of a test: the exit code that it would have ended with, and the host's word for that process,
 # so that a program which writes to every descriptor does not end its test by accident.
 DONE = struct.Struct(f"<i{WORD_BYTES}s")
-GO = b"go"  # to a process that is kept: here is its next test, with the descriptor of its input or, for a call, job
+GO = b"go"  # to a process that is kept or a template: here is a test, with what files of it are new
 JOB = struct.Struct("<Q")  # length of the program's text; a call's name and arguments follow it
 FILES = 5  # what a candidate is given: job, input, output, errors, result; and, if it may be kept, a socket
 
