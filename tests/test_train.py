@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,7 @@ VLLM = {"backend": "vllm", "max_length": 1024, "token_budget": 2048, "engine_arg
 VLLM |= {"kv_cache_memory_bytes": 64 * 2**20, "gpu_memory_utilization": 0.01}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """On tiny tensors threads mostly wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+_one_thread = tiny.one_thread  # for all of this file
 
 
 @pytest.fixture(scope="module")

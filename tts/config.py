@@ -20,7 +20,7 @@ from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
 
 VERSION = 1
-M = TypeVar("M", bound=pydantic.BaseModel)
+Model = TypeVar("Model", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
@@ -421,12 +421,15 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     return parse(_parse_yaml(text, str(path)), overrides, str(path))
 
 
-def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
-    """A config for `tts serve`; a run's will do, of which RUN_ONLY keys are not read. Raises ConfigError as `load`."""
+def _read(path: Path) -> Any:
     with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
         data = path.read_bytes()
-    where = str(path)
-    raw = _parse_yaml(data.decode("utf-8", "replace"), where)
+    return _parse_yaml(data.decode("utf-8", "replace"), str(path))
+
+
+def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
+    """A config for `tts serve`; a run's will do, of which RUN_ONLY keys are not read. Raises ConfigError as `load`."""
+    where, raw = str(path), _read(path)
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with generator, scorers, selectors and serve; got {raw!r}.")
     kept = {key: value for key, value in raw.items() if key not in RUN_ONLY}
@@ -444,28 +447,19 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
     return config
 
 
-def read_as(model: type[M], path: Path, overrides: Sequence[str] = ()) -> M:
+def read_as(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
     """A YAML file as another model than a run's, of fields that know no plug-ins. Raises ConfigError as `load`."""
-    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
-        data = path.read_bytes()
-    where = str(path)
-    raw = _parse_yaml(data.decode("utf-8", "replace"), where)
+    where, raw = str(path), _read(path)
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with {', '.join(model.model_fields)}; got {raw!r}.")
     tree = _override(dict(raw), overrides)
     _check_version(tree, where)
-    _check_keys(tree, model, where)
-    try:
-        return model.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"In {where}: {plugins.explain(error)}") from error
+    return _of(model, tree, where)
 
 
 def load_scorers(path: Path) -> tuple[Labelled, ...]:
     """The scorers of a run's config, or of a file that has nothing but `scorers`. Raises ConfigError as `load`."""
-    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
-        data = path.read_bytes()
-    raw = _parse_yaml(data.decode("utf-8", "replace"), str(path))
+    raw = _read(path)
     if isinstance(raw, Mapping) and raw.keys() & {"benchmark", "generator"}:
         found = load(path).scorers
     else:
@@ -504,9 +498,6 @@ def parse(raw: object, overrides: Sequence[str] = (), where: str = "The config")
     config = _validated(Config, _override(dict(raw), overrides), where)
     check_plugins(config)
     return config
-
-
-Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 def _validated(model: type[Model], tree: dict[str, Any], where: str) -> Model:
