@@ -112,6 +112,7 @@ def copied(folder: Path, to: Path, text: str) -> CodeScaler:
     return scorer(to, "transformers", dtype="float32")
 
 
+@pytest.mark.long
 def test_an_engine_that_dies_of_memory_goes_on_with_half_the_tokens_and_scores_each_pair_once(tmp_path):
     wide = tiny.reward(tmp_path, head_dim=32, hidden_size=64, num_attention_heads=2, intermediate_size=16384)
     given, tight = pairs(8, 8), scorer(wide, "vllm", dtype="float32")

@@ -88,7 +88,7 @@ def begin(folder: Path, count: int, around: Sequence[str] = ()) -> tuple[subproc
     return process, psutil.Process(process.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("mode", ["share", "sequential"])
+@pytest.mark.parametrize("mode", ["share", pytest.param("sequential", marks=pytest.mark.long)])
 def test_a_run_draws_and_scores_everything_once_and_says_how(run, mode):
     folder = run(4, mode=mode)
     done = tts(folder, "run", "config.yaml", "--folder", "run")
@@ -99,6 +99,7 @@ def test_a_run_draws_and_scores_everything_once_and_says_how(run, mode):
     assert "engine's was" in record.fetchone()[0]
 
 
+@pytest.mark.long
 def test_a_killed_engine_ends_the_run_with_its_log_and_the_same_command_goes_on(run):
     folder = run(300)
     process, children = begin(folder, 5)
@@ -131,6 +132,7 @@ def test_ctrl_c_leaves_no_process_and_loses_nothing(run):
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
     folder = run(300)
     process, children = begin(folder, 5)
@@ -141,6 +143,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_goes_on(run):
     assert len(stored(folder)) >= 5
 
 
+@pytest.mark.long
 def test_a_job_in_the_background_outlives_ctrl_c_and_ends_in_order_when_asked_to(run):
     folder = run(300)
     ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a script starts what it starts with `&`
@@ -183,10 +186,11 @@ def spawned(name: str, session: int) -> bool:
 @pytest.mark.parametrize(
     ("moment", "number", "code"),
     [
-        ("spawn_main", signal.SIGKILL, -9),  # vLLM's first process, before it gives itself a title
-        ("spawn_main", signal.SIGINT, 130),
+        # vLLM's first process, before it gives itself a title
+        pytest.param("spawn_main", signal.SIGKILL, -9, marks=pytest.mark.long),
+        pytest.param("spawn_main", signal.SIGINT, 130, marks=pytest.mark.long),
         ("EngineCore", signal.SIGTERM, 143),
-        ("Worker", signal.SIGKILL, -9),
+        pytest.param("Worker", signal.SIGKILL, -9, marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_is_ended_while_its_engine_starts_leaves_nothing(run, moment, number, code):

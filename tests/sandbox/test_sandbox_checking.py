@@ -111,6 +111,7 @@ def test_what_a_check_cannot_get_over_is_the_programs_failure(check):
     assert endless.detail.startswith("The check of what it returned: used 10")
 
 
+@pytest.mark.long
 def test_a_program_cannot_wait_for_ever_by_waiting_often(check):
     waits = "import time\ndef f(n): time.sleep(0.5)"
     limits = Limits(cpu_seconds=0.05, memory_mib=256, output_mib=1)

@@ -79,6 +79,7 @@ class Beginning:
 
     state = b""  # `random_state`
     known: foreign.Foreign
+    watch: unchanged.Watch  # of `shared_names`
 
 
 BEGINNING = Beginning()
@@ -115,6 +116,7 @@ def prepare(libc: ctypes.CDLL) -> None:
     gc.disable()
     random.seed(0)
     BEGINNING.state = random_state()
+    BEGINNING.watch = unchanged.Watch(shared_names())
     gc.collect()
     gc.freeze()
 
@@ -274,7 +276,7 @@ def run_many(program: Program, word: bytes, began: mmap.mmap) -> NoReturn:
     what the host knows this process by.
     """
     program.try_compile()
-    watch = unchanged.Watch(shared_names())
+    watch = BEGINNING.watch
     session = socket.socket(fileno=SESSION)
     gc.enable()
     begin(began)
