@@ -293,6 +293,8 @@ def test_splits_of_mbpp(bench):
         "train": ["601", "974"],
     }
     assert Mbpp(path="x").split == "test"
+    assert "names '601' (" in (message := refused(bench("mbpp", *rows, ids=(11, 601))))
+    assert "left out by benchmark.split='test'. Widen that" in message
 
 
 def test_programs_of_mbpp_bring_their_own_classes(bench):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from tts.errors import ConfigError, DataError, shown
 from tts.jsonl import expect
@@ -110,6 +110,7 @@ class LcbRows(RowBenchmark):
     all.
     """
 
+    filters: ClassVar = ("start_date", "end_date", "difficulty", "platform")
     start_date: str = field(default="", kw_only=True, metadata=FREE)
     end_date: str = field(default="", kw_only=True, metadata=FREE)
     difficulty: tuple[str, ...] = field(default=(), kw_only=True, metadata=FREE)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tts.errors import ConfigError, DataError, check_option, shown, unknown
 from tts.jsonl import expect, user_path
@@ -56,6 +56,7 @@ class CodeContests(RowBenchmark):
     out.
     """
 
+    filters: ClassVar = ("platform", "difficulty", "min_rating", "max_rating")
     path: str = field(default=HUB, kw_only=True, metadata=FREE)
     split: Literal["test", "valid", "train"] = field(default="test", kw_only=True, metadata=FREE)
     generated: bool = field(default=True, kw_only=True)  # decides verdicts, so a run is not continued with another

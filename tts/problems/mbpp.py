@@ -11,7 +11,7 @@ process and says nothing of a time limit; here each has the run's limits. What e
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tts.errors import DataError
 from tts.jsonl import expect
@@ -89,6 +89,7 @@ class Mbpp(RowBenchmark):
     `ids` and `limit` (the first so many) narrow further.
     """
 
+    filters: ClassVar = ("split",)
     split: Split = field(default="test", kw_only=True, metadata=FREE)
 
     def row_format(self) -> RowFormat:
