@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
+from tts.problems._columns import Columns, check_columns
 from tts.problems._files import is_parquet, read_row, read_rows, row_files
 from tts.problems._hub import hub_file, is_hub_name
 from tts.types import Problem, Test
@@ -68,7 +69,7 @@ class Rows:
     """The problems of some files of rows, read once; their hidden tests stay in the files.
 
     `ids`, if any, must all be there and admitted; `limit` is how many of the admitted problems are taken, from the
-    first; `filters` are the options behind `admits`, in words.
+    first; `filters` are the options behind `admits`, in words; rows that lack one of `columns` may be another's.
     """
 
     paths: Sequence[Path]
@@ -77,6 +78,7 @@ class Rows:
     ids: Sequence[str] = ()
     limit: int | None = None
     filters: str = ""
+    columns: Columns = field(default_factory=Columns)
     _places: dict[str, _Place] = field(default_factory=dict)
     _problems: list[Problem] | None = None
 
@@ -110,8 +112,10 @@ class Rows:
         for path in self.paths:
             for number, position, line in read_rows(path, self.format.unread):
                 place = _Place(path, number, position, _digest(line))
+                row = parse_line(line, path, number)
+                check_columns(self.columns, row, str(place))
                 with _bounded(str(place)):
-                    problem = self.format.problem(parse_line(line, path, number), str(place))
+                    problem = self.format.problem(row, str(place))
                 _check_texts(problem, place)
                 if problem.id in self._places:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
@@ -177,10 +181,11 @@ class RowBenchmark(ABC):
     of a data set on the hub (owner/name/file.jsonl); `ids` and `limit`, the first so many, narrow.
 
     A benchmark says what its rows mean in `row_format`; where it can, also in `files` where they are and in `admits`
-    which are wanted, by its options that are named in `filters`.
+    which are wanted, by its options that are named in `filters`. `columns` are what every row has.
     """
 
     filters: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[Columns] = Columns()
     path: str = field(kw_only=True, metadata=FREE)
     ids: tuple[str, ...] = field(default=(), kw_only=True, metadata=FREE)
     limit: int | None = field(default=None, kw_only=True, metadata=FREE)
@@ -225,4 +230,4 @@ class RowBenchmark(ABC):
     def _rows(self) -> Rows:
         given = {name: getattr(self, name) for name in self.filters}
         filters = ", ".join(f"benchmark.{name}={value!r}" for name, value in given.items() if value)
-        return Rows(self.files(), self.row_format(), self.admits, self.ids, self.limit, filters)
+        return Rows(self.files(), self.row_format(), self.admits, self.ids, self.limit, filters, self.columns)
