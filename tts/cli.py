@@ -423,7 +423,9 @@ def replay(
     policy: Annotated[
         list[str], typer.Option("--policy", help="A stopping policy: beta, or '{name: pandora, cost: [0.01, 0.1]}'")
     ],
-    selector: Annotated[str | None, typer.Option(help="A selector's label; default: the run's first")] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="A selector's label; default: the run's first but random")
+    ] = None,
     scorer: Annotated[str | None, typer.Option(help="A scorer's label; default: the run's first")] = None,
     orders: Annotated[
         int | None, typer.Option(min=2, help="Orders of each problem's candidates; default: as report.draws allow")
@@ -436,9 +438,11 @@ def replay(
     """Decide after each stored candidate whether to go on, as each policy would, and show what that costs and solves
     beside uniform sampling at equal tokens. Nothing is sampled: any run with n candidates per problem will do.
 
-    A policy's option that is a list is tried with each value; without any, the policy's main option is.
+    An option that is given as a list is tried with each value: '{name: pandora, cost: [0.01, 0.1]}' is two rows of the
+    table. A bare name is tried with several values of the option that decides how soon it stops: `beta` with several
+    confidences, `pandora` with several costs.
 
-    Example: tts replay runs/demo --policy beta --policy '{name: pandora, temperature: 0.1}'
+    Example: tts replay runs/demo --policy beta --policy '{name: pandora, cost: [0.01, 0.1]}'
     """
     from tts import config as configs
     from tts import replay as replays
