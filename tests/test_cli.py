@@ -350,8 +350,26 @@ class TestGrade:
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
         write_rows(tmp_path / "c.jsonl", [])
 
-        assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl").code == 0
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl")
+        assert done.code == 0 and done.err.startswith("c.jsonl holds no candidate: g.jsonl will be empty.\n")
+        assert "pass@1" not in done.err
         assert (tmp_path / "g.jsonl").read_text() == ""
+
+    def test_pass_at_1_is_the_mean_over_problems_and_counts_a_row_as_often_as_it_is_given(self, cli, tmp_path):
+        write_rows(tmp_path / "p.jsonl", [DOUBLE, SORTED])
+        right, wrong = "print(2 * int(input()))", "print(0)"
+        rows = [{"question_id": "double", "index": 0, "code": code} for code in (right, right, wrong, right)]
+        write_rows(tmp_path / "c.jsonl", [*rows, {"question_id": "sorted", "index": 0, "code": wrong}])
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl")
+
+        assert "pass@1 37.5%, the mean over 2 problems with 5 candidates: 3 passed, 1 runtime_error" in done.err
+        assert len(rows_of(tmp_path / "g.jsonl")) == 5
+
+    def test_rows_that_differ_are_named_up_to_five(self):
+        line = files.differing_line([("q", index) for index in range(7)])
+
+        assert line.startswith("7 rows have another verdict") and line.endswith(": q 0, q 1, q 2, q 3, q 4 and 2 more.")
+        assert files.differing_line([]).startswith("0 rows have") and files.differing_line([]).endswith("comparison.")
 
     def test_what_our_machinery_could_not_decide_is_infra_error_and_is_not_kept(self, tmp_path):
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
@@ -372,11 +390,11 @@ class TestGrade:
         nothing |= {"isolation": "test", "level": str(find_confinement().level), "language": "python"}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
-        assert graded == files.Graded(1, 0, 2, 0, {"infra_error": 1, "no_code": 1})
+        assert graded == files.Graded(1, [], 2, 0, {"infra_error": 1, "no_code": 1}, 1, None)
 
         graded, (again, _) = found(Grader(Limits(), 1))
         assert again["verdict"] == "wrong_answer"
-        assert graded == files.Graded(0, 0, 2, 0, {"no_code": 1, "wrong_answer": 1})
+        assert graded == files.Graded(0, [], 2, 0, {"no_code": 1, "wrong_answer": 1}, 1, 0.0)
 
     @pytest.mark.parametrize(
         ("broken", "reason"),
@@ -425,7 +443,7 @@ class TestGrade:
         write_rows(tmp_path / "c.jsonl", given)
         done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", "--also", "lcb")
 
-        assert "1 rows have another verdict under LiveCodeBench's own comparison" in done.err
+        assert "1 row has another verdict under LiveCodeBench's own comparison: sorted 2.\n" in done.err
         found = [(row["verdict"], row["lcb_verdict"]) for row in rows_of(tmp_path / "g.jsonl")]
         assert found == list(codes.values())
 

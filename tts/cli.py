@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from tts.audit import Asked, Audit
     from tts.config import Config, ServeConfig
     from tts.cost import Unit
+    from tts.files import Graded
     from tts.findings import Findings
+    from tts.grade import Grader
     from tts.pipeline import Workplace
     from tts.sandbox import Confinement
 
@@ -69,7 +71,7 @@ def _options(
 ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
-Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
+Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write; its folder is made")]
 
 
 def _stop_in_order() -> None:
@@ -459,6 +461,7 @@ def replay(
         return
     Console().print(replay_report.table(found))
     with explained(UserError, f"{path} cannot be written", "Give another --to."):
+        path.parent.mkdir(parents=True, exist_ok=True)
         replay_report.write_picture(found, path)
     print(f"Picture: {path}")
 
@@ -526,51 +529,45 @@ def grade(
     Example: tts grade problems.jsonl candidates.jsonl --out grades.jsonl --workers 4
     """
     from tts import files
-    from tts.grade import Comparison, Grader
-    from tts.sandbox import Isolation, Limits
-    from tts.verdicts import Verdicts
 
-    if not timeout > 0:
-        raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise ConfigError(f"--tolerance must be between 0 and 1, such as 1e-6, got {tolerance}.")
-    if also not in (None, "lcb"):
-        raise ConfigError(f"--also takes lcb, LiveCodeBench's own comparison, got {also!r}.")
-    if no_cache and cache is not None:
-        raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
-    if isolation not in ("test", "program"):
-        raise ConfigError(f"--isolation takes test or program, got {isolation!r}.")
-    if unsafe and level not in ("auto", "D"):
-        raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
+    asked = files.GradeOptions(
+        timeout, memory_mib, output_mib, tolerance, also, isolation, level, unsafe, language, workers
+    )
     kept_in = _cache(cache, no_cache)
     if kept_in is not None:
         files.check_apart(out, kept_in)
-    limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
     with _stoppable(f"Nothing was graded, and {out} was not written."):
-        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
+        grader = asked.grader()
         _warn_of_level(grader.confinement)
         _ = grader.runtime  # not to be had, it should be told before anything is read
-    with Verdicts(kept_in, _say) as verdicts:
-        kept = "verdicts found so far are kept, and the same command goes on from there"
-        again = kept if verdicts.usable else "the same command grades anew"
-        with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
-            found = files.grade(problems, candidates, out, grader, verdicts, progress)
-    if found.read:
-        _say(f"{found.read} of {found.programs} programs were graded before: their verdicts are from the cache.")
-    if also:
-        _say(f"{found.differing} rows have another verdict under LiveCodeBench's own comparison.")
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items())) or "no rows"
-    _say(f"{counts}; level {grader.confinement.level}, isolation {grader.isolation}: {out}")
+    found = _graded(problems, candidates, out, grader, kept_in)
+    for line in files.graded_lines(found, grader, out):
+        _say(line)
     if found.undecided:
         raise InfraError(
             f"{found.undecided} rows are infra_error: our own machinery failed on them. Run the command again."
         )
 
 
+def _graded(problems: Path, candidates: Path, out: Path, grader: "Grader", kept_in: Path | None) -> "Graded":
+    from tts import files
+    from tts.verdicts import Verdicts
+
+    with Verdicts(kept_in, _say) as verdicts:
+        kept = "verdicts found so far are kept, and the same command goes on from there"
+        again = kept if verdicts.usable else "the same command grades anew"
+        with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
+            return files.grade(problems, candidates, out, grader, verdicts, progress)
+
+
 def _cache(given: Path | None, none: bool) -> Path | None:
-    """The file of verdicts that is meant; a warning on standard error where there is no place for one."""
+    """The file of verdicts that is meant; a warning on standard error where there is no place for one. Raises
+    ConfigError.
+    """
     from tts.verdicts import default_path
 
+    if none and given is not None:
+        raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
     try:
         return None if none else given or default_path()
     except RuntimeError:  # nobody's home
@@ -617,30 +614,40 @@ def score(
     Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
     """
     from tts import config as configs
-    from tts import files, planning, plugins
+    from tts import planning, plugins
 
-    given = list(arguments or [])
-    if self_test and given and "=" not in given[0]:
-        raise ConfigError(
-            f"--self-test scores its card's example and takes no file of pairs, got {given[0]}. Leave one out."
-        )
-    if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
-        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
-    pairs = None if self_test else Path(given.pop(0))
-    spec = plugins.Spec(scorer, configs.options(given))
+    pairs, options = _pairs_and_options(arguments or [], self_test)
+    spec = plugins.Spec(scorer, configs.options(options))
     chosen = planning.planned_alone(spec, plugins.build("scorer", spec, f"scorer {scorer!r}"))
     with ExitStack() as closing:
         closing.callback(getattr(chosen, "close", lambda: None))
         if pairs is None:
             _self_test(chosen)
-            return
-        with (
-            _stoppable("What is known is kept beside the output; the same command goes on from there."),
-            _bars() as progress,
-        ):
-            files.score(pairs, chosen, out, progress)
-        for note in getattr(chosen, "notes", ()):
-            _say(note)
+        else:
+            _score(pairs, chosen, out)
+
+
+def _pairs_and_options(given: list[str], self_test: bool) -> tuple[Path | None, list[str]]:
+    """The file of pairs, None for a self-test, and the scorer's options. Raises ConfigError."""
+    if self_test:
+        if given and "=" not in given[0]:
+            raise ConfigError(
+                f"--self-test scores its card's example and takes no file of pairs, got {given[0]}. Leave one out."
+            )
+        return None, given
+    if not given or ("=" in given[0] and not Path(given[0]).exists()):
+        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
+    return Path(given[0]), given[1:]
+
+
+def _score(pairs: Path, scorer: Any, out: Path) -> None:
+    from tts import files
+
+    remedy = "What is known is kept beside the output; the same command goes on from there."
+    with _stoppable(remedy), _bars() as progress:
+        files.score(pairs, scorer, out, progress)
+    for note in getattr(scorer, "notes", ()):
+        _say(note)
 
 
 def _self_test(scorer: Any) -> None:
