@@ -125,6 +125,15 @@ def solved(problems: int, right: Sequence[bool]) -> RunReport:
     return assemble("runs/solved", pools, ["argmax"], ["likelihood"])
 
 
+@pytest.mark.parametrize(("cut", "said"), [(0, ""), (1, "1 of 4 answers was"), (3, "3 of 4 answers were")])
+def test_answers_that_were_cut_off_are_counted(cut, said):
+    found = [replace(sampled("a", i, "x = 1"), finish="length" if i < cut else "stop") for i in range(4)]
+    report = assemble("runs/cut", [(task("a"), found, [True] * 4, [0.0] * 4)], ["argmax"], ["likelihood"])
+    notes = [note for note in sentences.notes(report) if "cut off" in note]
+
+    assert notes == ([f"{said} cut off at max_tokens."] if cut else [])
+
+
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 def test_few_problems_are_said_to_be_few_exactly_where_no_pairing_of_them_could_be_certain(level):
     certain = [problems for problems in range(1, 12) if 2 * 0.5**problems <= 1 - level]

@@ -18,6 +18,7 @@ from tts.wording import interval, percent
 
 ORACLE, RANDOM = "oracle", "random"
 NO_TAG = "none given"
+CUT_OFF = "length"  # how the sampling of an answer ended that reached max_tokens
 
 
 def level(report: RunReport) -> str:
@@ -72,6 +73,7 @@ def notes(report: RunReport) -> list[str]:
     said = [
         f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
+        *_cut_off(report),
         f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
         f"With {counted(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
         *_cautions(report),
@@ -84,6 +86,12 @@ def notes(report: RunReport) -> list[str]:
         said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
     said += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return said + _errata(report) + _left_out(report)
+
+
+def _cut_off(report: RunReport) -> list[str]:
+    count = report.finish[CUT_OFF]
+    of = counted(report.graded, "answer")
+    return [f"{count:,} of {of} {'was' if count == 1 else 'were'} cut off at max_tokens."] if count else []
 
 
 def _cautions(report: RunReport) -> list[str]:
