@@ -9,7 +9,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
+from support import (
+    IDS,
+    SELECTORS,
+    Small,
+    bring_up,
+    command,
+    make_small,
+    mini_rows,
+    own_cache,
+    programs,
+    rows_of,
+    tts,
+    write_rows,
+)
 
 from tts import __version__, files, plugins
 from tts.grade import Grader, Undecided
@@ -209,6 +222,19 @@ class TestReport:
         assert done.code == 0, done.err
         assert "argmax" in done.out and "run/report.html" in done.out
         assert "<html" in (tmp_path / "run" / "report.html").read_text()
+
+    @pytest.mark.parametrize("columns", [{}, {"COLUMNS": "60"}])
+    def test_a_table_in_a_pipe_cuts_no_word_in_two_unless_columns_says_so(self, small, columns):
+        small.write(scorers=[{"name": "length", "label": "a_label_that_is_longer_than_a_narrow_column"}])
+        bring_up(small)
+        environment = {name: value for name, value in own_cache(small.folder).items() if name != "COLUMNS"} | columns
+        done = subprocess.run(
+            command("report", "run"), cwd=small.folder, env=environment, capture_output=True, text=True, check=True
+        )
+
+        assert ("score a_label_that_is_longer_than_a_narrow_column" in done.stdout) == (not columns)
+        if columns:
+            assert max(map(len, done.stdout.partition("Report:")[0].splitlines())) <= 60
 
     @pytest.mark.parametrize(
         ("format", "first"),

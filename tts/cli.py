@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 import typer
 from rich.console import Console
 
-from tts import __version__
+from tts import __version__, terminal
 from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained, unknown
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ def _show_one(found: "RunReport") -> None:
 def _print_tables(whole: "Findings") -> None:
     from tts import cost_report, report
 
-    console = Console()
+    console = terminal.console()
     for table in report.tables(whole):
         console.print(table, "")
     if whole.saved is not None:
@@ -368,7 +368,7 @@ def _watch(folders: list[Path], format: str | None) -> None:
     if format or len(folders) > 1:
         raise ConfigError("--watch shows one run in the terminal: give it one folder, and no --format.")
     with _stoppable("The run goes on; this only watched it."):
-        live.watch(folders[0], Console())
+        live.watch(folders[0], terminal.console())
 
 
 @app.command()
@@ -398,7 +398,7 @@ def compare(
         print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
         return
     compared = page.Compared(tuple(comparison.compare(runs[0], other) for other in runs[1:]), found)
-    console = Console()
+    console = terminal.console()
     at_equal_cost = cost_report.frontier_sheet(runs, found), cost_report.even_sheet(runs, found)
     for sheet in [*(one.sheet() for one in compared.comparisons), *at_equal_cost]:
         console.print(as_table(sheet))
@@ -459,7 +459,7 @@ def replay(
     if as_json:
         print(json.dumps(replay_report.as_json(found), indent=1))
         return
-    Console().print(replay_report.table(found))
+    terminal.console().print(replay_report.table(found))
     with explained(UserError, f"{path} cannot be written", "Give another --to."):
         path.parent.mkdir(parents=True, exist_ok=True)
         replay_report.write_picture(found, path)
@@ -488,7 +488,7 @@ def plan(
     if as_json:
         print(json.dumps(planning.as_json(found), indent=1))
     else:
-        Console().print(planning.table(found))
+        terminal.console().print(planning.table(found))
 
 
 @app.command()
@@ -584,7 +584,7 @@ def sandbox_check() -> None:
     """
     from tts import sandbox
 
-    console = Console()
+    console = terminal.console()
     reports = [sandbox.examine(level) for level in sandbox.Level]
     console.print(sandbox.table(reports))
     for report in reports:
@@ -713,7 +713,7 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
     ):
         with files.replacing(folder / name, " What was found is kept.") as beside:
             beside.write_text(text, encoding="utf-8")
-    console = Console()
+    console = terminal.console()
     console.print(audit_report.terminal(saved, console.width))
     print(f"Audit: {folder / audit_report.PAGE}   Numbers: {folder / audit_report.FILE}")
     return found
@@ -786,7 +786,7 @@ def train(
     with _writing_pictures(place):
         for name in ("training.png", "training.svg"):
             training_picture.write_picture(found.epochs, place / name)
-    Console().print(training.table(found.epochs))
+    terminal.console().print(training.table(found.epochs))
     print(f"{counted(found.pairs, 'pair')} trained on, {found.held_out} held out, {found.overlong} too long.")
     print(f"Model: {found.model}   Picture: {place / 'training.png'}, .svg")
     if found.adapter is not None:
