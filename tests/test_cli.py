@@ -27,7 +27,7 @@ from support import (
 from tts import __version__, files, plugins
 from tts.grade import Grader, Undecided
 from tts.pipeline import Silent
-from tts.sandbox import Limits, find_confinement
+from tts.sandbox import Level, Limits, examine, find_confinement
 from tts.types import program_hash
 from tts.verdicts import Verdicts
 
@@ -687,6 +687,18 @@ class TestExport:
 
         assert done.code == 2
         assert reason in done.error
+
+
+def test_sandbox_check_says_of_each_level_what_it_comes_to(cli):
+    done = cli("sandbox-check")
+    said = [line for line in done.out.splitlines() if line.startswith("Level ")]
+
+    assert done.code == 0
+    assert "no sandbox: the same program unconfined" in done.out
+    for line, report in zip(said, map(examine, Level), strict=True):
+        level = report.confinement.level
+        holds = "holds:" if level in "AB" else "can be asked for:"
+        assert line.startswith(f"Level {level} {holds}" if report.holds else f"Level {level} does not hold: ")
 
 
 def test_list_shows_every_plugin_with_its_options_and_defaults(cli):

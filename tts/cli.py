@@ -588,8 +588,7 @@ def sandbox_check() -> None:
     reports = [sandbox.examine(level) for level in sandbox.Level]
     console.print(sandbox.table(reports))
     for report in reports:
-        says = "holds" if report.holds else f"does not hold: {report.problem}"
-        console.print(f"{sandbox.describe(report.confinement.level)}: {says}", highlight=False)
+        console.print(sandbox.describe(report), highlight=False)
     chosen = sandbox.find_confinement()
     console.print(f"Programs are run at level {chosen.level}. C and D are taken only when asked for.", highlight=False)
 
