@@ -221,8 +221,16 @@ def run(
     """
     place = folder or Path("runs") / config.stem
     again = shlex.join(["tts", "run", str(config), *(overrides or []), *(["--folder", str(folder)] if folder else [])])
-    with _stoppable(f"What was finished is stored. To continue: {again}"):
+    with _stoppable(lambda: _how_to_go_on(place, again)):
         _run(config, overrides or [], place)
+
+
+def _how_to_go_on(folder: Path, again: str) -> str:
+    from tts.store import holds_candidates
+
+    if holds_candidates(folder):
+        return f"What was finished is stored. To continue: {again}"
+    return f"Nothing was finished yet. To begin anew: {again}"
 
 
 def _run(config: Path, overrides: list[str], folder: Path) -> None:
@@ -255,13 +263,15 @@ def _workplace(config: "Config") -> "AbstractContextManager[Workplace]":
 
 
 @contextmanager
-def _stoppable(remedy: str) -> Iterator[None]:
-    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on."""
+def _stoppable(remedy: str | Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on; a remedy that depends
+    on how far it came is asked for then.
+    """
     _stop_in_order()
     try:
         yield
     except KeyboardInterrupt as stop:
-        _say(f"\nStopped. {remedy}")
+        _say(f"\nStopped. {remedy if isinstance(remedy, str) else remedy()}")
         raise typer.Exit(STOPPED + (stop.args[0] if stop.args else signal.SIGINT)) from None
 
 
@@ -691,11 +701,17 @@ def audit(
     scorers = configs.load_scorers(config)
     folder = out or pool or Path(f"audit-{config.stem}")
     asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
-    with _stoppable(f"What was found is kept in {folder / audits.FILE}; the same command goes on from there."):
+    kept_in = folder / audits.FILE
+    kept = f"What was found is kept in {kept_in}; the same command goes on from there."
+    with _stoppable(lambda: kept if _holds_something(kept_in) else "Nothing was found yet."):
         found = _audited(asked, folder)
     if found.undecided:
         programs = counted(found.undecided, "program")
         raise InfraError(f"{programs} could not be run because our own machinery failed. Run the command again.")
+
+
+def _holds_something(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 def _audited(asked: "Asked", folder: Path) -> "Audit":
