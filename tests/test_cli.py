@@ -564,7 +564,7 @@ class TestScore:
         [
             (["prefr=long", "--scorer", "length"], "Did you mean 'prefer'"),
             (["prefer=middle", "--scorer", "length"], "prefer: input should be 'short' or 'long', got 'middle'"),
-            (["prefer", "--scorer", "length"], "An override is key.sub=value, got 'prefer'"),
+            (["prefer", "--scorer", "length"], "An option is key=value, got 'prefer'. `tts list` has"),
             (["--scorer", "lenght"], "Did you mean 'length'"),
         ],
     )

@@ -104,9 +104,10 @@ def test_the_command_takes_options_and_outside_code(cli: Cli, tmp_path: Path) ->
     ("arguments", "words"),
     [
         (["minj"], "Did you mean 'mini'?"),
-        (["jsonl"], "path: field required"),
+        (["jsonl"], "path: field required, for example path=rows.jsonl."),
         (["jsonl", "path=rows.jsonl"], "rows.jsonl cannot be read: No such file"),
-        (["mini", "limit"], "An override is key.sub=value, got 'limit'"),
+        (["mini", "limit"], "An option is key=value, got 'limit'. `tts list` has the options"),
+        (["jsonl", "/data/rows.jsonl"], "got '/data/rows.jsonl'. Did you mean path=/data/rows.jsonl?"),
         (["mini", "ids=[is-eve]"], "Did you mean 'is-even'?"),
     ],
 )

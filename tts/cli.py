@@ -626,7 +626,7 @@ def score(
     from tts import planning, plugins
 
     pairs, options = _pairs_and_options(arguments or [], self_test)
-    spec = plugins.Spec(scorer, configs.options(options))
+    spec = plugins.Spec(scorer, configs.options(options, "model"))
     chosen = planning.planned_alone(spec, plugins.build("scorer", spec, f"scorer {scorer!r}"))
     with ExitStack() as closing:
         closing.callback(getattr(chosen, "close", lambda: None))
@@ -945,7 +945,7 @@ def problems(
     from tts import config as configs
     from tts import preview
 
-    found = preview.preview(benchmark, configs.options(options or []), head)
+    found = preview.preview(benchmark, configs.options(options or [], "path"), head)
     print(preview.as_json(found) if as_json else preview.as_text(found))
 
 
