@@ -244,9 +244,9 @@ class TestConfig:
 
         assert_refused_here(small, *parts)
 
-    @pytest.mark.parametrize("name", ["nowhere.yaml", "."])
-    def test_that_is_not_there(self, cli, name):
-        assert_refused(cli("run", name), f"The config {name} cannot be read", "Give the path of a YAML file")
+    @pytest.mark.parametrize(("name", "why"), [("nowhere.yaml", "No such file or directory"), (".", "Is a directory")])
+    def test_that_is_not_there(self, cli, name, why):
+        assert_refused(cli("run", name), f"The config {name} cannot be read: {why}. Give the path of a YAML file")
 
     def test_of_another_version_in_a_run(self, small, cli):
         bring_up(small, "benchmark.limit=1")

@@ -9,12 +9,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import IDS, SELECTORS, Small, bring_up, make_small, mini_rows, programs, rows_of, tts, write_rows
+from support import (
+    IDS,
+    SELECTORS,
+    Small,
+    bring_up,
+    command,
+    make_small,
+    mini_rows,
+    own_cache,
+    programs,
+    rows_of,
+    tts,
+    write_rows,
+)
 
 from tts import __version__, files, plugins
 from tts.grade import Grader, Undecided
 from tts.pipeline import Silent
-from tts.sandbox import Limits, find_confinement
+from tts.sandbox import Level, Limits, examine, find_confinement
 from tts.types import program_hash
 from tts.verdicts import Verdicts
 
@@ -210,6 +223,19 @@ class TestReport:
         assert "argmax" in done.out and "run/report.html" in done.out
         assert "<html" in (tmp_path / "run" / "report.html").read_text()
 
+    @pytest.mark.parametrize("columns", [{}, {"COLUMNS": "60"}])
+    def test_a_table_in_a_pipe_cuts_no_word_in_two_unless_columns_says_so(self, small, columns):
+        small.write(scorers=[{"name": "length", "label": "a_label_that_is_longer_than_a_narrow_column"}])
+        bring_up(small)
+        environment = {name: value for name, value in own_cache(small.folder).items() if name != "COLUMNS"} | columns
+        done = subprocess.run(
+            command("report", "run"), cwd=small.folder, env=environment, capture_output=True, text=True, check=True
+        )
+
+        assert ("score a_label_that_is_longer_than_a_narrow_column" in done.stdout) == (not columns)
+        if columns:
+            assert max(map(len, done.stdout.partition("Report:")[0].splitlines())) <= 60
+
     @pytest.mark.parametrize(
         ("format", "first"),
         [("md", "### run"), ("csv", "run,benchmark,problems"), ("tex", r"\begin{table}"), ("json", "{")],
@@ -350,8 +376,26 @@ class TestGrade:
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
         write_rows(tmp_path / "c.jsonl", [])
 
-        assert cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl").code == 0
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl")
+        assert done.code == 0 and done.err.startswith("c.jsonl holds no candidate: g.jsonl will be empty.\n")
+        assert "pass@1" not in done.err
         assert (tmp_path / "g.jsonl").read_text() == ""
+
+    def test_pass_at_1_is_the_mean_over_problems_and_counts_a_row_as_often_as_it_is_given(self, cli, tmp_path):
+        write_rows(tmp_path / "p.jsonl", [DOUBLE, SORTED])
+        right, wrong = "print(2 * int(input()))", "print(0)"
+        rows = [{"question_id": "double", "index": 0, "code": code} for code in (right, right, wrong, right)]
+        write_rows(tmp_path / "c.jsonl", [*rows, {"question_id": "sorted", "index": 0, "code": wrong}])
+        done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl")
+
+        assert "pass@1 37.5%, the mean over 2 problems with 5 candidates: 3 passed, 1 runtime_error" in done.err
+        assert len(rows_of(tmp_path / "g.jsonl")) == 5
+
+    def test_rows_that_differ_are_named_up_to_five(self):
+        line = files.differing_line([("q", index) for index in range(7)])
+
+        assert line.startswith("7 rows have another verdict") and line.endswith(": q 0, q 1, q 2, q 3, q 4 and 2 more.")
+        assert files.differing_line([]).startswith("0 rows have") and files.differing_line([]).endswith("comparison.")
 
     def test_what_our_machinery_could_not_decide_is_infra_error_and_is_not_kept(self, tmp_path):
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
@@ -372,11 +416,11 @@ class TestGrade:
         nothing |= {"isolation": "test", "level": str(find_confinement().level), "language": "python"}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
-        assert graded == files.Graded(1, 0, 2, 0, {"infra_error": 1, "no_code": 1})
+        assert graded == files.Graded(1, [], 2, 0, {"infra_error": 1, "no_code": 1}, 1, None)
 
         graded, (again, _) = found(Grader(Limits(), 1))
         assert again["verdict"] == "wrong_answer"
-        assert graded == files.Graded(0, 0, 2, 0, {"no_code": 1, "wrong_answer": 1})
+        assert graded == files.Graded(0, [], 2, 0, {"no_code": 1, "wrong_answer": 1}, 1, 0.0)
 
     @pytest.mark.parametrize(
         ("broken", "reason"),
@@ -425,7 +469,7 @@ class TestGrade:
         write_rows(tmp_path / "c.jsonl", given)
         done = cli("grade", "p.jsonl", "c.jsonl", "--out", "g.jsonl", "--also", "lcb")
 
-        assert "1 rows have another verdict under LiveCodeBench's own comparison" in done.err
+        assert "1 row has another verdict under LiveCodeBench's own comparison: sorted 2.\n" in done.err
         found = [(row["verdict"], row["lcb_verdict"]) for row in rows_of(tmp_path / "g.jsonl")]
         assert found == list(codes.values())
 
@@ -520,7 +564,7 @@ class TestScore:
         [
             (["prefr=long", "--scorer", "length"], "Did you mean 'prefer'"),
             (["prefer=middle", "--scorer", "length"], "prefer: input should be 'short' or 'long', got 'middle'"),
-            (["prefer", "--scorer", "length"], "An override is key.sub=value, got 'prefer'"),
+            (["prefer", "--scorer", "length"], "An option is key=value, got 'prefer'. `tts list` has"),
             (["--scorer", "lenght"], "Did you mean 'length'"),
         ],
     )
@@ -643,6 +687,18 @@ class TestExport:
 
         assert done.code == 2
         assert reason in done.error
+
+
+def test_sandbox_check_says_of_each_level_what_it_comes_to(cli):
+    done = cli("sandbox-check")
+    said = [line for line in done.out.splitlines() if line.startswith("Level ")]
+
+    assert done.code == 0
+    assert "no sandbox: the same program unconfined" in done.out
+    for line, report in zip(said, map(examine, Level), strict=True):
+        level = report.confinement.level
+        holds = "holds:" if level in "AB" else "can be asked for:"
+        assert line.startswith(f"Level {level} {holds}" if report.holds else f"Level {level} does not hold: ")
 
 
 def test_list_shows_every_plugin_with_its_options_and_defaults(cli):

@@ -239,8 +239,16 @@ def test_what_is_no_yaml_is_refused_with_the_files_name(refused, text):
 
 
 def test_an_absent_file_is_refused_with_the_remedy(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read: .*Give the path of a YAML file"):
-        config.load(tmp_path / "absent.yaml")
+    for load in (config.load, config.load_serve, config.load_scorers):
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path / "absent.yaml")
+        why = "No such file or directory. Give the path of a YAML file."
+        assert str(caught.value) == f"The config {tmp_path / 'absent.yaml'} cannot be read: {why}"
+
+
+def test_what_has_no_default_is_asked_for_with_an_example(refused):
+    assert "generator: field required, for example generator={name: " in refused("benchmark: mini")
+    assert "path: field required, for example path=rows.jsonl." in refused("benchmark: mbpp\ngenerator: transformers")
 
 
 def test_a_folder_and_bytes_that_are_no_text_are_refused(tmp_path):
@@ -351,7 +359,7 @@ def test_overrides_leave_what_they_were_given_alone():
 
 
 def test_bare_options_are_read_as_yaml():
-    assert config.options(["a=1", "b=[x, y]", "c.d=true", "e=2024-01-01"]) == {
+    assert config.options(["a=1", "b=[x, y]", "c.d=true", "e=2024-01-01"], "path") == {
         "a": 1,
         "b": ["x", "y"],
         "c": {"d": True},

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tts import metrics, plugins
 from tts.errors import ConfigError, DataError
+from tts.problems._rows import RowBenchmark
 from tts.protocols import Benchmark, Chance, Generator, Ranked, Scorer, Selector, Settling
 from tts.select import choose
 from tts.select.random import Random
@@ -138,6 +139,14 @@ def test_every_plugin_satisfies_its_protocol(family, protocol):
 
     for name in plugins.names(family):
         assert isinstance(plugins.build(family, {"name": name, **needed.get(name, {})}), protocol)
+
+
+@pytest.mark.parametrize("name", plugins.names("benchmark"))
+def test_a_benchmark_that_leaves_problems_out_says_by_which_options(name):
+    found = plugins.find("benchmark", name)
+
+    assert (found.admits is not RowBenchmark.admits) == bool(found.filters)
+    assert {*found.filters} <= {option.name for option in plugins.options(found)}
 
 
 # Selectors.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,8 @@ def test_splits_of_mbpp(bench):
         "train": ["601", "974"],
     }
     assert Mbpp(path="x").split == "test"
+    assert "names '601' (" in (message := refused(bench("mbpp", *rows, ids=(11, 601))))
+    assert "left out by benchmark.split='test'. Widen that" in message
 
 
 def test_programs_of_mbpp_bring_their_own_classes(bench):
@@ -638,7 +641,6 @@ def test_tests_that_are_there_twice_and_integers_that_python_does_not_print(benc
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"question_content": "x"}, "Read it with benchmark.name: jsonl"),
         ({"task_id": None}, "task_id must be str"),
         ({"prompt": "class Solution:\n    x = 1\n"}, "prompt ends in no class Solution"),
         ({"prompt": "class Solution:\n"}, "prompt is not Python"),
@@ -677,6 +679,25 @@ def test_a_line_that_is_no_row_is_named_and_a_path_that_is_none_is_said(tmp_path
 
     hub = plugins.build("benchmark", {"name": name, "path": "owner/name"})
     assert "Of a data set on the hub, name the file: owner/name/FILE.jsonl" in refused(hub)
+
+
+FORMATS = {
+    "humaneval": human(),
+    "humaneval+": {name: value for name, value in plus().items() if name != "test"},
+    "mbpp": basic(),
+    "mbpp+": small("9", "def f(x): return x", [0]),
+    "leetcode": leet(),
+    "jsonl": {"question_id": "q", "question_content": "Add.", "public_test_cases": [{"input": "1", "output": "2"}]},
+    "codecontests": {"name": "a", "description": "Add.", "public_tests": {"input": ["1"], "output": ["2"]}},
+}
+
+
+@pytest.mark.parametrize(("name", "other"), list(permutations(FORMATS, 2)))
+def test_a_row_in_another_benchmarks_format_is_told_by_what_reads_it(bench, name, other):
+    message = refused(bench(name, FORMATS[other]))
+
+    assert "rows.jsonl, line 1: there is no " in message or "line 1: task_id does not begin with " in message
+    assert f"This is a row of {other}: read it with benchmark.name: {other}." in message
 
 
 def test_a_file_on_the_hub_is_named_with_its_data_set_and_without_a_network_the_remedy_is_said(tmp_path):

@@ -78,6 +78,28 @@ def test_an_integer_too_long_to_print_is_said_to_be_one(tmp_path: Path) -> None:
     assert json.loads(preview.as_json(found))["shown"][0]["public_tests"][0]["returns"] == [1]
 
 
+@pytest.mark.parametrize(
+    ("shown", "setup", "expression", "returns"),
+    [
+        ("assert set(f((3, 4), 5)) == {3}", "", "set(f((3, 4), 5))", "{3}"),
+        ("assert f('a', [1])", "", "bool(f('a', [1]))", True),
+        ("assert not f(2)", "", "bool(f(2))", False),
+        ("assert f(x) == 3", "x = 2", "x = 2\nf(x)", 3),
+        ("assert f(2) == 3", "", None, 3),
+    ],
+)
+def test_an_expression_is_shown_as_the_assert_has_it(
+    tmp_path: Path, shown: str, setup: str, expression: str | None, returns: object
+) -> None:
+    row = {"task_id": 11, "text": "Do.", "code": "def f(x): pass", "test_list": [shown], "test_setup_code": setup}
+    found = preview.preview("mbpp", {"path": str(write_rows(tmp_path / "rows.jsonl", [row]))}, 1)
+    (test,) = json.loads(preview.as_json(found))["shown"][0]["public_tests"]
+
+    assert "lambda" not in preview.as_text(found)
+    assert (test.get("expression"), test["returns"]) == (expression, returns)
+    assert ("entry_point" in test) == ("args" in test) == (expression is None)
+
+
 def test_unknown_options_are_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"No 'limt' in the options of benchmark 'mini'\. Did you mean 'limit'"):
         preview.preview("mini", {"limt": 3}, 3)
@@ -104,9 +126,10 @@ def test_the_command_takes_options_and_outside_code(cli: Cli, tmp_path: Path) ->
     ("arguments", "words"),
     [
         (["minj"], "Did you mean 'mini'?"),
-        (["jsonl"], "path: field required"),
+        (["jsonl"], "path: field required, for example path=rows.jsonl."),
         (["jsonl", "path=rows.jsonl"], "rows.jsonl cannot be read: No such file"),
-        (["mini", "limit"], "An override is key.sub=value, got 'limit'"),
+        (["mini", "limit"], "An option is key=value, got 'limit'. `tts list` has the options"),
+        (["jsonl", "/data/rows.jsonl"], "got '/data/rows.jsonl'. Did you mean path=/data/rows.jsonl?"),
         (["mini", "ids=[is-eve]"], "Did you mean 'is-even'?"),
     ],
 )

@@ -275,6 +275,21 @@ def test_an_unknown_id_gets_the_nearest(bench):
     assert "No 'q33' in this benchmark's ids. Did you mean 'q3'?" in message
 
 
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_wanted_id_that_a_filter_leaves_out_is_an_error(bench, limit):
+    options = {
+        "ids": ("q1", "q2", "q3"),
+        "start_date": "2024-01-01",
+        "platform": ("leetcode", "atcoder"),
+        "limit": limit,
+    }
+    message = refusal(bench(*VARIED, **options).problems)
+
+    assert "benchmark.ids names 'q1' (" in message and "rows.jsonl, line 1) and 1 more, left out by" in message
+    assert "benchmark.start_date='2024-01-01', benchmark.platform=('leetcode', 'atcoder')." in message
+    assert ids(bench(*VARIED, **options | {"ids": ("q2",)})) == ["q2"]
+
+
 def test_filtered_problems_keep_their_tests(bench):
     assert len(bench(*VARIED, ids=("q3",)).tests("q3")) == 3
 

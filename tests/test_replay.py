@@ -206,11 +206,13 @@ def test_the_picture_is_drawn_with_its_caption(tmp_path, name):
 
 
 def test_from_the_command_line(finished):
-    done = tts(finished, "replay", "run", "--policy", "beta", "--policy", "{name: fixed, k: [1, 4]}", "--to", "r.svg")
+    done = tts(
+        finished, "replay", "run", "--policy", "beta", "--policy", "{name: fixed, k: [1, 4]}", "--to", "new/r.svg"
+    )
 
     assert done.code == 0, done.err
     assert "uniform" in done.out
-    assert (finished / "r.svg").exists()
+    assert (finished / "new" / "r.svg").exists()
     numbers = json.loads(tts(finished, "replay", "run", "--policy", "pandora", "--json", "--scorer", "length").out)
     assert {spot["policy"] for spot in numbers["spots"]} == {"pandora"}
     assert numbers["scorer"] == "length"

@@ -116,6 +116,45 @@ def run() -> RunReport:
     return replace(made_up(), left_out=(("mini-99", "2 of 8 candidates have no verdict"),))
 
 
+def solved(problems: int, right: Sequence[bool]) -> RunReport:
+    """Problems each of whose candidates are right or not as given."""
+    pools = [
+        (task(f"p{p}"), [sampled(f"p{p}", i, f"x = {i}") for i in range(len(right))], right, [0.0] * len(right))
+        for p in range(problems)
+    ]
+    return assemble("runs/solved", pools, ["argmax"], ["likelihood"])
+
+
+@pytest.mark.parametrize(("cut", "said"), [(0, ""), (1, "1 of 4 answers was"), (3, "3 of 4 answers were")])
+def test_answers_that_were_cut_off_are_counted(cut, said):
+    found = [replace(sampled("a", i, "x = 1"), finish="length" if i < cut else "stop") for i in range(4)]
+    report = assemble("runs/cut", [(task("a"), found, [True] * 4, [0.0] * 4)], ["argmax"], ["likelihood"])
+    notes = [note for note in sentences.notes(report) if "cut off" in note]
+
+    assert notes == ([f"{said} cut off at max_tokens."] if cut else [])
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_few_problems_are_said_to_be_few_exactly_where_no_pairing_of_them_could_be_certain(level):
+    certain = [problems for problems in range(1, 12) if 2 * 0.5**problems <= 1 - level]
+    for problems in range(1, 12):
+        found = solved(problems, [True, False])
+        options = found.config.report.model_copy(update={"level": level})
+        found = replace(found, config=found.config.model_copy(update={"report": options}))
+        said = " ".join(sentences.notes(found))
+
+        assert (f"Only {problems} problem" in said) == (problems not in certain)
+        assert f"no difference can be certain at {100 * level:g}%" in said or problems in certain
+
+
+def test_an_interval_without_width_is_said_to_be_no_certainty():
+    caution = "An interval without width says that all problems came out alike"
+
+    assert caution in " ".join(sentences.notes(solved(20, [True, True])))
+    assert caution in " ".join(sentences.notes(solved(20, [True, False])))
+    assert caution not in " ".join(sentences.notes(made_up()))
+
+
 def printed(table: Table, width: int) -> str:
     console = Console(width=width, file=None, color_system=None)
     with console.capture() as capture:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import environment
 
 from tts.errors import ModelError, StoreError
-from tts.store import FILE, MARKS, SCHEMA_VERSION, SCHEMAS, encode, open_for_reading, open_for_writing
+from tts.store import FILE, MARKS, SCHEMA_VERSION, SCHEMAS, encode, holds_candidates, open_for_reading, open_for_writing
 from tts.types import Behaviour, Call, Candidate, Check, Grade, Message, Problem, Score, Stdin, Verdict
 
 ODD = st.text(st.characters(exclude_categories=()))  # surrogates, NULs and all
@@ -176,6 +176,17 @@ def test_what_is_stored_twice_is_there_once(folder):
     put(folder, second)
 
     assert held(folder) == [first]
+
+
+def test_a_folder_holds_candidates_once_one_is_stored(folder):
+    assert not holds_candidates(folder)
+    put(folder)
+    assert (folder / FILE).exists() and not holds_candidates(folder)
+    put(folder, Candidate("p", 0, "text"))
+    assert holds_candidates(folder)
+
+    (folder / FILE).write_bytes(b"no database")
+    assert not holds_candidates(folder)
 
 
 def test_a_candidate_is_on_disk_before_the_next_is_asked_for(folder):

@@ -388,6 +388,44 @@ def begin_slowly(small: Small, name: str, *around: str) -> subprocess.Popen[str]
     return process
 
 
+NEVER = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+@dataclass(frozen=True)
+class Never:
+    def problems(self):
+        Path("begun").touch()
+        time.sleep(60)
+
+    def tests(self, name):
+        return []
+
+    def generate(self, wanted):
+        self.problems()
+        yield
+"""
+
+
+@pytest.mark.parametrize("stage", ["benchmark", "generator"])
+def test_a_run_that_is_stopped_before_anything_is_finished_says_so(small, stage):
+    (small.folder / "never.py").write_text(NEVER)
+    small.write(**{stage: {"name": "never:Never"} | ({"n": 1} if stage == "generator" else {})})
+    line = command("run", "config.yaml", "--folder", "run")
+    env = own_cache(small.folder)
+    with subprocess.Popen(line, cwd=small.folder, env=env, stderr=subprocess.PIPE, text=True) as process:
+        while not (small.folder / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=50)
+
+    assert process.returncode == 130, said
+    again = "tts run config.yaml --folder run"
+    assert said.splitlines()[-1] == f"Stopped. Nothing was finished yet. To begin anew: {again}"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", STOPPABLE)
 def test_a_command_that_is_stopped_says_how_to_go_on(small, name, number):
@@ -472,7 +510,8 @@ def test_no_candidates_are_no_rows(folder):
     done = grade(folder, "--no-cache")
 
     assert done.code == 0
-    assert re.fullmatch(r"grade: 0 of 0\nno rows; level [AB], isolation test: .*out\.jsonl\n", done.err)
+    warning = r".* holds no candidate: .* will be empty\.\n"
+    assert re.fullmatch(warning + r"grade: 0 of 0\nno rows; level [AB], isolation test: .*out\.jsonl\n", done.err)
     assert (folder / "out.jsonl").read_bytes() == b""
 
 

@@ -1,5 +1,6 @@
 """The transformers generator against the library's own loop, and what it promises about seeds, slots and stopping."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -232,3 +233,20 @@ def test_work_may_be_added_and_dropped_while_it_runs(folder: str) -> None:
     assert sorted(c.key for c in found) == [("p0", 0), ("p1", 1), ("p1", 2), ("p1", 3), ("p5", 0)]
     assert all(c.text == alone[c.key].text for c in found if c.problem_id != "p0")
     assert generator.step() == []
+
+
+@pytest.mark.long
+def test_unpacking_the_embedded_model_says_nothing_but_our_own_lines(tmp_path: Path) -> None:
+    script = (
+        "import logging\nfrom tts.models import locate\n"
+        "logging.basicConfig(format='%(message)s', level=logging.INFO)\nlocate('embedded')\n"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
+
+    what = "the embedded model for the first time, unpacked into the cache"
+    first, last = done.stderr.splitlines()
+    assert first == f"Loading {what}" and last.startswith(f"Loaded {what} in ")
+    assert done.stdout == ""

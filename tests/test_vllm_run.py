@@ -210,7 +210,7 @@ def test_a_run_that_is_ended_while_its_engine_starts_leaves_nothing(run, moment,
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "in vLLM; its log is" in err  # what it was at while nothing moved
-    assert ("Stopped. What was finished is stored." in err) == (code > 0)
+    assert ("Stopped. Nothing was finished yet. To begin anew: tts run config.yaml" in err) == (code > 0)
     assert "Traceback" not in err
     while of_session(process.pid) or list(Path(temporary).glob("tts-vllm-*")):
         assert time.monotonic() < begun + 20

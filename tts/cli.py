@@ -16,12 +16,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
 
-from tts import __version__
+from tts import __version__, terminal
 from tts.errors import ConfigError, DataError, InfraError, StoreError, UserError, counted, explained, unknown
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from tts.audit import Asked, Audit
     from tts.config import Config, ServeConfig
     from tts.cost import Unit
+    from tts.files import Graded
     from tts.findings import Findings
+    from tts.grade import Grader
     from tts.pipeline import Workplace
     from tts.sandbox import Confinement
 
@@ -69,7 +71,7 @@ def _options(
 ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
-Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write")]
+Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write; its folder is made")]
 
 
 def _stop_in_order() -> None:
@@ -219,8 +221,16 @@ def run(
     """
     place = folder or Path("runs") / config.stem
     again = shlex.join(["tts", "run", str(config), *(overrides or []), *(["--folder", str(folder)] if folder else [])])
-    with _stoppable(f"What was finished is stored. To continue: {again}"):
+    with _stoppable(lambda: _how_to_go_on(place, again)):
         _run(config, overrides or [], place)
+
+
+def _how_to_go_on(folder: Path, again: str) -> str:
+    from tts.store import holds_candidates
+
+    if holds_candidates(folder):
+        return f"What was finished is stored. To continue: {again}"
+    return f"Nothing was finished yet. To begin anew: {again}"
 
 
 def _run(config: Path, overrides: list[str], folder: Path) -> None:
@@ -253,13 +263,15 @@ def _workplace(config: "Config") -> "AbstractContextManager[Workplace]":
 
 
 @contextmanager
-def _stoppable(remedy: str) -> Iterator[None]:
-    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on."""
+def _stoppable(remedy: str | Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C, or what `_stop_in_order` takes for it, into one line that says how to go on; a remedy that depends
+    on how far it came is asked for then.
+    """
     _stop_in_order()
     try:
         yield
     except KeyboardInterrupt as stop:
-        _say(f"\nStopped. {remedy}")
+        _say(f"\nStopped. {remedy if isinstance(remedy, str) else remedy()}")
         raise typer.Exit(STOPPED + (stop.args[0] if stop.args else signal.SIGINT)) from None
 
 
@@ -294,7 +306,7 @@ def _show_one(found: "RunReport") -> None:
 def _print_tables(whole: "Findings") -> None:
     from tts import cost_report, report
 
-    console = Console()
+    console = terminal.console()
     for table in report.tables(whole):
         console.print(table, "")
     if whole.saved is not None:
@@ -366,7 +378,7 @@ def _watch(folders: list[Path], format: str | None) -> None:
     if format or len(folders) > 1:
         raise ConfigError("--watch shows one run in the terminal: give it one folder, and no --format.")
     with _stoppable("The run goes on; this only watched it."):
-        live.watch(folders[0], Console())
+        live.watch(folders[0], terminal.console())
 
 
 @app.command()
@@ -396,7 +408,7 @@ def compare(
         print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
         return
     compared = page.Compared(tuple(comparison.compare(runs[0], other) for other in runs[1:]), found)
-    console = Console()
+    console = terminal.console()
     at_equal_cost = cost_report.frontier_sheet(runs, found), cost_report.even_sheet(runs, found)
     for sheet in [*(one.sheet() for one in compared.comparisons), *at_equal_cost]:
         console.print(as_table(sheet))
@@ -423,7 +435,9 @@ def replay(
     policy: Annotated[
         list[str], typer.Option("--policy", help="A stopping policy: beta, or '{name: pandora, cost: [0.01, 0.1]}'")
     ],
-    selector: Annotated[str | None, typer.Option(help="A selector's label; default: the run's first")] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="A selector's label; default: the run's first but random")
+    ] = None,
     scorer: Annotated[str | None, typer.Option(help="A scorer's label; default: the run's first")] = None,
     orders: Annotated[
         int | None, typer.Option(min=2, help="Orders of each problem's candidates; default: as report.draws allow")
@@ -436,9 +450,11 @@ def replay(
     """Decide after each stored candidate whether to go on, as each policy would, and show what that costs and solves
     beside uniform sampling at equal tokens. Nothing is sampled: any run with n candidates per problem will do.
 
-    A policy's option that is a list is tried with each value; without any, the policy's main option is.
+    An option that is given as a list is tried with each value: '{name: pandora, cost: [0.01, 0.1]}' is two rows of the
+    table. A bare name is tried with several values of the option that decides how soon it stops: `beta` with several
+    confidences, `pandora` with several costs.
 
-    Example: tts replay runs/demo --policy beta --policy '{name: pandora, temperature: 0.1}'
+    Example: tts replay runs/demo --policy beta --policy '{name: pandora, cost: [0.01, 0.1]}'
     """
     from tts import config as configs
     from tts import replay as replays
@@ -453,8 +469,9 @@ def replay(
     if as_json:
         print(json.dumps(replay_report.as_json(found), indent=1))
         return
-    Console().print(replay_report.table(found))
+    terminal.console().print(replay_report.table(found))
     with explained(UserError, f"{path} cannot be written", "Give another --to."):
+        path.parent.mkdir(parents=True, exist_ok=True)
         replay_report.write_picture(found, path)
     print(f"Picture: {path}")
 
@@ -481,7 +498,7 @@ def plan(
     if as_json:
         print(json.dumps(planning.as_json(found), indent=1))
     else:
-        Console().print(planning.table(found))
+        terminal.console().print(planning.table(found))
 
 
 @app.command()
@@ -522,51 +539,45 @@ def grade(
     Example: tts grade problems.jsonl candidates.jsonl --out grades.jsonl --workers 4
     """
     from tts import files
-    from tts.grade import Comparison, Grader
-    from tts.sandbox import Isolation, Limits
-    from tts.verdicts import Verdicts
 
-    if not timeout > 0:
-        raise ConfigError(f"--timeout must be above 0 CPU seconds, got {timeout}.")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise ConfigError(f"--tolerance must be between 0 and 1, such as 1e-6, got {tolerance}.")
-    if also not in (None, "lcb"):
-        raise ConfigError(f"--also takes lcb, LiveCodeBench's own comparison, got {also!r}.")
-    if no_cache and cache is not None:
-        raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
-    if isolation not in ("test", "program"):
-        raise ConfigError(f"--isolation takes test or program, got {isolation!r}.")
-    if unsafe and level not in ("auto", "D"):
-        raise ConfigError(f"--unsafe-no-sandbox is level D, but --level {level} was given. Leave one of them out.")
+    asked = files.GradeOptions(
+        timeout, memory_mib, output_mib, tolerance, also, isolation, level, unsafe, language, workers
+    )
     kept_in = _cache(cache, no_cache)
     if kept_in is not None:
         files.check_apart(out, kept_in)
-    limits, comparison = Limits(timeout, memory_mib, output_mib), Comparison(tolerance, also_lcb=also == "lcb")
     with _stoppable(f"Nothing was graded, and {out} was not written."):
-        grader = Grader(limits, workers, comparison, cast(Isolation, isolation), "D" if unsafe else level, language)
+        grader = asked.grader()
         _warn_of_level(grader.confinement)
         _ = grader.runtime  # not to be had, it should be told before anything is read
-    with Verdicts(kept_in, _say) as verdicts:
-        kept = "verdicts found so far are kept, and the same command goes on from there"
-        again = kept if verdicts.usable else "the same command grades anew"
-        with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
-            found = files.grade(problems, candidates, out, grader, verdicts, progress)
-    if found.read:
-        _say(f"{found.read} of {found.programs} programs were graded before: their verdicts are from the cache.")
-    if also:
-        _say(f"{found.differing} rows have another verdict under LiveCodeBench's own comparison.")
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items())) or "no rows"
-    _say(f"{counts}; level {grader.confinement.level}, isolation {grader.isolation}: {out}")
+    found = _graded(problems, candidates, out, grader, kept_in)
+    for line in files.graded_lines(found, grader, out):
+        _say(line)
     if found.undecided:
         raise InfraError(
             f"{found.undecided} rows are infra_error: our own machinery failed on them. Run the command again."
         )
 
 
+def _graded(problems: Path, candidates: Path, out: Path, grader: "Grader", kept_in: Path | None) -> "Graded":
+    from tts import files
+    from tts.verdicts import Verdicts
+
+    with Verdicts(kept_in, _say) as verdicts:
+        kept = "verdicts found so far are kept, and the same command goes on from there"
+        again = kept if verdicts.usable else "the same command grades anew"
+        with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
+            return files.grade(problems, candidates, out, grader, verdicts, progress)
+
+
 def _cache(given: Path | None, none: bool) -> Path | None:
-    """The file of verdicts that is meant; a warning on standard error where there is no place for one."""
+    """The file of verdicts that is meant; a warning on standard error where there is no place for one. Raises
+    ConfigError.
+    """
     from tts.verdicts import default_path
 
+    if none and given is not None:
+        raise ConfigError("--cache and --no-cache were both given. Leave one of them out.")
     try:
         return None if none else given or default_path()
     except RuntimeError:  # nobody's home
@@ -583,12 +594,11 @@ def sandbox_check() -> None:
     """
     from tts import sandbox
 
-    console = Console()
+    console = terminal.console()
     reports = [sandbox.examine(level) for level in sandbox.Level]
     console.print(sandbox.table(reports))
     for report in reports:
-        says = "holds" if report.holds else f"does not hold: {report.problem}"
-        console.print(f"{sandbox.describe(report.confinement.level)}: {says}", highlight=False)
+        console.print(sandbox.describe(report), highlight=False)
     chosen = sandbox.find_confinement()
     console.print(f"Programs are run at level {chosen.level}. C and D are taken only when asked for.", highlight=False)
 
@@ -613,30 +623,40 @@ def score(
     Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
     """
     from tts import config as configs
-    from tts import files, planning, plugins
+    from tts import planning, plugins
 
-    given = list(arguments or [])
-    if self_test and given and "=" not in given[0]:
-        raise ConfigError(
-            f"--self-test scores its card's example and takes no file of pairs, got {given[0]}. Leave one out."
-        )
-    if not self_test and (not given or ("=" in given[0] and not Path(given[0]).exists())):
-        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
-    pairs = None if self_test else Path(given.pop(0))
-    spec = plugins.Spec(scorer, configs.options(given))
+    pairs, options = _pairs_and_options(arguments or [], self_test)
+    spec = plugins.Spec(scorer, configs.options(options, "model"))
     chosen = planning.planned_alone(spec, plugins.build("scorer", spec, f"scorer {scorer!r}"))
     with ExitStack() as closing:
         closing.callback(getattr(chosen, "close", lambda: None))
         if pairs is None:
             _self_test(chosen)
-            return
-        with (
-            _stoppable("What is known is kept beside the output; the same command goes on from there."),
-            _bars() as progress,
-        ):
-            files.score(pairs, chosen, out, progress)
-        for note in getattr(chosen, "notes", ()):
-            _say(note)
+        else:
+            _score(pairs, chosen, out)
+
+
+def _pairs_and_options(given: list[str], self_test: bool) -> tuple[Path | None, list[str]]:
+    """The file of pairs, None for a self-test, and the scorer's options. Raises ConfigError."""
+    if self_test:
+        if given and "=" not in given[0]:
+            raise ConfigError(
+                f"--self-test scores its card's example and takes no file of pairs, got {given[0]}. Leave one out."
+            )
+        return None, given
+    if not given or ("=" in given[0] and not Path(given[0]).exists()):
+        raise ConfigError("No file of pairs. Give a JSONL file before the scorer's options, or --self-test.")
+    return Path(given[0]), given[1:]
+
+
+def _score(pairs: Path, scorer: Any, out: Path) -> None:
+    from tts import files
+
+    remedy = "What is known is kept beside the output; the same command goes on from there."
+    with _stoppable(remedy), _bars() as progress:
+        files.score(pairs, scorer, out, progress)
+    for note in getattr(scorer, "notes", ()):
+        _say(note)
 
 
 def _self_test(scorer: Any) -> None:
@@ -681,11 +701,17 @@ def audit(
     scorers = configs.load_scorers(config)
     folder = out or pool or Path(f"audit-{config.stem}")
     asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
-    with _stoppable(f"What was found is kept in {folder / audits.FILE}; the same command goes on from there."):
+    kept_in = folder / audits.FILE
+    kept = f"What was found is kept in {kept_in}; the same command goes on from there."
+    with _stoppable(lambda: kept if _holds_something(kept_in) else "Nothing was found yet."):
         found = _audited(asked, folder)
     if found.undecided:
         programs = counted(found.undecided, "program")
         raise InfraError(f"{programs} could not be run because our own machinery failed. Run the command again.")
+
+
+def _holds_something(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 def _audited(asked: "Asked", folder: Path) -> "Audit":
@@ -702,7 +728,7 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
     ):
         with files.replacing(folder / name, " What was found is kept.") as beside:
             beside.write_text(text, encoding="utf-8")
-    console = Console()
+    console = terminal.console()
     console.print(audit_report.terminal(saved, console.width))
     print(f"Audit: {folder / audit_report.PAGE}   Numbers: {folder / audit_report.FILE}")
     return found
@@ -775,7 +801,7 @@ def train(
     with _writing_pictures(place):
         for name in ("training.png", "training.svg"):
             training_picture.write_picture(found.epochs, place / name)
-    Console().print(training.table(found.epochs))
+    terminal.console().print(training.table(found.epochs))
     print(f"{counted(found.pairs, 'pair')} trained on, {found.held_out} held out, {found.overlong} too long.")
     print(f"Model: {found.model}   Picture: {place / 'training.png'}, .svg")
     if found.adapter is not None:
@@ -919,7 +945,7 @@ def problems(
     from tts import config as configs
     from tts import preview
 
-    found = preview.preview(benchmark, configs.options(options or []), head)
+    found = preview.preview(benchmark, configs.options(options or [], "path"), head)
     print(preview.as_json(found) if as_json else preview.as_text(found))
 
 

@@ -20,6 +20,7 @@ from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
 
 VERSION = 1
+OVERRIDE = "generator.n=16"  # an example
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
@@ -414,17 +415,18 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises ConfigError for a missing or unreadable file, an unknown key, a bad value or another version.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The config {path} cannot be read: {error}. Give the path of a YAML file.") from error
-    return parse(_parse_yaml(text, str(path)), overrides, str(path))
+    return parse(_read(path), overrides, str(path))
 
 
 def _read(path: Path) -> Any:
-    with explained(ConfigError, f"The config {path} cannot be read", "Give the path of a YAML file."):
+    what, remedy = f"The config {path} cannot be read", "Give the path of a YAML file."
+    with explained(ConfigError, what, remedy):
         data = path.read_bytes()
-    return _parse_yaml(data.decode("utf-8", "replace"), str(path))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{what}: byte {error.start} is no UTF-8. {remedy}") from error
+    return _parse_yaml(text, str(path))
 
 
 def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
@@ -447,12 +449,14 @@ def load_serve(path: Path, overrides: Sequence[str] = ()) -> ServeConfig:
     return config
 
 
-def read_as(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
-    """A YAML file as another model than a run's, of fields that know no plug-ins. Raises ConfigError as `load`."""
+def read_as(model: type[Model], path: Path, overrides: Sequence[str] = (), example: str = OVERRIDE) -> Model:
+    """A YAML file as another model than a run's, of fields that know no plug-ins; `example` is of an override. Raises
+    ConfigError as `load`.
+    """
     where, raw = str(path), _read(path)
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where} must be a mapping with {', '.join(model.model_fields)}; got {raw!r}.")
-    tree = _override(dict(raw), overrides)
+    tree = _override(dict(raw), overrides, example)
     _check_version(tree, where)
     return _of(model, tree, where)
 
@@ -541,11 +545,11 @@ def _model_of(annotation: Any) -> type[pydantic.BaseModel] | None:
     return next((kind for kind in kinds if issubclass(kind, pydantic.BaseModel)), None)
 
 
-def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _override(tree: dict[str, Any], overrides: Sequence[str], example: str = OVERRIDE) -> dict[str, Any]:
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals or not key:
-            raise ConfigError(f"An override is key.sub=value, got {item!r}. For example: generator.n=16")
+            raise ConfigError(f"An override is key.sub=value, got {item!r}. For example: {example}")
         _place(tree, key.split("."), _parse_yaml(text, f"The override {item!r}"), item)
     return tree
 
@@ -562,8 +566,14 @@ def value(text: str, where: str) -> Any:
     return _parse_yaml(text, where)
 
 
-def options(items: Sequence[str]) -> dict[str, Any]:
-    """Options given as key=value, their values read as YAML. Raises ConfigError."""
+def options(items: Sequence[str], usual: str) -> dict[str, Any]:
+    """Options given as key=value, their values read as YAML; `usual` is the one that a bare path may be meant for.
+    Raises ConfigError.
+    """
+    for item in items:
+        if not item.partition("=")[1]:
+            meant = f"Did you mean {usual}={item}?" if {*"./"} & {*item} else "`tts list` has the options there are."
+            raise ConfigError(f"An option is key=value, got {item!r}. {meant}")
     return _override({}, items)
 
 

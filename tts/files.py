@@ -12,25 +12,27 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
-from tts import prompts
+from tts import metrics, prompts
 from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
 from tts.engine import expected
 from tts.errors import ConfigError, DataError, UserError, counted, explained, unknown
-from tts.grade import GradeJob, Grader, Undecided
+from tts.grade import Comparison, GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
 from tts.ledger import Ledger, key_of
 from tts.pipeline import Progress, finite
 from tts.plugins import build, fingerprint
 from tts.protocols import Benchmark, Scorer
-from tts.sandbox import Runtime
+from tts.sandbox import Isolation, Limits, Runtime
 from tts.store import Store, encode
 from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
+from tts.wording import percent
 
 LOG = logging.getLogger("tts")
 INFRA_ERROR = "infra_error"
+MOST_NAMED = 5  # rows in one message
 NO_GRADE = Grade("", "", Verdict.NO_CODE, 0.0, 0, 0)
 
 
@@ -93,17 +95,55 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kept: str = "") -
 
 
 @dataclass(frozen=True, slots=True)
+class GradeOptions:
+    """What `tts grade` is asked for by its options, as they are given."""
+
+    timeout: float
+    memory_mib: int
+    output_mib: int
+    tolerance: float | None
+    also: str | None
+    isolation: str
+    level: str
+    unsafe: bool
+    language: str
+    workers: int | None
+
+    def grader(self) -> Grader:
+        """The grader that is meant. Raises ConfigError for what it cannot be."""
+        if not self.timeout > 0:
+            raise ConfigError(f"--timeout must be above 0 CPU seconds, got {self.timeout}.")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise ConfigError(f"--tolerance must be between 0 and 1, such as 1e-6, got {self.tolerance}.")
+        if self.also not in (None, "lcb"):
+            raise ConfigError(f"--also takes lcb, LiveCodeBench's own comparison, got {self.also!r}.")
+        if self.isolation not in get_args(Isolation):
+            raise ConfigError(f"--isolation takes {' or '.join(get_args(Isolation))}, got {self.isolation!r}.")
+        if self.unsafe and self.level not in ("auto", "D"):
+            raise ConfigError(
+                f"--unsafe-no-sandbox is level D, but --level {self.level} was given. Leave one of them out."
+            )
+        limits = Limits(self.timeout, self.memory_mib, self.output_mib)
+        comparison = Comparison(self.tolerance, also_lcb=self.also == "lcb")
+        level = "D" if self.unsafe else self.level
+        return Grader(limits, self.workers, comparison, cast(Isolation, self.isolation), level, self.language)
+
+
+@dataclass(frozen=True, slots=True)
 class Graded:
-    """What came of a file: how many rows stayed undecided and how many have another verdict under LiveCodeBench's
-    comparison; how many programs there were, and the verdicts of how many were read from the cache; how many rows have
-    which verdict.
+    """What came of a file: how many rows stayed undecided, and the question id and index of those with another verdict
+    under LiveCodeBench's comparison; how many programs there were, and the verdicts of how many were read from the
+    cache; how many rows have which verdict, of how many problems, and the mean over these of the share that passed,
+    None with no row or an undecided one.
     """
 
     undecided: int
-    differing: int
+    differing: Sequence[tuple[str | int, int]]
     programs: int
     read: int
     verdicts: Mapping[str, int]
+    problems: int
+    pass_at_1: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +172,11 @@ def grade(
     benchmark = build("benchmark", {"name": "jsonl", "path": str(problems)})
     known = {problem.id: problem for problem in benchmark.problems()}
     given, rows = _read_candidates(candidates, set(known), grader.runtime)
-    wanted = {row.problem_id for row in rows}
-    asked: dict[str, _Asked] = {}
-    for name, problem in known.items():
-        tests = benchmark.tests(name)
-        if name in wanted:
-            grader.check(name, tests)
-        asked[name] = _asked(problem, tests, verdicts.usable and name in wanted)
+    asked = _checked(benchmark, known, {row.problem_id for row in rows}, grader, verdicts.usable)
     programs = {(row.problem_id, _program(row)): row.code for row in rows}
     check_writable(out, problems, candidates)
+    if not rows:
+        LOG.warning("%s holds no candidate: %s will be empty.", candidates, out)
     results: dict[tuple[str, str], Result] = {}
     results |= {pair: old for pair in programs if (old := verdicts.find(_key(*pair, asked, grader))) is not None}
     read = len(results)
@@ -154,8 +190,55 @@ def grade(
     found = [results[row.problem_id, _program(row)] for row in rows]
     kept = " The verdicts are kept: the same command reads them." if verdicts.usable else ""
     differing = _write_grades(out, zip(given, rows, found, strict=True), asked, grader, kept)
+    return _graded(found, differing, len(programs), read)
+
+
+def _checked(
+    benchmark: Benchmark, known: Mapping[str, Problem], wanted: Collection[str], grader: Grader, hashed: bool
+) -> dict[str, _Asked]:
+    """The problems as they are graded, the tests of all of them read, so that a broken one is found."""
+    asked = {}
+    for name, problem in known.items():
+        tests = benchmark.tests(name)
+        if name in wanted:
+            grader.check(name, tests)
+        asked[name] = _asked(problem, tests, hashed and name in wanted)
+    return asked
+
+
+def _graded(found: Sequence[Result], differing: Sequence[tuple[str | int, int]], programs: int, read: int) -> Graded:
     counts = Counter(INFRA_ERROR if isinstance(result, Undecided) else str(result.verdict) for result in found)
-    return Graded(counts[INFRA_ERROR], differing, len(programs), read, counts)
+    rows = Counter(result.problem_id for result in found)
+    passed = Counter(r.problem_id for r in found if isinstance(r, Grade) and r.verdict is Verdict.PASSED)
+    shares = metrics.pass_at_k(list(rows.values()), [passed[name] for name in rows], 1)
+    decided = bool(found) and not counts[INFRA_ERROR]
+    pass_at_1 = float(shares.mean()) if decided else None
+    return Graded(counts[INFRA_ERROR], differing, programs, read, counts, len(rows), pass_at_1)
+
+
+def graded_lines(found: Graded, grader: Grader, out: Path) -> list[str]:
+    """What came of a file of candidates, a line each."""
+    said = []
+    if found.read:
+        said.append(f"{found.read} of {found.programs} programs were graded before: their verdicts are from the cache.")
+    if grader.comparison.also_lcb:
+        said.append(differing_line(found.differing))
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items())) or "no rows"
+    how = f"level {grader.confinement.level}, isolation {grader.isolation}"
+    if found.pass_at_1 is not None:
+        candidates = counted(sum(found.verdicts.values()), "candidate")
+        share = f"pass@1 {percent(found.pass_at_1)}%"
+        counts = f"{share}, the mean over {counted(found.problems, 'problem')} with {candidates}: {counts}"
+    return [*said, f"{counts}; {how}: {out}"]
+
+
+def differing_line(differing: Sequence[tuple[str | int, int]]) -> str:
+    """How many rows have another verdict under LiveCodeBench's comparison, and which, the first few."""
+    first = ", ".join(f"{name} {index}" for name, index in differing[:MOST_NAMED])
+    more = f" and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
+    have = "has" if len(differing) == 1 else "have"
+    named = f": {first}{more}" if differing else ""
+    return f"{counted(len(differing), 'row')} {have} another verdict under LiveCodeBench's own comparison{named}."
 
 
 def _is_lasting(grade: Grade) -> bool:
@@ -173,8 +256,8 @@ def _write_grades(
     asked: Mapping[str, _Asked],
     grader: Grader,
     kept: str,
-) -> int:
-    """Write the rows; how many have another verdict under LiveCodeBench's comparison."""
+) -> list[tuple[str | int, int]]:
+    """Write the rows; the question id and index of those with another verdict under LiveCodeBench's comparison."""
     how = {
         "isolation": grader.isolation,
         "level": str(grader.confinement.level),
@@ -186,7 +269,7 @@ def _write_grades(
         for name, row, result in graded
     ]
     _write_rows(out, rows, kept)
-    return sum(row.get("lcb_verdict") is not None for row in rows)
+    return [(row["question_id"], row["index"]) for row in rows if row.get("lcb_verdict") is not None]
 
 
 def _asked(problem: Problem, tests: Sequence[Test], hashed: bool) -> _Asked:

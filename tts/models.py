@@ -8,6 +8,7 @@ as an ordinary folder of safetensors. Loads no weights otherwise.
 import gc
 import hashlib
 import importlib.metadata
+import io
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +160,11 @@ def _dequantise(gguf: Path, target: Path) -> None:
     torch, transformers = require("transformers")
     folder, name = str(gguf.parent), gguf.name
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=transformers.GgufConfig(dequantize=True)
-    )
+    how = transformers.GgufConfig(dequantize=True)
+    with redirect_stderr(io.StringIO()):  # for a bar that `disable_progress_bar` does not know of
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=how
+        )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # the saved weights are plain
     tokenizer.save_pretrained(target)

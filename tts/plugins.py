@@ -14,6 +14,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pydantic
@@ -37,6 +38,18 @@ METHODS = {
 }
 
 _PLUS = re.compile("_plus$")
+
+# Values of what has no default, for messages.
+EXAMPLES = MappingProxyType(
+    {
+        "benchmark": "mini",
+        "generator": "{name: transformers, n: 8}",
+        "scorers": "[likelihood]",
+        "path": "rows.jsonl",
+        "model": "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        "pairs": "pairs.jsonl",
+    }
+)
 
 # Marks an option that does not change what is sampled (a filter, a batch size): a run may be continued with another.
 FREE: Mapping[str, bool] = {"fingerprint": False}
@@ -176,10 +189,14 @@ def explain(error: pydantic.ValidationError) -> str:
     parts = []
     for item in error.errors():
         path = ".".join(str(p) for p in item["loc"]) or "the whole"
-        got = "" if item["type"] == "missing" else f", got {item['input']!r}"
+        got = _example(path.rpartition(".")[2]) if item["type"] == "missing" else f", got {item['input']!r}"
         why = item["msg"].replace("valid tuple", "valid list")  # YAML's word
         parts.append(f"{path}: {why[:1].lower()}{why[1:]}{got}.")
     return " ".join(parts)
+
+
+def _example(name: str) -> str:
+    return f", for example {name}={EXAMPLES[name]}" if name in EXAMPLES else ""
 
 
 def build(family: str, value: object, where: str = "", **context: Any) -> Any:

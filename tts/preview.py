@@ -3,6 +3,7 @@
 Hidden tests are counted, never shown. Statements are others' text: what cannot be seen in them is made visible.
 """
 
+import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -12,9 +13,11 @@ from tts import plugins
 from tts.errors import counted
 from tts.grade import leading_public
 from tts.protocols import Benchmark
-from tts.types import Problem, Test, Tolerance
+from tts.types import Call, Problem, Test, Tolerance
 from tts.wording import visible
 
+TOO_LONG = "(an integer of thousands of digits is in it)"
+CALLED = ("entry_point", "args")  # fields of a call whose expression is shown instead
 UNSAID = ("tolerance", "strict", "seconds")  # fields of a test that are shown only where they say something
 
 
@@ -59,12 +62,60 @@ def _problem(problem: Problem, hidden: int) -> Iterator[str]:
 def _parts(test: Test) -> Iterator[tuple[str, Any]]:
     """A test's fields and their values, whatever kind of test it is."""
     yield "kind", type(test).__name__.lower()
+    asked = _expression(test) if isinstance(test, Call) and not test.entry_point.isidentifier() else None
+    if asked is not None:
+        yield "expression", asked
     for field in fields(test):
         value = getattr(test, field.name)
+        if asked is not None and field.name in CALLED:
+            continue
         if isinstance(value, Tolerance):
             yield field.name, asdict(value)
         elif field.name not in UNSAID or value:
             yield field.name, _printable(value)
+
+
+def _expression(call: Call) -> str | None:
+    """What a program is to evaluate, as a statement would have it, of an entry point that a benchmark made of it: a
+    lambda that takes nothing, after setup code or not, or one that hands its arguments on. None of any other.
+    """
+    match ast.parse(call.entry_point, mode="eval").body:
+        case ast.BoolOp(
+            values=[ast.Call(func=ast.Name(id="exec"), args=[ast.Constant(value=str(setup))]), ast.Lambda(body=body)]
+        ):
+            return f"{setup}\n{ast.unparse(body)}"
+        case ast.Lambda(
+            args=ast.arguments(posonlyargs=[], args=[], vararg=handed, kwonlyargs=[], kwarg=None), body=body
+        ):
+            return ast.unparse(_Handed(handed, call.args).visit(body))
+    return None
+
+
+class _Handed(ast.NodeTransformer):
+    """Writes arguments out where a lambda hands them on, as `*a`."""
+
+    def __init__(self, name: ast.arg | None, given: Sequence[Any]) -> None:
+        self.name, self.given = name, given
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """One call."""
+        self.generic_visit(node)
+        node.args = [part for argument in node.args for part in self._written(argument)]
+        return node
+
+    def _written(self, argument: ast.expr) -> list[ast.expr]:
+        match argument:
+            case ast.Starred(value=ast.Name(id=name)) if self.name is not None and name == self.name.arg:
+                return [ast.Name(_python(value)) for value in self.given]
+        return [argument]
+
+
+def _python(value: Any) -> str:
+    """The value as Python writes it, or words instead of one that Python will not print."""
+    try:
+        return repr(value)
+    except ValueError:
+        return TOO_LONG
 
 
 def _printable(value: Any) -> Any:
@@ -74,7 +125,7 @@ def _printable(value: Any) -> Any:
     except TypeError:
         return repr(value)
     except ValueError:
-        return "(an integer of thousands of digits is in it)"
+        return TOO_LONG
     return value
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from tts import terminal
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
 from tts.certainty_report import certainty_sheet
@@ -66,8 +66,8 @@ def _layouts(ks: tuple[int, ...]) -> Iterator[_Layout]:
 
 def table(report: RunReport, width: int | None = None) -> Table:
     """Selectors by k in percent, beside random and oracle, as full as `width` columns allow (None: the terminal's)."""
-    console = Console(width=width)
-    boundless = console.options.update(max_width=10_000)
+    console = terminal.console(width)
+    boundless = console.options.update(max_width=terminal.WIDEST)
     for layout in _layouts(report.ks):
         drawn = _table(report, layout)
         if Measurement.get(console, boundless, drawn).maximum <= console.width:
@@ -106,7 +106,7 @@ def breakdown_tables(report: RunReport, tags: Mapping[str, Sequence[Part]], widt
     `width` columns demand (None: the terminal's).
     """
     names = max(len(line) for curve in report.curves for line in _Layout((), (), "").name(curve).split("\n"))
-    room = max(1, (Console(width=width).width - max(names, len("selector")) - 1) // PART_WIDTH)
+    room = max(1, (terminal.console(width).width - max(names, len("selector")) - 1) // PART_WIDTH)
     return [
         _breakdown_table(report, tag, parts[start : start + room])
         for tag, parts in tags.items()

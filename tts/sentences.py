@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tts import breakdown
+from tts import breakdown, significance
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
 from tts.errors import counted
@@ -18,6 +18,7 @@ from tts.wording import interval, percent
 
 ORACLE, RANDOM = "oracle", "random"
 NO_TAG = "none given"
+CUT_OFF = "length"  # how the sampling of an answer ended that reached max_tokens
 
 
 def level(report: RunReport) -> str:
@@ -72,8 +73,10 @@ def notes(report: RunReport) -> list[str]:
     said = [
         f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
+        *_cut_off(report),
         f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
         f"With {counted(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
+        *_cautions(report),
     ]
     if any(point.estimate == "sampled" for curve in report.curves for point in curve.points):
         said.append("~ is sampled: an average over drawn subsets, ± its standard error; everything else is exact.")
@@ -83,6 +86,26 @@ def notes(report: RunReport) -> list[str]:
         said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
     said += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return said + _errata(report) + _left_out(report)
+
+
+def _cut_off(report: RunReport) -> list[str]:
+    count = report.finish[CUT_OFF]
+    of = counted(report.graded, "answer")
+    return [f"{count:,} of {of} {'was' if count == 1 else 'were'} cut off at max_tokens."] if count else []
+
+
+def _cautions(report: RunReport) -> list[str]:
+    """Where intervals look surer than they are: with problems so few that even a selector that alone solves them all is
+    not surely better than another (McNemar), or all alike, so that resampling them changes nothing.
+    """
+    problems = len(report.judged)
+    if significance.mcnemar(problems, 0) > 1 - report.config.report.level:
+        few = counted(problems, "problem")
+        return [f"Only {few}: intervals say little, and no difference can be certain at {level(report)}."]
+    points = [point for curve in report.curves for point in curve.points]
+    if any(percent(point.low) == percent(point.high) for point in points):
+        return ["An interval without width says that all problems came out alike, not that the value is certain."]
+    return []
 
 
 def _errata(report: RunReport) -> list[str]:

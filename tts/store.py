@@ -633,6 +633,15 @@ def _lock(folder: Path) -> IO[str]:
     return lock
 
 
+def holds_candidates(folder: Path) -> bool:
+    """Whether a run in this folder has stored a candidate; False where there is no run that can be read."""
+    try:
+        with closing(_connect_readonly(folder / FILE)) as connection:
+            return connection.execute("SELECT 1 FROM candidates").fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
 def open_for_reading(folder: Path) -> Store:
     """Open a finished or running run without changing it. Raises StoreError."""
     path = folder / FILE

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from tts.errors import ConfigError, DataError, shown
 from tts.jsonl import expect
 from tts.plugins import FREE
+from tts.problems._columns import Columns
 from tts.problems._prompt import messages
 from tts.problems._rows import Row, RowBenchmark, RowFormat
 from tts.problems._tests import decode
@@ -110,6 +111,8 @@ class LcbRows(RowBenchmark):
     all.
     """
 
+    columns: ClassVar = Columns(("question_id", "question_content"))
+    filters: ClassVar = ("start_date", "end_date", "difficulty", "platform")
     start_date: str = field(default="", kw_only=True, metadata=FREE)
     end_date: str = field(default="", kw_only=True, metadata=FREE)
     difficulty: tuple[str, ...] = field(default=(), kw_only=True, metadata=FREE)

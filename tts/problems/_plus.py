@@ -23,6 +23,7 @@ from tts.problems._expected import Expected
 from tts.problems._rows import Row, RowBenchmark
 from tts.types import Call, Test, Tolerance
 
+COLUMNS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
 LEAST_SECONDS, FACTOR = 1.0, 4.0  # of an input: at least, and times what the reference solution takes
 MOST_SECONDS = 60.0  # of a task
 FLOAT_ATOL = 1e-6  # where a row's own is 0

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tts.errors import ConfigError, DataError, unknown
 from tts.jsonl import parse_line, user_path
 from tts.plugins import FREE
+from tts.problems._columns import Columns, check_columns
 from tts.problems._files import is_parquet, read_row, read_rows, row_files
 from tts.problems._hub import hub_file, is_hub_name
 from tts.types import Problem, Test
@@ -67,7 +68,8 @@ class _Place:
 class Rows:
     """The problems of some files of rows, read once; their hidden tests stay in the files.
 
-    `ids`, if any, must all be there; `limit` is how many of the admitted problems are taken, from the first.
+    `ids`, if any, must all be there and admitted; `limit` is how many of the admitted problems are taken, from the
+    first; `filters` are the options behind `admits`, in words; rows that lack one of `columns` may be another's.
     """
 
     paths: Sequence[Path]
@@ -75,20 +77,33 @@ class Rows:
     admits: Callable[[Problem], bool]
     ids: Sequence[str] = ()
     limit: int | None = None
+    filters: str = ""
+    columns: Columns = field(default_factory=Columns)
     _places: dict[str, _Place] = field(default_factory=dict)
     _problems: list[Problem] | None = None
 
     def problems(self) -> list[Problem]:
-        """The wanted problems in file order. Raises DataError for a bad row, a repeated or an unknown id."""
+        """The wanted problems in file order. Raises DataError for a bad row, a repeated or an unknown id, and for a
+        wanted one that is not admitted.
+        """
         if self._problems is None:
             self._places.clear()
             found = [problem for problem in self._scan() if self._wants(problem)]
             if not self._places:
                 raise DataError(f"{', '.join(map(str, self.paths))}: no problem is in there. Give a row for each.")
-            for wanted in self.ids:
-                self._place(wanted)
+            self._check_ids({problem.id for problem in found})
             self._problems = found[: self.limit]
         return self._problems
+
+    def _check_ids(self, found: Collection[str]) -> None:
+        left_out = [(wanted, self._place(wanted)) for wanted in self.ids if wanted not in found]
+        if left_out:
+            wanted, place = left_out[0]
+            more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            raise DataError(
+                f"benchmark.ids names {wanted!r} ({place}){more}, left out by {self.filters or 'a filter'}. "
+                "Widen that, or drop the id."
+            )
 
     def _wants(self, problem: Problem) -> bool:
         return (not self.ids or problem.id in self.ids) and self.admits(problem)
@@ -97,8 +112,10 @@ class Rows:
         for path in self.paths:
             for number, position, line in read_rows(path, self.format.unread):
                 place = _Place(path, number, position, _digest(line))
+                row = parse_line(line, path, number)
+                check_columns(self.columns, row, str(place))
                 with _bounded(str(place)):
-                    problem = self.format.problem(parse_line(line, path, number), str(place))
+                    problem = self.format.problem(row, str(place))
                 _check_texts(problem, place)
                 if problem.id in self._places:
                     raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
@@ -164,9 +181,11 @@ class RowBenchmark(ABC):
     of a data set on the hub (owner/name/file.jsonl); `ids` and `limit`, the first so many, narrow.
 
     A benchmark says what its rows mean in `row_format`; where it can, also in `files` where they are and in `admits`
-    which are wanted.
+    which are wanted, by its options that are named in `filters`. `columns` are what every row has.
     """
 
+    filters: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[Columns] = Columns()
     path: str = field(kw_only=True, metadata=FREE)
     ids: tuple[str, ...] = field(default=(), kw_only=True, metadata=FREE)
     limit: int | None = field(default=None, kw_only=True, metadata=FREE)
@@ -209,4 +228,6 @@ class RowBenchmark(ABC):
 
     @cached_property
     def _rows(self) -> Rows:
-        return Rows(self.files(), self.row_format(), self.admits, self.ids, self.limit)
+        given = {name: getattr(self, name) for name in self.filters}
+        filters = ", ".join(f"benchmark.{name}={value!r}" for name, value in given.items() if value)
+        return Rows(self.files(), self.row_format(), self.admits, self.ids, self.limit, filters, self.columns)

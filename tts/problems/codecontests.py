@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tts.errors import ConfigError, DataError, check_option, shown, unknown
 from tts.jsonl import expect, user_path
 from tts.plugins import FREE
+from tts.problems._columns import Columns
 from tts.problems._files import row_files
 from tts.problems._hub import data_files, is_hub_name
 from tts.problems._prompt import messages
@@ -56,6 +57,8 @@ class CodeContests(RowBenchmark):
     out.
     """
 
+    columns: ClassVar = Columns(("name", "description", "public_tests"))
+    filters: ClassVar = ("platform", "difficulty", "min_rating", "max_rating")
     path: str = field(default=HUB, kw_only=True, metadata=FREE)
     split: Literal["test", "valid", "train"] = field(default="test", kw_only=True, metadata=FREE)
     generated: bool = field(default=True, kw_only=True)  # decides verdicts, so a run is not continued with another

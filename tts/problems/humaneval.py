@@ -11,10 +11,12 @@ of a program 3 seconds of wall time together; here each has 3 of processor time.
 
 import ast
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from tts.errors import DataError
 from tts.jsonl import expect
 from tts.problems._asserts import from_check
+from tts.problems._columns import Columns
 from tts.problems._evalplus import messages
 from tts.problems._examples import examples
 from tts.problems._rows import Row, RowBenchmark, RowFormat, each_once, public_first
@@ -83,6 +85,8 @@ class HumanEval(RowBenchmark):
     """Options: `path` is a JSONL file, gzipped or not, a folder of them, or a hub data set's file
     (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow.
     """
+
+    columns: ClassVar = Columns(("task_id", "prompt", "canonical_solution", "test"))
 
     def row_format(self) -> RowFormat:
         """HumanEval's."""

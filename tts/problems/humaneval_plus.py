@@ -9,10 +9,12 @@ Prompt and public tests are HumanEval's (`humaneval.py`). How values are compare
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from tts.problems import _oracles
+from tts.problems._columns import Columns
 from tts.problems._expected import Expected
-from tts.problems._plus import PlusRows, plus_tests, read_plus
+from tts.problems._plus import COLUMNS, PlusRows, plus_tests, read_plus
 from tts.problems._rows import Row, RowFormat, public_first
 from tts.problems.humaneval import problem, read_head
 from tts.types import Test
@@ -28,6 +30,8 @@ class HumanEvalPlus(PlusRows):
     """Options: `path` is a JSONL file, gzipped or not, a folder of them, or a hub data set's file
     (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow; `level` is as in `grading.level`.
     """
+
+    columns: ClassVar = Columns(COLUMNS, task_id="HumanEval/")
 
     def row_format(self) -> RowFormat:
         """EvalPlus's, for HumanEval."""

@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from tts.errors import DataError, shown
 from tts.jsonl import expect
 from tts.problems._asserts import SEEDED, NotData, Subject, from_assert, parsed
+from tts.problems._columns import Columns
 from tts.problems._constants import NotConstant, value_of
 from tts.problems._rows import Row, RowBenchmark, RowFormat, each_once, public_first
 from tts.types import Call, Check, Message, Problem, Test
@@ -40,8 +41,6 @@ class _Head:
 
 
 def _read(row: Row, where: str) -> _Head:
-    if "question_content" in row:
-        raise DataError(f"{where}: this is a row in LiveCodeBench's format. Read it with benchmark.name: jsonl.")
     prompt = expect(row, "prompt", str, where)
     try:
         body = parsed(f"{prompt}pass\n")
@@ -174,6 +173,8 @@ class LeetCode(RowBenchmark):
     """Options: `path` is a JSONL file, gzipped or not, a folder of them, or a hub data set's file
     (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow.
     """
+
+    columns: ClassVar = Columns(("task_id", "prompt", "prompt_sft", "test"))
 
     def row_format(self) -> RowFormat:
         """DeepSeek-Coder's."""

@@ -11,12 +11,13 @@ process and says nothing of a time limit; here each has the run's limits. What e
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tts.errors import DataError
 from tts.jsonl import expect
 from tts.plugins import FREE
 from tts.problems._asserts import from_asserts, parsed
+from tts.problems._columns import Columns
 from tts.problems._rows import Row, RowBenchmark, RowFormat
 from tts.types import Message, Problem, Test
 
@@ -89,6 +90,8 @@ class Mbpp(RowBenchmark):
     `ids` and `limit` (the first so many) narrow further.
     """
 
+    columns: ClassVar = Columns(("task_id", "text", "code", "test_list"))
+    filters: ClassVar = ("split",)
     split: Split = field(default="test", kw_only=True, metadata=FREE)
 
     def row_format(self) -> RowFormat:

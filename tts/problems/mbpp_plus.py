@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from tts.errors import DataError
 from tts.jsonl import expect
 from tts.problems import _oracles
 from tts.problems._asserts import from_asserts, parsed
+from tts.problems._columns import Columns
 from tts.problems._evalplus import messages
 from tts.problems._expected import Expected
-from tts.problems._plus import Inputs, PlusRows, plus_tests, read_plus
+from tts.problems._plus import COLUMNS, Inputs, PlusRows, plus_tests, read_plus
 from tts.problems._rows import Row, RowFormat, public_first
 from tts.types import Problem, Test
 
@@ -131,6 +132,8 @@ class MbppPlus(PlusRows):
     """Options: `path` is a JSONL file, gzipped or not, a folder of them, or a hub data set's file
     (owner/name/file.jsonl); `ids` and `limit` (the first so many) narrow; `level` is as in `grading.level`.
     """
+
+    columns: ClassVar = Columns(COLUMNS, task_id="Mbpp/")
 
     def row_format(self) -> RowFormat:
         """EvalPlus's, for MBPP."""

@@ -32,10 +32,10 @@ class Level(StrEnum):
 
 
 MEANING = {
-    Level.A: "namespaces of their own (bubblewrap), Landlock, system call filter",
-    Level.B: "Landlock and system call filter, but the host's namespaces",
-    Level.C: "system call filter, but every file that their user may read",
-    Level.D: "limits alone: no protection against a program that wants to do harm",
+    Level.A: "namespaces of their own (bubblewrap), Landlock, a system call filter",
+    Level.B: "Landlock and a system call filter, in the host's namespaces",
+    Level.C: "a system call filter alone, so that programs can read every file that their user may read",
+    Level.D: "limits alone, which do not protect from a program that wants to do harm",
 }
 GUARDS = {
     Level.A: ("landlock", "seccomp", "own_files"),

