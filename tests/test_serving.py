@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import tiny
@@ -113,6 +115,56 @@ def test_a_guarded_scorer_scores_every_pair_whatever_happens(texts):
     dead = texts.index("scorer dies") if "scorer dies" in texts else len(texts)
     assert [failed(score) for score in sorted(found, key=lambda s: s.index)] == [i >= dead for i in range(len(texts))]
     assert bool(guarded.failure) == (dead < len(texts))
+
+
+class Lending(Talking):
+    """A generator whose weights are a new object each time that it loads."""
+
+    weights = None
+
+    def lend(self, model, device, dtype):
+        self.weights = self.weights or object()
+        return self.weights if model == "mine" else None
+
+    def close(self):
+        self.weights = None
+        super().close()
+
+
+@dataclass
+class Borrowing(Rating):
+    """A scorer that has the generator's weights if its model is the generator's, else its own."""
+
+    model: str = "mine"
+    lender: Any = None
+    weights: Any = None
+
+    def borrow(self, generator):
+        self.lender = generator
+
+    def score(self, pairs):
+        self.weights = self.weights or self.lender.lend(self.model, "cpu", "float32") or "its own"
+        return super().score(pairs)
+
+    def close(self):
+        self.weights = self.lender = None
+        super().close()
+
+
+def test_a_scorer_behind_its_guard_shares_the_weights_of_the_generator_behind_its_own():
+    generator, scorer, other = Lending(), Borrowing(), Borrowing(model="another", name="other")
+    scorers = {label: GuardedScorer(label, one) for label, one in (("mine", scorer), ("another", other))}
+    with Engine(GuardedGenerator(generator), scorers) as engine:
+        engine.submit([(told("fine"), 0)])
+        drained(engine)
+        assert scorer.weights is generator.weights is not None
+        assert other.weights == "its own"
+        engine.submit([(told("break"), 0)])
+        drained(engine)
+        engine.submit([(told("after"), 0)])
+        drained(engine)
+        assert scorer.weights is generator.weights is not None  # the new ones: the old ones are in memory no more
+        assert "close other" not in other.log.entries
 
 
 def test_only_the_scorer_s_own_failure_is_one():
