@@ -143,6 +143,24 @@ def test_parts_developer_and_neutral_parameters_are_taken(served: Served) -> Non
     assert served.generator.asked[-1][0].messages[0] == Message("system", "Be brief.")
 
 
+@pytest.mark.parametrize("dumped", [False, True])
+@pytest.mark.parametrize("extra", [{}, {"tts": {"threshold": 99.0}}], ids=["answer", "abstention"])
+def test_an_answer_may_be_sent_back_in_the_next_turn(served: Served, extra: Any, dumped: bool) -> None:
+    create = served.client.chat.completions.create
+    first = create(model=MODEL, messages=HI, extra_body=extra).choices[0].message
+    before = first.model_dump() if dumped else first
+    second = create(model=MODEL, messages=[*HI, before, {"role": "user", "content": "more"}])
+    assert said(second.choices[0].message.content) == ("more", 3)
+    expected = (first.content or first.refusal) or pytest.fail("neither")
+    assert served.generator.asked[-1][0].messages[1] == Message("assistant", expected)
+
+
+def test_an_assistant_s_message_may_have_parts_of_which_some_refuse(served: Served) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "b"}]
+    served.post({"model": MODEL, "messages": [*HI, {"role": "assistant", "content": parts}, *HI]}).raise_for_status()
+    assert served.generator.asked[-1][0].messages[1] == Message("assistant", "ab")
+
+
 # The extension, and what a request says of sampling.
 
 
@@ -151,6 +169,8 @@ def test_sampling_reaches_the_generator_and_what_is_not_said_is_left_to_it(serve
     sampling = served.generator.asked[-1][0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.3, 0.5, 7)
     assert (sampling.max_tokens, sampling.stop, sampling.seed) == (9, ("END",), 5)
+    served.ask("any integer is a seed", seed=-1)
+    assert served.generator.asked[-1][0].sampling.seed == 2**63 - 1
     served.ask("theirs")
     assert set(vars_of(served.generator.asked[-1][0].sampling)) == {None}
 
@@ -238,6 +258,17 @@ BAD_VALUES = [
     ({**CHAT, "tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
     ({**CHAT, "response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
     ({**CHAT, "temprature": 1}, "temprature", "unsupported_parameter"),
+    ({**CHAT, "max_tokens": 10, "max_completion_tokens": 500}, "max_tokens", "invalid_value"),
+    ({**CHAT, "stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+    ({**CHAT, "messages": [{"role": "user", "content": None}]}, "messages.0.content", "invalid_value"),
+    ({**CHAT, "messages": [{"role": "assistant", "refusal": None}]}, "messages.0.content", "invalid_value"),
+    ({**CHAT, "messages": [{**HI[0], "refusal": "no"}]}, "messages.0.refusal", "invalid_value"),
+    ({**CHAT, "messages": [{**HI[0], "tool_calls": []}]}, "messages.0.tool_calls", "unsupported_parameter"),
+    (
+        {**CHAT, "messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+        "messages.0.tool_calls",
+        "unsupported_parameter",
+    ),
     ([1, 2], "", "invalid_value"),
     (None, "", "invalid_value"),
 ]
@@ -253,6 +284,38 @@ def test_a_bad_value_is_named(served: Served, body: Any, param: str, code: str) 
     assert (error["param"] or "").startswith(param)
     assert (error["code"] or "") == code
     assert error["message"]
+
+
+TEXT = {"model": MODEL, "prompt": "hi"}
+BAD_TEXTS = [
+    ({**TEXT, "prompt": "x" * 51}, "prompt"),
+    ({**TEXT, "prompt": "refuse me"}, "prompt"),
+    ({**TEXT, "prompt": ["a", "b"]}, "prompt"),
+    ({**TEXT, "best_of": 99}, "best_of"),
+    ({**TEXT, "tts": {"n": 99}}, "tts.n"),
+    ({**TEXT, "best_of": 2, "tts": {"n": 7}}, "best_of"),
+    ({**TEXT, "max_tokens": 101}, "max_tokens"),
+]
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[Served]:
+    """A server with low limits."""
+    with serving(config(max_n=5, max_tokens=100, max_prompt_characters=50)) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("body", "param"), BAD_TEXTS, ids=lambda value: str(value)[-60:])
+def test_what_is_refused_is_named_as_the_request_has_it(narrow: Served, body: Any, param: str) -> None:
+    answer = narrow.post(body, "completions")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert answer.json()["error"]["message"].startswith((f"{param}: ", "The prompt has"))
+
+
+def test_two_names_for_one_thing_may_say_the_same(narrow: Served) -> None:
+    answer = narrow.post({**TEXT, "best_of": 2, "tts": {"n": 2}}, "completions")
+    assert answer.json()["tts"]["n"] == 2
+    assert narrow.ask(max_tokens=5, max_completion_tokens=5).status_code == 200
 
 
 def test_openai_s_client_has_its_own_error_for_each(served: Served) -> None:
@@ -310,12 +373,12 @@ def test_unknown_routes_and_methods_are_refused_in_the_same_shape(served: Served
     assert (answer.status_code, answer.json()["error"]["message"]) == (405, "Method Not Allowed. See /openapi.json.")
 
 
-def test_limits_of_the_config_are_kept() -> None:
-    with serving(config(max_n=5, max_tokens=100, max_prompt_characters=50)) as served:
-        assert served.ask(n=6).status_code == 400
-        assert served.ask(max_tokens=101).json()["error"]["param"] == "max_tokens"
-        assert served.ask("x" * 51).json()["error"]["code"] == "context_length_exceeded"
-        assert served.tts(tts={"n": 5}, max_tokens=100)["n"] == 5
+def test_limits_of_the_config_are_kept(narrow: Served) -> None:
+    assert narrow.ask(n=6).status_code == 400
+    for name in ("max_tokens", "max_completion_tokens"):
+        assert narrow.ask(**{name: 101}).json()["error"]["param"] == name
+    assert narrow.ask("x" * 51).json()["error"]["code"] == "context_length_exceeded"
+    assert narrow.tts(tts={"n": 5}, max_tokens=100)["n"] == 5
 
 
 def test_a_generator_that_samples_in_its_own_way_has_that_said() -> None:

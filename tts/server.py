@@ -27,7 +27,7 @@ from tts.errors import ConfigError, explained
 from tts.serving.answers import DONE, KEEP_ALIVE, Writer, dumped, event, headers
 from tts.serving.order import Order, Wish
 from tts.serving.refusals import STATUSES, Refusal
-from tts.serving.schema import ChatRequest, CompletionRequest, Unsupported
+from tts.serving.schema import ChatRequest, CompletionRequest, Objection
 from tts.serving.service import Service
 from tts.serving.wishes import wish_of
 from tts.types import Candidate, Score
@@ -386,10 +386,12 @@ def of_validation(error: RequestValidationError) -> Refusal:
     if first["type"] == "json_invalid":
         return Refusal(400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.", code="invalid_json")
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, Unsupported):
-        return Refusal(400, str(cause), param=cause.parameter, code="unsupported_parameter")
     parts = [str(part) for part in first["loc"] if part != "body"]
-    named = ".".join(part for part in parts if "[" not in part)  # pydantic's own words for validators have brackets
+    parts = [part for part in parts if "[" not in part]  # pydantic's own words for validators have brackets
+    if isinstance(cause, Objection):
+        named = ".".join([*parts, *filter(None, [cause.parameter])])
+        return Refusal(400, f"{named}: {cause}", param=named, code=cause.code)
+    named = ".".join(parts)
     return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
 
 

@@ -15,6 +15,7 @@ from tts.errors import TtsError
 from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
+from tts.serving.refusals import Names
 from tts.stop.fixed import Fixed
 from tts.stopping import Live
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
@@ -50,6 +51,7 @@ class Wish:
     stopping: Stopping | None
     least: int = 1
     prefix: str = ""  # that a program begins with: the text that is continued
+    names: Names = field(default_factory=Names)
 
     @property
     def settling(self) -> Settling | None:

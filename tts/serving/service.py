@@ -251,7 +251,7 @@ class Service:
         first = next(iter(order.lost.values()), None)
         if len(order.candidates) < min(self.settings.min_candidates, order.wish.n):
             if first is not None:
-                raise of_loss(first)
+                raise of_loss(first, order.wish.names)
             raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
         if first is not None:
             self.meters.degraded.labels("generator").inc()
