@@ -170,7 +170,8 @@ class Talking(Stepping):
     """Steps as its base does and answers with the problem's own words, so that an answer tells whose it is.
 
     Words in them make it misbehave: "refuse me" is a prompt too long, "lose some" loses candidates of odd index, "lose
-    all" all of them, "break" raises as a bug would, "silent" never ends. "alike" makes all its programs the same.
+    all" all of them, "break" raises as a bug would, "silent" never ends. "alike" makes all its programs the same, "slow
+    programs" take a minute each.
     """
 
     problems: dict[str, Problem] = field(default_factory=dict)
@@ -211,6 +212,7 @@ class Talking(Stepping):
     def _said(self, candidate: Candidate) -> Candidate:
         text = words(self.problems[candidate.problem_id])
         code = f"print({text!r}, {0 if 'alike' in text else candidate.index})"
+        code = f"__import__('time').sleep(60); {code}" if "slow programs" in text else code
         return dataclasses.replace(
             candidate,
             text=f"```python\n{code}\n```",

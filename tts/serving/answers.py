@@ -43,7 +43,7 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
         "why": choice.why,
         "abstained": choice.best is None,
         "stopped_early": order.stopped or None,
-        "degraded": list(outcome.degraded),
+        "degraded": order.degraded,
         "tokens": {
             "winner": choice.best.tokens if choice.best else None,
             "sampled": usage(outcome)["completion_tokens"],

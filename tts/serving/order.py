@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from tts.engine import Drawn, Event, Key
 from tts.errors import TtsError
@@ -20,6 +21,7 @@ from tts.stop.fixed import Fixed
 from tts.stopping import Live
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
 
+Late = Literal["", "scorer", "deadline"]  # who was not in time
 SETTLED = "nothing that may still come can change the choice"
 
 
@@ -95,7 +97,7 @@ class Order:
 
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
-    and `answer` which one the policy has settled on, if it has.
+    and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for.
     """
 
     wish: Wish
@@ -112,6 +114,7 @@ class Order:
     stopped: str = ""
     answer: Selection | None = None
     blind: bool = False
+    degraded: list[str] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -195,7 +198,7 @@ class Order:
         if settling is None or self.blind or len(self.scores) < self.wish.least:
             return False
         pool = self.scored()
-        if self.wish.observes_early and self._unseen(pool.candidates):
+        if self.wish.observes_early and self.unseen_of(pool.candidates):
             return False
         known = {candidate.index for candidate in pool.candidates} | self.lost.keys()
         coming = [index for index in range(self.wish.n) if index not in known]
@@ -244,9 +247,10 @@ class Order:
     @property
     def unseen(self) -> list[Candidate]:
         """Drawn candidates whose programs nobody has run yet."""
-        return self._unseen(self.candidates.values())
+        return self.unseen_of(self.candidates.values())
 
-    def _unseen(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+    def unseen_of(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """The same among some of them."""
         return [c for c in candidates if c.code is not None and program_hash(c.code) not in self.behaviours]
 
     def observed(self, pool: Pool) -> Pool:
