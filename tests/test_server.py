@@ -134,6 +134,23 @@ def test_headers_have_the_run_s_id_and_its_timings(served: Served) -> None:
     assert seconds["queue"] + seconds["generate"] + seconds["score"] == pytest.approx(seconds["total"], abs=0.01)
 
 
+def test_a_stream_s_headers_have_what_is_known_when_it_begins(served: Served) -> None:
+    create = served.client.chat.completions.with_streaming_response.create
+    with create(model=MODEL, messages=HI, stream=True) as ready:
+        assert float(ready.headers["x-tts-total-seconds"]) > 0
+    with serving(config(concurrency=1, keep_alive=0.1)) as slow, ThreadPoolExecutor() as pool:
+        pool.submit(hang_up_after, slow, 0.5)
+        assert until(lambda: slow.service.admission.running == 1, 5)
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}], "stream": True}
+        with httpx.stream("POST", f"{slow.url}/v1/chat/completions", json=body) as waits:
+            assert "x-request-id" in waits.headers and "x-tts-queue-seconds" not in waits.headers
+            assert until(lambda: slow.service.admission.waiting == 0, 5)
+        assert until(lambda: slow.service.admission.running == 0, 5)
+        with httpx.stream("POST", f"{slow.url}/v1/chat/completions", json=body) as runs:
+            assert 0 <= float(runs.headers["x-tts-queue-seconds"]) < 5
+            assert "x-tts-total-seconds" not in runs.headers
+
+
 def test_parts_developer_and_neutral_parameters_are_taken(served: Served) -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     neutral = {"logprobs": False, "presence_penalty": 0, "tools": [], "response_format": {"type": "text"}, "user": "me"}
@@ -562,6 +579,38 @@ def test_an_error_after_the_stream_has_begun_is_openai_s_client_s_error() -> Non
             list(stream)
 
 
+BUGGY = ["argmax", {"name": "standins:Buggy", "label": "buggy"}]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_bug_is_openai_s_error_too_and_its_traceback_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, slow: bool
+) -> None:
+    generator = Talking(width=64, steps=2, seconds=0.2 if slow else 0.002)  # so slow that a stream has begun
+    with serving(config(selectors=BUGGY, keep_alive=0.1), generator) as served:
+        create, extra = served.client.chat.completions.create, {"tts": {"select": "buggy"}}
+        with pytest.raises(openai.InternalServerError, match="by a bug") as caught:
+            create(model=MODEL, messages=HI, extra_body=extra)
+        assert (caught.value.code, caught.value.type) == ("internal_error", "server_error")
+        with pytest.raises(openai.APIError, match="by a bug"):
+            list(create(model=MODEL, messages=HI, extra_body=extra, stream=True))
+        body = {"model": MODEL, "messages": HI, "stream": True, **extra}
+        assert served.post(body).text.rstrip().endswith("data: [DONE]") == slow
+        assert served.metric("tts_requests_total", route="/v1/chat/completions", status="500") == (1 if slow else 3)
+        assert served.ask("fine").status_code == 200
+    assert "the stand-in has a bug" in caplog.text and "Traceback" in caplog.text
+
+
+def test_once_the_engine_is_broken_all_are_told_at_once() -> None:
+    with serving() as served, ThreadPoolExecutor() as pool:
+        before = pool.submit(served.ask, "silent")
+        assert until(lambda: served.generator.unfinished == 4, 5)
+        codes = [answer.json()["error"]["code"] for answer in (served.ask("no text"), before.result(), served.ask())]
+        assert codes == ["engine_broken"] * 3
+        ready = httpx.get(f"{served.url}/ready")
+        assert (ready.status_code, "the engine broke" in ready.text) == (503, True)
+
+
 # Programs.
 
 ECHO = [{"input": "1\n", "output": "2\n"}]
@@ -685,6 +734,17 @@ def test_a_second_signal_ends_it_at_once(started: tuple[subprocess.Popen[str], s
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+    assert process.stderr is not None and "Event loop is closed" not in process.stderr.read()
+
+
+def test_a_process_whose_engine_broke_ends_with_status_1(started: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = started
+    answer = httpx.post(f"{url}/v1/completions", json={"model": MODEL, "prompt": "no text"}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_broken")
+    assert process.wait(10) == 1
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert "Traceback" in said and said.splitlines()[-1].startswith("Failure: The engine broke")
 
 
 def silently(url: str, body: Any) -> None:

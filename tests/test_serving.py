@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from tts.generate.transformers import Transformers
 from tts.serving.admission import Admission
 from tts.serving.choosing import choose
 from tts.serving.guard import FAILED, GuardedGenerator, GuardedScorer, Lost, failed
+from tts.serving.pump import Pump
 from tts.serving.refusals import Refusal
 from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
 
@@ -273,6 +275,22 @@ def test_others_may_submit_and_cancel_while_one_polls():
     rated = [event.score.key for event in found if isinstance(event, Rated)]
     assert len(set(drawn)) == len(drawn) and len(set(rated)) == len(rated)
     assert kept <= set(drawn) and kept <= set(rated)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pump_whose_event_loop_is_gone_ends_without_a_word():
+    with Engine(Stepping(seconds=0.05), {}) as engine:
+        pump = Pump(engine, lambda: None)
+
+        async def begin():
+            pump.start()
+            pump.submit(problem("p"), range(40), (), lambda _: None)
+
+        asyncio.run(begin())
+        while engine.busy and pump._thread.is_alive():
+            time.sleep(0.01)
+        pump.stop()
+        assert not pump._thread.is_alive() and pump.broken is None
 
 
 # The transformers generator, sampled by the problem and in fixed slots.

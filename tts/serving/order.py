@@ -16,7 +16,7 @@ from tts.errors import TtsError
 from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
-from tts.serving.refusals import Names
+from tts.serving.refusals import Names, Refusal
 from tts.stop.fixed import Fixed
 from tts.stopping import Live
 from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
@@ -98,10 +98,12 @@ class Order:
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
     and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for.
+    `arrived` is when the request came, before it waited for its turn.
     """
 
     wish: Wish
     watch: Callable[["Order", Candidate | Score], None] = lambda *_: None
+    arrived: float = field(default_factory=time.monotonic)
     submitted: float = field(default_factory=time.monotonic)
     drawn_at: float | None = None  # when the last candidate came that was asked for
     asked: set[int] = field(default_factory=set)
@@ -115,6 +117,7 @@ class Order:
     answer: Selection | None = None
     blind: bool = False
     degraded: list[str] = field(default_factory=list)
+    refusal: Refusal | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -204,14 +207,21 @@ class Order:
         coming = [index for index in range(self.wish.n) if index not in known]
         return bool(coming) and settling.settled(self.observed(pool), coming)
 
+    def fail(self, refusal: Refusal) -> None:
+        """Nothing will come of it: whoever waits for news is told so."""
+        self.refusal = refusal
+        self._changed.set()
+
     async def news(self, scorer_timeout: float) -> bool:
-        """Wait until something comes. False if the scorer took too long."""
+        """Wait until something comes. False if the scorer took too long. Raises Refusal if nothing will come."""
         left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
         try:
             await asyncio.wait_for(self._changed.wait(), left)
         except TimeoutError:
             return False
         self._changed.clear()
+        if self.refusal is not None:
+            raise self.refusal
         return True
 
     # What there is.

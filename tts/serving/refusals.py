@@ -51,6 +51,11 @@ class Names:
     sampled: str = "tts.n"
 
 
+def of_bug() -> Refusal:
+    """For a request that a bug of the server's ended, which is in its log."""
+    return Refusal(500, "The server failed by a bug, of which its log has the traceback.", code="internal_error")
+
+
 def bad(param: str, message: str, code: str = "") -> Refusal:
     """For a request that cannot be used because of one parameter."""
     return Refusal(400, f"{param}: {message}", param=param, code=code)

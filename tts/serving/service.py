@@ -60,7 +60,7 @@ class Service:
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
         self._orders: dict[str, Order] = {}
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
-        self._pump = Pump(self._engine)
+        self._pump = Pump(self._engine, self._gave_up)
         self._observer = Observer(lambda: _grader(config))
         self._decider = Decider(self.settings, self._fallback, self._observer, self.meters)
         self._gauges()
@@ -104,9 +104,14 @@ class Service:
         """Why no request should be sent here now, or ""."""
         if self.draining:
             return "the server is ending"
-        if self._pump.broken is not None:
-            return f"the engine broke: {self._pump.broken!r}"
+        if self.broken is not None:
+            return f"the engine broke: {self.broken!r}"
         return f"the model failed: {self._generator.failure}" if self._generator.failure else ""
+
+    @property
+    def broken(self) -> BaseException | None:
+        """What the engine broke of, if it did, which guards should keep it from: nothing is answered any more."""
+        return self._pump.broken
 
     # Its life.
 
@@ -133,7 +138,8 @@ class Service:
             await self._pump.end()
 
     def close(self) -> None:
-        """End the models' processes."""
+        """End the models' processes, and what polls them, which an event loop that was broken off has not ended."""
+        self._pump.stop()
         self._engine.close()
 
     def _prepared(self, candidate: Candidate) -> Candidate:
@@ -157,12 +163,12 @@ class Service:
                     await stack.enter_async_context(self.admission.place())
             except TimeoutError:
                 raise Refusal(504, "The deadline passed while the request waited.", code="deadline") from None
-            order = Order(wish, watch)
-            outcome = await self._answered(order, arrived, until)
+            order = Order(wish, watch, arrived)
+            outcome = await self._answered(order, until)
         self.admission.took(outcome.seconds["total"])
         return outcome
 
-    async def _answered(self, order: Order, arrived: float, until: float) -> Outcome:
+    async def _answered(self, order: Order, until: float) -> Outcome:
         cancelled = 0
         try:
             late = await self._sampled(order, until)
@@ -172,10 +178,10 @@ class Service:
         choice = await self._decider.decide(order, late, until)
         now = time.monotonic()
         seconds = {
-            "queue": order.submitted - arrived,
+            "queue": order.submitted - order.arrived,
             "generate": drawn_at - order.submitted,
             "score": now - drawn_at,
-            "total": now - arrived,
+            "total": now - order.arrived,
         }
         outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
@@ -211,9 +217,24 @@ class Service:
                 order.cannot_see()
 
     def _ask(self, order: Order, indices: Sequence[int]) -> None:
+        """Raises Refusal once the engine is broken."""
+        if self.broken is not None:
+            raise self._refusal()
         if indices:
             self.meters.candidates.labels("asked").inc(len(indices))
             self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
+
+    def _gave_up(self) -> None:
+        for order in self._orders.values():
+            order.fail(self._refusal())
+
+    def _refusal(self) -> Refusal:
+        return Refusal(503, f"The server ends: {self.trouble}.", code="engine_broken")
+
+    def queued(self, problem_id: str) -> float | None:
+        """Seconds that a request waited for its turn; None while it waits, and once it is over."""
+        order = self._orders.get(problem_id)
+        return None if order is None else order.submitted - order.arrived
 
     def _dropped(self, order: Order) -> int:
         """Cancel what is still to come of a request, and forget it. How many were not drawn."""
