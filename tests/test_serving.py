@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -167,6 +167,31 @@ def test_a_scorer_behind_its_guard_shares_the_weights_of_the_generator_behind_it
         drained(engine)
         assert scorer.weights is generator.weights is not None  # the new ones: the old ones are in memory no more
         assert "close other" not in other.log.entries
+
+
+@dataclass
+class Noting(Rating):
+    """A scorer that says once how it runs."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def score(self, pairs):
+        self.notes = ["it scored with half the tokens"]
+        return super().score(pairs)
+
+
+def test_what_models_say_of_how_they_run_is_logged_once(caplog):
+    generator = Talking()
+    generator.notes = ["the upstream refuses seed"]
+    with caplog.at_level("INFO", "tts.serve"):
+        guarded = GuardedGenerator(generator)
+        for name in ("a", "b"):
+            guarded.add([(told(name), 0)])
+            everything(guarded)
+        scorer = GuardedScorer("noting", Noting())
+        for name in ("a", "b"):
+            list(scorer.score([(told(name), sampled(name, 0))]))
+    assert caplog.messages == ["the upstream refuses seed", "it scored with half the tokens"]
 
 
 def test_only_the_scorer_s_own_failure_is_one():

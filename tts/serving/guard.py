@@ -28,6 +28,21 @@ class Lost(Candidate):
     error: TtsError = field(default_factory=lambda: InfraError("nobody said why"))
 
 
+class _Notes:
+    """Logs what a model has to say of how it runs, each note once."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+        self._told: set[str] = set()
+
+    def log(self) -> None:
+        """Those that are new."""
+        for note in getattr(self._model, "notes", ()):
+            if note not in self._told:
+                self._told.add(note)
+                LOG.info("%s", note)
+
+
 def failed(score: Score) -> bool:
     """Whether a score is None because its scorer failed."""
     return score.value is None and score.why.startswith(FAILED)
@@ -42,6 +57,7 @@ class GuardedGenerator:
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
         self._inner: Stepped = generator if isinstance(generator, Stepped) else Plain(generator)
+        self._notes = _Notes(generator)
         self._running: set[Key] = set()
         self._lost: list[Lost] = []
         self._lock = threading.Lock()  # a model is not loaded for two at once
@@ -82,6 +98,7 @@ class GuardedGenerator:
                 with self._lock:
                     found = self._inner.step()
                 self._hear()
+                self._notes.log()
             except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
                 self._break(error)
         if found:
@@ -123,11 +140,6 @@ class GuardedGenerator:
         """How many run, or are lost and not told of."""
         return len(self._running) + len(self._lost)
 
-    @property
-    def notes(self) -> list[str]:
-        """The generator's."""
-        return getattr(self._generator, "notes", [])
-
     def close(self) -> None:
         """Give its memory back; it loads anew when used again."""
         close = getattr(self._generator, "close", None)
@@ -165,6 +177,7 @@ class GuardedScorer:
 
     def __init__(self, label: str, scorer: Scorer) -> None:
         self.label, self._scorer = label, scorer
+        self._notes = _Notes(scorer)
         self._loan: _Loan | None = None
         self.failure: str = ""
 
@@ -188,6 +201,7 @@ class GuardedScorer:
             reason = str(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
         self.failure = reason if waiting else ""
+        self._notes.log()
         for key in sorted(waiting):
             yield Score(*key, None, f"{FAILED}{reason}")
 
