@@ -119,6 +119,7 @@ BROAD_EXCEPT_ALLOWED = {
     "serving/streams": "the same, where the answer has begun",
     "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
+    "cluster": "what an actor raised is raised at the next poll, once what others finished before is fetched",
     "ray_session": "Ray's boundary: it raises bare exceptions where it does not start, in 30 seconds say",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }
