@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from tts.errors import PromptError, TtsError, UpstreamError
-from tts.types import Candidate, Pool, Problem, Sampling, Score, Selection
-
-Key = tuple[str, int]
+from tts.types import Candidate, Key, Pool, Problem, Sampling, Score, Selection
 
 
 def problem(name: str) -> Problem:

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from tts.errors import ModelError
 from tts.plugins import FREE
 from tts.seeds import seed_of
-from tts.types import Candidate, Problem, Score
-
-Key = tuple[str, int]
+from tts.types import Candidate, Key, Problem, Score
 
 
 @dataclass(frozen=True)

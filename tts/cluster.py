@@ -18,7 +18,7 @@ from typing import Any
 from tts import environment, pipeline, planning
 from tts.config import ClusterConfig, Config
 from tts.dispatch import Dispatch, Work, works_of
-from tts.engine import Drawn, Engine, Event, Failed, Key, Pair, Rated, Working
+from tts.engine import Drawn, Engine, Event, Failed, Pair, Rated, Working
 from tts.errors import ConfigError, InfraError, UserError, counted
 from tts.grade import Grader
 from tts.hosting import Ready, Report, end_of_log
@@ -26,7 +26,7 @@ from tts.pipeline import Grading, Parts
 from tts.ray_grading import RayGrader
 from tts.ray_places import BOX, Place, most_on_a_node, need_of, reserve
 from tts.ray_session import Session, connect
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts")
 AHEAD = 8  # reports that an actor may have sent and nobody has read

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tts.errors import UpstreamError
 from tts.generate._language import Drawing
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Key, Problem
 
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
-Key = tuple[str, int]
 SEEDS = 2**31  # that any server takes: some keep them in 32 bits
 OPTIONAL = ("seed", "logprobs")  # parameters to do without where a server refuses them
 

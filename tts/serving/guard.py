@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from tts.engine import Key, Pair, Plain
+from tts.engine import Pair, Plain
 from tts.errors import InfraError, TtsError, UserError
 from tts.protocols import Generator, Scorer, Stepped
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts.serve")
 FAILED = "the scorer failed: "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tts.engine import Drawn, Event, Key
+from tts.engine import Drawn, Event
 from tts.errors import TtsError
 from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
@@ -19,7 +19,7 @@ from tts.serving.guard import Lost, failed
 from tts.serving.refusals import Names, Refusal
 from tts.stop.fixed import Fixed
 from tts.stopping import Live
-from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
+from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, Selection, program_hash
 
 Late = Literal["", "scorer", "deadline"]  # who was not in time
 SETTLED = "nothing that may still come can change the choice"

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from tts.engine import Drawn, Engine, Event, Key
-from tts.types import Problem
+from tts.engine import Drawn, Engine, Event
+from tts.types import Key, Problem
 
 LOG = logging.getLogger("tts.serve")
 POLL_SECONDS = 1.0  # after which a thread that waits looks whether it is to end
