@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tts.seeds import seed_of
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
-Key = tuple[str, int]
 TEXT = "x = int(input())\nprint(x + 1)\n" * 30  # 900 characters
 
 

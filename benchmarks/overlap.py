@@ -24,10 +24,9 @@ from typing import Any
 from _results import save
 
 from tts.engine import Drawn, Engine
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
 GOAL = 1.15
-Key = tuple[str, int]
 Wanted = Sequence[tuple[Problem, int]]
 
 

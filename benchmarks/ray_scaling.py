@@ -83,7 +83,7 @@ def stored(store: Store, events: Sequence[Event | Failed]) -> int:
 
 
 def run_on(engine: RayEngine, wanted: Wanted, store: Store) -> Taken:
-    """Draw and score all of it, after every actor has drawn one."""
+    """Draw and score all of it, and store it."""
     begun, before = time.monotonic(), cpu_seconds()
     engine.submit(wanted)
     count = 0
@@ -183,8 +183,8 @@ def one_file(a: argparse.Namespace) -> dict[str, Any]:
         with open_for_writing(Path(folder)) as store:
             *_, seconds = filled(store, a.stored, a.n)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
-        empty = float(_read(Path(folder) / "none", 0)[1])
-        read_seconds, peak = _read(Path(folder), 1)
+        _, empty = _read(_empty(Path(folder) / "none"))
+        read_seconds, peak = _read(Path(folder))
     count = -(-a.stored // a.n) * a.n
     return {
         "candidates": count,
@@ -195,11 +195,14 @@ def one_file(a: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _read(folder: Path, full: int) -> tuple[float, int]:
-    """(seconds, peak bytes) of a process that reads a store whole, or an empty one."""
-    if not full:
-        with open_for_writing(folder):
-            pass
+def _empty(folder: Path) -> Path:
+    """A store that holds nothing."""
+    with open_for_writing(folder):
+        return folder
+
+
+def _read(folder: Path) -> tuple[float, int]:
+    """(seconds, peak bytes) of a process that reads a store whole."""
     done = subprocess.run([sys.executable, "-c", READ, str(folder)], capture_output=True, text=True, check=True)
     seconds, peak = done.stdout.split()
     return float(seconds), int(peak)

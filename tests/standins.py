@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from tts.errors import PromptError, TtsError, UpstreamError
-from tts.types import Candidate, Problem, Sampling, Score
-
-Key = tuple[str, int]
+from tts.types import Candidate, Key, Pool, Problem, Sampling, Score, Selection
 
 
 def problem(name: str) -> Problem:
@@ -170,7 +169,8 @@ class Talking(Stepping):
     """Steps as its base does and answers with the problem's own words, so that an answer tells whose it is.
 
     Words in them make it misbehave: "refuse me" is a prompt too long, "lose some" loses candidates of odd index, "lose
-    all" all of them, "break" raises as a bug would, "silent" never ends. "alike" makes all its programs the same.
+    all" all of them, "break" raises as a bug would, "silent" never ends. "alike" makes all its programs the same, "slow
+    programs" take a minute each, and "no text" gives what is no candidate.
     """
 
     problems: dict[str, Problem] = field(default_factory=dict)
@@ -211,9 +211,10 @@ class Talking(Stepping):
     def _said(self, candidate: Candidate) -> Candidate:
         text = words(self.problems[candidate.problem_id])
         code = f"print({text!r}, {0 if 'alike' in text else candidate.index})"
+        code = f"__import__('time').sleep(60); {code}" if "slow programs" in text else code
         return dataclasses.replace(
             candidate,
-            text=f"```python\n{code}\n```",
+            text=f"```python\n{code}\n```" if "no text" not in text else cast(str, None),
             code=None,
             extraction="none",
             prompt_tokens=len(text),
@@ -244,6 +245,15 @@ class Moody(Rating):
             if "scorer sleeps" in words(one):
                 time.sleep(1.0)
             yield from super().score([(one, candidate)])
+
+
+@dataclass(frozen=True)
+class Buggy:
+    """A selector that raises as a bug would."""
+
+    def select(self, pool: Pool) -> Selection:
+        """Never."""
+        raise RuntimeError("the stand-in has a bug")
 
 
 def words(one: Problem) -> str:

@@ -92,8 +92,8 @@ HEAVY = {
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},
     "httpx": {"generate/_upstream"},
-    "fastapi": {"server"},
-    "starlette": {"server"},
+    "fastapi": {"server", "serving/responses"},
+    "starlette": {"server", "serving/gate", "serving/responses", "serving/streams"},
     "uvicorn": {"server"},
     "prometheus_client": {"serving/meters"},
     "ray": {"cluster", "ray_grading", "ray_places", "ray_session"},
@@ -107,13 +107,19 @@ HEAVY_INSIDE = {
     "score/_packed",
     "score/_reward",
     "server",
+    "serving/gate",
     "serving/meters",
+    "serving/responses",
+    "serving/streams",
 }
 
 BROAD_EXCEPT_ALLOWED = {
     "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
+    "serving/gate": "the server's boundary: a bug ends its request, which is told so, and not the connection",
+    "serving/streams": "the same, where the answer has begun",
     "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
+    "cluster": "what an actor raised is raised at the next poll, once what others finished before is fetched",
     "ray_session": "Ray's boundary: it raises bare exceptions where it does not start, in 30 seconds say",
     "engine": "a thread's boundary: what it raised is raised again in the thread that polls",
 }

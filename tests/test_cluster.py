@@ -18,11 +18,11 @@ import psutil
 import pytest
 import yaml
 from support import command, environment, programs, tts
-from timed import Timed, TimedScore
+from timed import Refusing, Timed, TimedScore
 
 from tts import config as configs
 from tts import files, pipeline
-from tts.cluster import RayCluster, RayEngine, _check_versions
+from tts.cluster import AHEAD, RayCluster, RayEngine, _check_versions
 from tts.config import ClusterConfig
 from tts.engine import Drawn, Engine, Rated
 from tts.environment import versions
@@ -38,6 +38,7 @@ from tts.store import open_for_reading, open_for_writing
 from tts.types import Problem
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install -e '.[ray]'")
+internal_kv = pytest.importorskip("ray.experimental.internal_kv")
 MEASURED = ("seconds", "wall_seconds", "peak_mib")  # of a graded program: another time, another figure
 CONFIG = {
     "benchmark": {"name": "mini", "limit": 4},
@@ -87,9 +88,9 @@ def exported(run: Path) -> list[str]:
     return [json.dumps({name: value for name, value in row.items() if name not in MEASURED}) for row in rows]
 
 
-def on(session, make, actors=2, gpus=0, in_flight=None, labels=("score",)):
+def on(session, make, actors=2, gpus=0, in_flight=None, labels=("score",), ahead=AHEAD):
     places = reserve(session, Need(actors, 0.5, gpus), 20)
-    return RayEngine(session, places, make, labels, in_flight)
+    return RayEngine(session, places, make, labels, in_flight, ahead=ahead)
 
 
 def timed(generator: Timed, scorer: TimedScore | None = None) -> Engine:
@@ -175,19 +176,44 @@ def test_what_is_cancelled_does_not_come_and_the_rest_does(session):
     assert drawn(before + after).keys() >= keys(work).keys() - dropped
 
 
-def test_nobody_draws_ahead_of_a_driver_that_does_not_fetch(session, tmp_path):
-    log = tmp_path / "log"
-    with on(session, partial(timed, Timed(log=str(log))), actors=2, in_flight=5, labels=()) as engine:
-        engine.submit(asked(4, 25))
-        while not engine.poll(1):
+def one_at_a_time(generator):
+    """An engine that draws nothing while a result waits to be reported."""
+    return Engine(generator, {}, backlog=1)
+
+
+@pytest.mark.parametrize(("ahead", "most"), [(4, 12), (-1, 100)])
+def test_ray_holds_an_actor_back_that_is_too_far_ahead_of_the_driver(session, tmp_path, ahead, most):
+    """All of it is given at once, and each candidate is a report of its own; -1 is no holding back."""
+    log, work = tmp_path / "log", asked(4, 25)
+    make = partial(one_at_a_time, Timed(width=1, most=1, log=str(log)))
+    with on(session, make, actors=1, in_flight=100, labels=(), ahead=ahead) as engine:
+        engine.submit(work)
+        while not (found := engine.poll(1)):
             pass
-        time.sleep(1)
-        first = len(log.read_text().splitlines())
-        time.sleep(1)
-        assert len(log.read_text().splitlines()) == first <= 3 * 2 * 5
-        found = everything(engine)
-    assert len(log.read_text().splitlines()) == 100
-    assert len(found) <= 100
+        deadline = time.monotonic() + 2  # in which 100 candidates of no time are drawn if nothing holds them
+        while len(log.read_text().splitlines()) < most and time.monotonic() < deadline:
+            time.sleep(0.05)
+        written = len(log.read_text().splitlines())
+        assert written == 100 if ahead < 0 else written < most
+        found += everything(engine)
+    assert drawn(found) == keys(work)
+
+
+def test_what_others_finished_before_one_raised_is_not_lost(session):
+    with on(session, partial(timed, Refusing()), in_flight=1, labels=()) as engine:
+        warm = asked(1, 100_000)
+        engine.submit(warm)
+        while engine.standing < 2:  # so that the first actor gets the first order, the other the next
+            engine.poll(1)
+        engine.cancel([(problem.id, index) for problem, index in warm])
+        everything(engine)
+        engine.submit([(Problem("fine", "", ()), 0), (Problem("refused", "", ()), 0)])
+        time.sleep(1.5)  # until both have something to say
+        assert drawn(engine.poll(10)) == {("fine", 0): 1}
+        assert engine.busy
+        for _ in range(2):
+            with pytest.raises(ModelError, match="it refuses"):
+                engine.poll(10)
 
 
 # Whoever dies.
@@ -302,6 +328,14 @@ def test_tasks_grade_and_observe_as_a_grader_here_does(session):
     assert facts(elsewhere.grade(jobs)) == facts(grader.grade(jobs))
     assert set(elsewhere.behaviours(jobs)) == set(grader.behaviours(jobs))
     assert elsewhere.version == grader.version
+    before = exported_functions()
+    assert facts(elsewhere.grade(jobs)) == facts(grader.grade(jobs))
+    assert exported_functions() == before  # which the head node keeps
+
+
+def exported_functions():
+    """How many functions Ray has been given to keep."""
+    return len(internal_kv._internal_kv_list("RemoteFunction:", namespace="fun"))
 
 
 def test_no_node_with_the_cpus_of_a_grader_is_an_error(session):

@@ -1,6 +1,7 @@
 """Joined shards are the run that they are parts of; what does not fit is refused and changes nothing."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,28 @@ def test_what_two_runs_both_have_is_taken_once(small: Small) -> None:
     bring_up(small, folder="joined")
     bring_up(small, folder="whole")
     assert exported(small.folder / "joined") == exported(small.folder / "whole")
+
+
+def test_what_a_killed_merge_left_behind_is_not_in_the_next_one(small: Small) -> None:
+    first, second, third = shards(small, 3)
+    merge([first, second, third], small.folder / "all")
+    left = small.folder / "joined.merging"
+    shutil.copytree(small.folder / "all", left)  # as a merge leaves it that is killed before its end
+    assert merge([first, second], small.folder / "joined").candidates == 8
+    with open_for_reading(small.folder / "joined") as store:
+        assert {key[0] for key in store.candidate_keys()} == {one.id for one in store.problems()}
+        assert len(store.problems()) == 2
+    assert not left.exists()
+
+
+def test_another_merge_under_way_is_left_alone(small: Small) -> None:
+    parts = shards(small, 2)
+    with open_for_writing(small.folder / "joined.merging") as other:
+        other.claim({"seed": 1})
+        with pytest.raises(StoreError, match="in use by another tts"):
+            merge(parts, small.folder / "joined")
+        assert (small.folder / "joined.merging" / "run.sqlite").is_file()
+    assert not (small.folder / "joined").exists()
 
 
 def test_what_was_undecided_and_what_it_took_is_of_all(small: Small) -> None:

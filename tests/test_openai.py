@@ -13,12 +13,15 @@ import psutil
 import pytest
 import tiny
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from reward_server import serving_vllm
 from served import until
 from support import Small, bring_up, rows_of, small, tts  # noqa: F401
 
 from tts.engine import Drawn, Engine
 from tts.errors import ConfigError, UpstreamError
+from tts.generate._choices import Ask, refused_option
 from tts.generate.openai import OpenAI
 from tts.generate.transformers import Transformers
 from tts.seeds import seed_of
@@ -230,11 +233,42 @@ def test_a_server_that_ignores_n_is_asked_for_the_rest_one_by_one(start: Start, 
     assert [row["body"].get("n") for row in asked(tmp_path)] == [4, None, None, None]
 
 
-def test_one_count_for_several_choices_is_not_said_of_each(start: Start) -> None:
+def test_one_count_for_several_choices_is_shared_by_them(start: Start) -> None:
     found = drawn(generator(start("no_logprobs"), per_request=3, logprobs=False), first(3))
-    assert {candidate.tokens for candidate in found.values()} == {None}
+    assert [candidate.tokens for candidate in found.values()] == [4, 4, 4]
     alone = drawn(generator(start("no_logprobs"), logprobs=False), first(1))
     assert (alone["p", 0].tokens, alone["p", 0].logprob) == (4, None)
+
+
+@given(st.lists(st.integers(1, 9) | st.none(), min_size=1, max_size=6), st.none() | st.integers(0, 40))
+def test_the_shares_of_a_count_add_up_to_it(known: list[int | None], total: int | None) -> None:
+    """`known`: how many log probabilities each choice has."""
+    choices = [{"text": "x", "logprobs": n and {"token_logprobs": [-1.0] * n}} for n in known]
+    ask = Ask(Problem("p", "s", ()), tuple(range(len(known))), len(known))
+    found = [c.tokens for c in ask.candidates({"choices": choices, "usage": {"completion_tokens": total}}, "url")]
+    assert all(count in (None, tokens) for count, tokens in zip(known, found, strict=True))
+    shares = [tokens for count, tokens in zip(known, found, strict=True) if count is None and tokens is not None]
+    if total is None or total < sum(filter(None, known)):
+        assert not shares
+    elif None in known:
+        assert sum(filter(None, found)) == total and max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message", "refused"),
+    [
+        ("seed", "is not supported", "seed"),
+        ("", "Unknown argument: 'logprobs'", "logprobs"),
+        ("top_k", "top_k cannot be used with a seed", None),
+        ("temperature", "logprobs ask for temperature 1", None),
+        ("", "the prompt is too long", None),
+    ],
+)
+def test_a_server_is_asked_without_what_it_refuses_and_nothing_else(
+    parameter: str, message: str, refused: str | None
+) -> None:
+    body = {"seed": 1, "logprobs": True, "top_k": 5, "temperature": 0.5}
+    assert refused_option(body, parameter, message) == refused
 
 
 def test_an_answer_without_text_is_an_empty_candidate(start: Start) -> None:

@@ -48,3 +48,4 @@ def test_the_unit_gives_the_server_time_to_drain() -> None:
     (config, override) = re.findall(r"serve (configs/\S+) (\S+)", text)[0]
     chosen = configs.load_serve(ROOT / config, [override])
     assert int(re.findall(r"TimeoutStopSec=(\d+)", text)[0]) > chosen.serve.drain
+    assert re.findall(r"^KillMode=(.*)$", text, re.MULTILINE) == ["mixed"]  # not to the models' processes

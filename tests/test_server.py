@@ -134,6 +134,23 @@ def test_headers_have_the_run_s_id_and_its_timings(served: Served) -> None:
     assert seconds["queue"] + seconds["generate"] + seconds["score"] == pytest.approx(seconds["total"], abs=0.01)
 
 
+def test_a_stream_s_headers_have_what_is_known_when_it_begins(served: Served) -> None:
+    create = served.client.chat.completions.with_streaming_response.create
+    with create(model=MODEL, messages=HI, stream=True) as ready:
+        assert float(ready.headers["x-tts-total-seconds"]) > 0
+    with serving(config(concurrency=1, keep_alive=0.1)) as slow, ThreadPoolExecutor() as pool:
+        pool.submit(hang_up_after, slow, 0.5)
+        assert until(lambda: slow.service.admission.running == 1, 5)
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}], "stream": True}
+        with httpx.stream("POST", f"{slow.url}/v1/chat/completions", json=body) as waits:
+            assert "x-request-id" in waits.headers and "x-tts-queue-seconds" not in waits.headers
+            assert until(lambda: slow.service.admission.waiting == 0, 5)
+        assert until(lambda: slow.service.admission.running == 0, 5)
+        with httpx.stream("POST", f"{slow.url}/v1/chat/completions", json=body) as runs:
+            assert 0 <= float(runs.headers["x-tts-queue-seconds"]) < 5
+            assert "x-tts-total-seconds" not in runs.headers
+
+
 def test_parts_developer_and_neutral_parameters_are_taken(served: Served) -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     neutral = {"logprobs": False, "presence_penalty": 0, "tools": [], "response_format": {"type": "text"}, "user": "me"}
@@ -141,6 +158,24 @@ def test_parts_developer_and_neutral_parameters_are_taken(served: Served) -> Non
     answer = served.post({"model": MODEL, "messages": messages, "stream": None, "stop": None, **neutral})
     assert said(answer.json()["choices"][0]["message"]["content"]) == ("ab", 3)
     assert served.generator.asked[-1][0].messages[0] == Message("system", "Be brief.")
+
+
+@pytest.mark.parametrize("dumped", [False, True])
+@pytest.mark.parametrize("extra", [{}, {"tts": {"threshold": 99.0}}], ids=["answer", "abstention"])
+def test_an_answer_may_be_sent_back_in_the_next_turn(served: Served, extra: Any, dumped: bool) -> None:
+    create = served.client.chat.completions.create
+    first = create(model=MODEL, messages=HI, extra_body=extra).choices[0].message
+    before = first.model_dump() if dumped else first
+    second = create(model=MODEL, messages=[*HI, before, {"role": "user", "content": "more"}])
+    assert said(second.choices[0].message.content) == ("more", 3)
+    expected = (first.content or first.refusal) or pytest.fail("neither")
+    assert served.generator.asked[-1][0].messages[1] == Message("assistant", expected)
+
+
+def test_an_assistant_s_message_may_have_parts_of_which_some_refuse(served: Served) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "b"}]
+    served.post({"model": MODEL, "messages": [*HI, {"role": "assistant", "content": parts}, *HI]}).raise_for_status()
+    assert served.generator.asked[-1][0].messages[1] == Message("assistant", "ab")
 
 
 # The extension, and what a request says of sampling.
@@ -151,6 +186,8 @@ def test_sampling_reaches_the_generator_and_what_is_not_said_is_left_to_it(serve
     sampling = served.generator.asked[-1][0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.3, 0.5, 7)
     assert (sampling.max_tokens, sampling.stop, sampling.seed) == (9, ("END",), 5)
+    served.ask("any integer is a seed", seed=-1)
+    assert served.generator.asked[-1][0].sampling.seed == 2**63 - 1
     served.ask("theirs")
     assert set(vars_of(served.generator.asked[-1][0].sampling)) == {None}
 
@@ -238,6 +275,17 @@ BAD_VALUES = [
     ({**CHAT, "tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
     ({**CHAT, "response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
     ({**CHAT, "temprature": 1}, "temprature", "unsupported_parameter"),
+    ({**CHAT, "max_tokens": 10, "max_completion_tokens": 500}, "max_tokens", "invalid_value"),
+    ({**CHAT, "stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+    ({**CHAT, "messages": [{"role": "user", "content": None}]}, "messages.0.content", "invalid_value"),
+    ({**CHAT, "messages": [{"role": "assistant", "refusal": None}]}, "messages.0.content", "invalid_value"),
+    ({**CHAT, "messages": [{**HI[0], "refusal": "no"}]}, "messages.0.refusal", "invalid_value"),
+    ({**CHAT, "messages": [{**HI[0], "tool_calls": []}]}, "messages.0.tool_calls", "unsupported_parameter"),
+    (
+        {**CHAT, "messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+        "messages.0.tool_calls",
+        "unsupported_parameter",
+    ),
     ([1, 2], "", "invalid_value"),
     (None, "", "invalid_value"),
 ]
@@ -253,6 +301,38 @@ def test_a_bad_value_is_named(served: Served, body: Any, param: str, code: str) 
     assert (error["param"] or "").startswith(param)
     assert (error["code"] or "") == code
     assert error["message"]
+
+
+TEXT = {"model": MODEL, "prompt": "hi"}
+BAD_TEXTS = [
+    ({**TEXT, "prompt": "x" * 51}, "prompt"),
+    ({**TEXT, "prompt": "refuse me"}, "prompt"),
+    ({**TEXT, "prompt": ["a", "b"]}, "prompt"),
+    ({**TEXT, "best_of": 99}, "best_of"),
+    ({**TEXT, "tts": {"n": 99}}, "tts.n"),
+    ({**TEXT, "best_of": 2, "tts": {"n": 7}}, "best_of"),
+    ({**TEXT, "max_tokens": 101}, "max_tokens"),
+]
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[Served]:
+    """A server with low limits."""
+    with serving(config(max_n=5, max_tokens=100, max_prompt_characters=50)) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("body", "param"), BAD_TEXTS, ids=lambda value: str(value)[-60:])
+def test_what_is_refused_is_named_as_the_request_has_it(narrow: Served, body: Any, param: str) -> None:
+    answer = narrow.post(body, "completions")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert answer.json()["error"]["message"].startswith((f"{param}: ", "The prompt has"))
+
+
+def test_two_names_for_one_thing_may_say_the_same(narrow: Served) -> None:
+    answer = narrow.post({**TEXT, "best_of": 2, "tts": {"n": 2}}, "completions")
+    assert answer.json()["tts"]["n"] == 2
+    assert narrow.ask(max_tokens=5, max_completion_tokens=5).status_code == 200
 
 
 def test_openai_s_client_has_its_own_error_for_each(served: Served) -> None:
@@ -310,12 +390,12 @@ def test_unknown_routes_and_methods_are_refused_in_the_same_shape(served: Served
     assert (answer.status_code, answer.json()["error"]["message"]) == (405, "Method Not Allowed. See /openapi.json.")
 
 
-def test_limits_of_the_config_are_kept() -> None:
-    with serving(config(max_n=5, max_tokens=100, max_prompt_characters=50)) as served:
-        assert served.ask(n=6).status_code == 400
-        assert served.ask(max_tokens=101).json()["error"]["param"] == "max_tokens"
-        assert served.ask("x" * 51).json()["error"]["code"] == "context_length_exceeded"
-        assert served.tts(tts={"n": 5}, max_tokens=100)["n"] == 5
+def test_limits_of_the_config_are_kept(narrow: Served) -> None:
+    assert narrow.ask(n=6).status_code == 400
+    for name in ("max_tokens", "max_completion_tokens"):
+        assert narrow.ask(**{name: 101}).json()["error"]["param"] == name
+    assert narrow.ask("x" * 51).json()["error"]["code"] == "context_length_exceeded"
+    assert narrow.tts(tts={"n": 5}, max_tokens=100)["n"] == 5
 
 
 def test_a_generator_that_samples_in_its_own_way_has_that_said() -> None:
@@ -499,6 +579,38 @@ def test_an_error_after_the_stream_has_begun_is_openai_s_client_s_error() -> Non
             list(stream)
 
 
+BUGGY = ["argmax", {"name": "standins:Buggy", "label": "buggy"}]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_bug_is_openai_s_error_too_and_its_traceback_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, slow: bool
+) -> None:
+    generator = Talking(width=64, steps=2, seconds=0.2 if slow else 0.002)  # so slow that a stream has begun
+    with serving(config(selectors=BUGGY, keep_alive=0.1), generator) as served:
+        create, extra = served.client.chat.completions.create, {"tts": {"select": "buggy"}}
+        with pytest.raises(openai.InternalServerError, match="by a bug") as caught:
+            create(model=MODEL, messages=HI, extra_body=extra)
+        assert (caught.value.code, caught.value.type) == ("internal_error", "server_error")
+        with pytest.raises(openai.APIError, match="by a bug"):
+            list(create(model=MODEL, messages=HI, extra_body=extra, stream=True))
+        body = {"model": MODEL, "messages": HI, "stream": True, **extra}
+        assert served.post(body).text.rstrip().endswith("data: [DONE]") == slow
+        assert served.metric("tts_requests_total", route="/v1/chat/completions", status="500") == (1 if slow else 3)
+        assert served.ask("fine").status_code == 200
+    assert "the stand-in has a bug" in caplog.text and "Traceback" in caplog.text
+
+
+def test_once_the_engine_is_broken_all_are_told_at_once() -> None:
+    with serving() as served, ThreadPoolExecutor() as pool:
+        before = pool.submit(served.ask, "silent")
+        assert until(lambda: served.generator.unfinished == 4, 5)
+        codes = [answer.json()["error"]["code"] for answer in (served.ask("no text"), before.result(), served.ask())]
+        assert codes == ["engine_broken"] * 3
+        ready = httpx.get(f"{served.url}/ready")
+        assert (ready.status_code, "the engine broke" in ready.text) == (503, True)
+
+
 # Programs.
 
 ECHO = [{"input": "1\n", "output": "2\n"}]
@@ -622,6 +734,17 @@ def test_a_second_signal_ends_it_at_once(started: tuple[subprocess.Popen[str], s
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+    assert process.stderr is not None and "Event loop is closed" not in process.stderr.read()
+
+
+def test_a_process_whose_engine_broke_ends_with_status_1(started: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = started
+    answer = httpx.post(f"{url}/v1/completions", json={"model": MODEL, "prompt": "no text"}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_broken")
+    assert process.wait(10) == 1
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert "Traceback" in said and said.splitlines()[-1].startswith("Failure: The engine broke")
 
 
 def silently(url: str, body: Any) -> None:

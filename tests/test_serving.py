@@ -2,6 +2,9 @@
 
 import asyncio
 import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import tiny
@@ -17,6 +20,7 @@ from tts.generate.transformers import Transformers
 from tts.serving.admission import Admission
 from tts.serving.choosing import choose
 from tts.serving.guard import FAILED, GuardedGenerator, GuardedScorer, Lost, failed
+from tts.serving.pump import Pump
 from tts.serving.refusals import Refusal
 from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
 
@@ -113,6 +117,81 @@ def test_a_guarded_scorer_scores_every_pair_whatever_happens(texts):
     dead = texts.index("scorer dies") if "scorer dies" in texts else len(texts)
     assert [failed(score) for score in sorted(found, key=lambda s: s.index)] == [i >= dead for i in range(len(texts))]
     assert bool(guarded.failure) == (dead < len(texts))
+
+
+class Lending(Talking):
+    """A generator whose weights are a new object each time that it loads."""
+
+    weights = None
+
+    def lend(self, model, device, dtype):
+        self.weights = self.weights or object()
+        return self.weights if model == "mine" else None
+
+    def close(self):
+        self.weights = None
+        super().close()
+
+
+@dataclass
+class Borrowing(Rating):
+    """A scorer that has the generator's weights if its model is the generator's, else its own."""
+
+    model: str = "mine"
+    lender: Any = None
+    weights: Any = None
+
+    def borrow(self, generator):
+        self.lender = generator
+
+    def score(self, pairs):
+        self.weights = self.weights or self.lender.lend(self.model, "cpu", "float32") or "its own"
+        return super().score(pairs)
+
+    def close(self):
+        self.weights = self.lender = None
+        super().close()
+
+
+def test_a_scorer_behind_its_guard_shares_the_weights_of_the_generator_behind_its_own():
+    generator, scorer, other = Lending(), Borrowing(), Borrowing(model="another", name="other")
+    scorers = {label: GuardedScorer(label, one) for label, one in (("mine", scorer), ("another", other))}
+    with Engine(GuardedGenerator(generator), scorers) as engine:
+        engine.submit([(told("fine"), 0)])
+        drained(engine)
+        assert scorer.weights is generator.weights is not None
+        assert other.weights == "its own"
+        engine.submit([(told("break"), 0)])
+        drained(engine)
+        engine.submit([(told("after"), 0)])
+        drained(engine)
+        assert scorer.weights is generator.weights is not None  # the new ones: the old ones are in memory no more
+        assert "close other" not in other.log.entries
+
+
+@dataclass
+class Noting(Rating):
+    """A scorer that says once how it runs."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def score(self, pairs):
+        self.notes = ["it scored with half the tokens"]
+        return super().score(pairs)
+
+
+def test_what_models_say_of_how_they_run_is_logged_once(caplog):
+    generator = Talking()
+    generator.notes = ["the upstream refuses seed"]
+    with caplog.at_level("INFO", "tts.serve"):
+        guarded = GuardedGenerator(generator)
+        for name in ("a", "b"):
+            guarded.add([(told(name), 0)])
+            everything(guarded)
+        scorer = GuardedScorer("noting", Noting())
+        for name in ("a", "b"):
+            list(scorer.score([(told(name), sampled(name, 0))]))
+    assert caplog.messages == ["the upstream refuses seed", "it scored with half the tokens"]
 
 
 def test_only_the_scorer_s_own_failure_is_one():
@@ -221,6 +300,22 @@ def test_others_may_submit_and_cancel_while_one_polls():
     rated = [event.score.key for event in found if isinstance(event, Rated)]
     assert len(set(drawn)) == len(drawn) and len(set(rated)) == len(rated)
     assert kept <= set(drawn) and kept <= set(rated)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pump_whose_event_loop_is_gone_ends_without_a_word():
+    with Engine(Stepping(seconds=0.05), {}) as engine:
+        pump = Pump(engine, lambda: None)
+
+        async def begin():
+            pump.start()
+            pump.submit(problem("p"), range(40), (), lambda _: None)
+
+        asyncio.run(begin())
+        while engine.busy and pump._thread.is_alive():
+            time.sleep(0.01)
+        pump.stop()
+        assert not pump._thread.is_alive() and pump.broken is None
 
 
 # The transformers generator, sampled by the problem and in fixed slots.

@@ -8,11 +8,10 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tts.errors import ModelError
 from tts.plugins import FREE
 from tts.seeds import seed_of
-from tts.types import Candidate, Problem, Score
-
-Key = tuple[str, int]
+from tts.types import Candidate, Key, Problem, Score
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,17 @@ class _State:
     def __init__(self) -> None:
         self.waiting: dict[Key, None] = {}
         self.running: dict[Key, int] = {}
+
+
+@dataclass(frozen=True)
+class Refusing(Timed):
+    """As `Timed`, but refuses a problem of the name "refused"."""
+
+    def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
+        """More. Raises ModelError."""
+        if any(problem.id == "refused" for problem, _ in wanted):
+            raise ModelError("it refuses")
+        super().add(wanted)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 from tts import environment, pipeline, planning
 from tts.config import ClusterConfig, Config
 from tts.dispatch import Dispatch, Work, works_of
-from tts.engine import Drawn, Engine, Event, Failed, Key, Pair, Rated, Working
+from tts.engine import Drawn, Engine, Event, Failed, Pair, Rated, Working
 from tts.errors import ConfigError, InfraError, UserError, counted
 from tts.grade import Grader
 from tts.hosting import Ready, Report, end_of_log
@@ -26,7 +26,7 @@ from tts.pipeline import Grading, Parts
 from tts.ray_grading import RayGrader
 from tts.ray_places import BOX, Place, most_on_a_node, need_of, reserve
 from tts.ray_session import Session, connect
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts")
 AHEAD = 8  # reports that an actor may have sent and nobody has read
@@ -101,6 +101,7 @@ class _Actor:
 
 class RayEngine:
     """As `engine.Engine`, with the same methods, of engines that `make` makes at `places`; `labels` are their scorers'.
+    An actor waits that has sent `ahead` reports which nobody has read; -1 lets it run on.
 
     An actor that dies is replaced in its place, and what it had is done again. Only what kills actor after actor is
     given up, and told as `Failed`.
@@ -114,15 +115,17 @@ class RayEngine:
         labels: Sequence[str],
         in_flight: int | None = None,
         wait_seconds: float = 60.0,
+        ahead: int = AHEAD,
     ) -> None:
         self._session, self._make, self._labels = session, make, list(labels)
-        self._in_flight, self._wait_seconds = in_flight, wait_seconds
+        self._in_flight, self._wait_seconds, self._ahead = in_flight, wait_seconds, ahead
         self._dispatch = Dispatch()
         self._actors = [self._start(number, place) for number, place in enumerate(places)]
         self._barren, self._seen = 0, time.monotonic()
         self._past: dict[str, float] = {}
         self._notes: list[str] = []
         self._closed = False
+        self._failure: Exception | None = None
 
     def __enter__(self) -> "RayEngine":
         return self
@@ -159,7 +162,7 @@ class RayEngine:
     @property
     def busy(self) -> bool:
         """See Engine."""
-        return self._dispatch.busy
+        return self._dispatch.busy or self._failure is not None
 
     @property
     def standing(self) -> int:
@@ -225,7 +228,7 @@ class RayEngine:
 
     def _start(self, number: int, place: Place) -> _Actor:
         handle = place.start(self._make)
-        streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": AHEAD}
+        streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": self._ahead}
         return _Actor(number, place, handle, handle.events.options(**streaming).remote())
 
     def _give_out(self) -> None:
@@ -234,15 +237,24 @@ class RayEngine:
                 actor.handle.give.options(concurrency_group=BOX).remote(orders)
 
     def _listen(self, timeout_seconds: float) -> list[Event | Failed]:
-        """What came of any actor; waits for the first."""
+        """What came of any actor; waits for the first. What one of them raises waits until the rest is fetched."""
         import ray
 
+        if self._failure is not None:
+            raise self._failure
         streams = {actor.stream: actor for actor in self._actors}
         ready, _ = ray.wait(list(streams), timeout=timeout_seconds)
         if ready:
             ready, _ = ray.wait(list(streams), num_returns=len(streams), timeout=0)
         self._check_alive(bool(ready))
-        return [event for stream in ready for event in self._hear(streams[stream])]
+        found: list[Event | Failed] = []
+        for stream in ready:
+            try:
+                found += self._hear(streams[stream])
+            except Exception as error:  # noqa: BLE001  (raised at the next poll)
+                self._failure = error
+                break
+        return found
 
     def _check_alive(self, heard: bool) -> None:
         """Raises InfraError where no engine has been there for too long, its node gone, say, and no other there."""

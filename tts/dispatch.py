@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from tts.engine import BACKLOG, Drawn, Event, Key, Pair
-from tts.types import Candidate, Problem
+from tts.engine import BACKLOG, Drawn, Event, Pair
+from tts.types import Candidate, Key, Problem
 
 DEATHS = 3  # of engines that held a candidate, the last time alone, until it is given up
 RESERVE = 0.25  # of what an engine draws at once: waits there, so that no place is idle for the length of a message

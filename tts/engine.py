@@ -19,9 +19,8 @@ from typing import Any, Protocol, TypeVar
 from tts.errors import InfraError
 from tts.memory import Mode
 from tts.protocols import Generator, Scorer, Stepped
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
-Key = tuple[str, int]
 Pair = tuple[Problem, Candidate]
 BACKLOG = 4096  # candidates that may wait to be scored, and results to be fetched
 CHUNK = 1024  # pairs that a scorer gets at once: what it has is scored, whoever cancels it

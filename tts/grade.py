@@ -6,7 +6,7 @@ what a program wrote may quote its input, and a diff quotes what was expected, s
 """
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
@@ -178,7 +178,7 @@ class Grader:
             self.check(job.problem_id, job.tests)
             yield job
 
-    def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
+    def behaviours(self, jobs: Iterable[GradeJob]) -> Generator[tuple[str, str, Behaviour | Undecided], None, None]:
         """(problem id, program, what it does on every test's input, and which public and written tests it passes) per
         distinct pair. A program's tests follow each other in one process: this is for choosing, not for scores.
 

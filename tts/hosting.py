@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tts import environment
 from tts.dispatch import Orders
-from tts.engine import Engine, Event, Key
+from tts.engine import Engine, Event
+from tts.types import Key
 
 STEP_SECONDS = 0.05  # until a message is read, while nothing finishes
 LOG_BYTES = 4_000  # of a log's end, which are kept with a failure

@@ -45,6 +45,7 @@ def merge(folders: Sequence[Path], to: Path) -> Merged:
     parts = [_read(folder, number) for number, folder in enumerate(folders)]
     _check_fit(parts)
     beside = to.with_name(f"{to.name}.merging")
+    _clear(beside)
     try:
         found = _write(parts, beside, to)
         with explained(StoreError, f"{to} cannot be made", "Give another --to."):
@@ -52,6 +53,13 @@ def merge(folders: Sequence[Path], to: Path) -> Merged:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return found
+
+
+def _clear(beside: Path) -> None:
+    """Remove what a merge left that was killed: it may be of other parts. Raises StoreError if one is at work there."""
+    if beside.exists():
+        with open_for_writing(beside), explained(StoreError, f"{beside} cannot be removed", "Remove it."):
+            shutil.rmtree(beside)
 
 
 def _write(parts: Sequence[_Part], folder: Path, to: Path) -> Merged:

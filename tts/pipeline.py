@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from tts import environment, planning, plugins, prompts
 from tts.config import Config
-from tts.engine import Drawn, Engine, Event, Failed, Key, Pair, Working
+from tts.engine import Drawn, Engine, Event, Failed, Pair, Working
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted
 from tts.grade import GradeJob, Grader, Undecided, leading_public
 from tts.observing import Observing
@@ -24,7 +24,7 @@ from tts.protocols import Benchmark, Generator, Policy, Scorer
 from tts.sandbox import Confinement
 from tts.stopping import Live, Step
 from tts.store import Store, encode
-from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Message, Problem, Score, program_hash
+from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Problem, Score, program_hash
 
 LOG = logging.getLogger("tts")
 GENERATE = "generate"

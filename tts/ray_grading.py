@@ -7,6 +7,7 @@ program that no task brings to an end is left undecided.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
 from typing import Any, Literal
 
@@ -118,14 +119,19 @@ class RayGrader:
         return WAITING * room
 
     def _start(self, verb: Verb, batch: _Batch) -> Any:
-        import ray
-
         grader, nodes = self._grader, self._session.nodes()
         there = _There(grader.limits, grader.isolation, grader.confinement.level, grader.version)
         most = max(int(node.resources.get("memory", 0)) for node in nodes)
         memory = min(grader.limits.memory_mib << 20, most)
-        task = ray.remote(num_cpus=self._cpus, memory=memory, max_retries=RETRIES)(_grade_there)
+        task = self._task.options(num_cpus=self._cpus, memory=memory, max_retries=RETRIES)
         return task.remote(verb, there, batch.problem_id, batch.codes, batch.tests, batch.public)
+
+    @cached_property
+    def _task(self) -> Any:
+        """The remote function, made once: Ray keeps each that is made, on the head node, for as long as it lives."""
+        import ray
+
+        return ray.remote(_grade_there)
 
 
 def _batches(jobs: Iterable[GradeJob]) -> Iterator[_Batch]:

@@ -13,9 +13,7 @@ import numpy as np
 
 from tts import metrics
 from tts.protocols import Allocator, Chance, Policy, Ranked, Selector
-from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, program_hash
-
-Key = tuple[str, int]
+from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, program_hash
 
 
 class Walk:

@@ -15,6 +15,7 @@ from typing import Any
 UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code that does not parse
 ERRATA = "errata"  # the tag of a problem whose verdicts are known not to be fair; its value is the kind of fault
 MARSHAL = 2  # the last version of the format in which equal values have equal bytes
+Key = tuple[str, int]  # (problem id, index): which candidate
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 
@@ -155,7 +156,7 @@ class Candidate:
     truncated: bool = False
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         """(problem id, index): what identifies a candidate within a run."""
         return self.problem_id, self.index
 
@@ -181,7 +182,7 @@ class Score:
     passes: float | None = None
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         """(problem id, index) of the candidate."""
         return self.problem_id, self.index
 

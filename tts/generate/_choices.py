@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tts.errors import UpstreamError
 from tts.generate._language import Drawing
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Key, Problem
 
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
-Key = tuple[str, int]
 SEEDS = 2**31  # that any server takes: some keep them in 32 bits
 OPTIONAL = ("seed", "logprobs")  # parameters to do without where a server refuses them
 
@@ -72,23 +71,24 @@ class Ask:
             raise nonsense(url, answer)
         usage = answer.get("usage")
         counts = usage if isinstance(usage, dict) else {}
-        alone = len(choices) == 1
-        pairs = zip(self.keys, choices, strict=False)
-        return [self._candidate(key, choice, counts, alone, url) for key, choice in pairs]
+        drawn = [_logprobs(choice.get("logprobs")) for choice in choices]
+        tokens = _shared([len(one) or None for one in drawn], _count(counts.get("completion_tokens")))
+        prompt = _count(counts.get("prompt_tokens"))
+        found = zip(self.keys, choices, drawn, tokens, strict=False)
+        return [self._candidate(key, choice, url, logs, count, prompt) for key, choice, logs, count in found]
 
     def _candidate(
-        self, key: Key, choice: Mapping[str, Any], usage: Mapping[str, Any], alone: bool, url: str
+        self, key: Key, choice: Mapping[str, Any], url: str, drawn: list[float], tokens: int | None, prompt: int | None
     ) -> Candidate:
         message = choice.get("message") if self.problem.messages else {"content": choice.get("text")}
         text = message.get("content") if isinstance(message, dict) else None
         if not isinstance(message, dict) or not isinstance(text, str | None):
             raise nonsense(url, choice)
-        drawn = _logprobs(choice.get("logprobs"))
         return Candidate(
             *key,
             text=text or "",  # a refusal, or a call of a tool
-            prompt_tokens=_count(usage.get("prompt_tokens")),
-            tokens=len(drawn) if drawn else _count(usage.get("completion_tokens")) if alone else None,
+            prompt_tokens=prompt,
+            tokens=tokens,
             logprob=math.fsum(drawn) / len(drawn) if drawn else None,
             finish=str(choice.get("finish_reason") or "stop"),
         )
@@ -105,9 +105,25 @@ def asks_of(options: "OpenAI", wanted: Sequence[tuple[Problem, int]]) -> Iterato
             yield Ask(mine[start][0], tuple(index for _, index in mine[start : start + size]), size)
 
 
+def _shared(known: Sequence[int | None], total: int | None) -> list[int | None]:
+    """Tokens of each choice: what is known of it, else an even share of what the server counted beyond that, so that
+    their sum is right. None where it counted nothing.
+    """
+    unknown, rest = known.count(None), (total or 0) - sum(count or 0 for count in known)
+    if total is None or rest < 0 or not unknown:
+        return list(known)
+    shares = iter([rest // unknown + (i < rest % unknown) for i in range(unknown)])
+    return [next(shares) if count is None else count for count in known]
+
+
 def refused_option(body: Mapping[str, Any], parameter: str, message: str) -> str | None:
-    """Which OPTIONAL parameter of a request a server refuses, if that is what its refusal is about."""
-    return next((name for name in OPTIONAL if name in body and (parameter == name or name in message.lower())), None)
+    """Which OPTIONAL parameter of a request a server refuses, if that is what its refusal is about: the one that it
+    names, or that its words name where it names none.
+    """
+    about = parameter or message.lower()
+    return next(
+        (name for name in OPTIONAL if name in body and (name == about or (not parameter and name in about))), None
+    )
 
 
 def _logprobs(found: Any) -> list[float]:

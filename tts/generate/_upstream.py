@@ -22,12 +22,11 @@ import httpx
 
 from tts.errors import TtsError, UpstreamError, unknown
 from tts.generate._choices import Ask, nonsense, refused_option
-from tts.types import Candidate
+from tts.types import Candidate, Key
 
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
-Key = tuple[str, int]
 IDLE_SECONDS = 5.0  # after which a connection that nobody uses is closed, before the server closes it
 LONGEST_PAUSE = 60.0  # seconds between two tries, unless the server asks for more
 LONGEST_WISH = 600.0  # seconds that a server may ask to be left alone

@@ -15,12 +15,11 @@ from tts.errors import ConfigError, InfraError, TtsError, UpstreamError, check_c
 from tts.generate._choices import asks_of
 from tts.generate._language import SAMPLING, InSteps, check_sampling
 from tts.plugins import FREE
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Key, Problem
 
 if TYPE_CHECKING:
     from tts.generate._upstream import Upstream
 
-Key = tuple[str, int]
 BREATH_SECONDS = 0.01  # that a step waits for an answer, before it lets more work in
 LONGEST_TIMEOUT = 86_400  # seconds
 

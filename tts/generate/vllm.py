@@ -18,10 +18,9 @@ from tts.generate._language import SAMPLING, Drawing, InSteps, check_sampling, c
 from tts.models import EMBEDDED, content, load_tokenizer, locate
 from tts.plugins import FREE
 from tts.seeds import seed_of
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Key, Problem
 from tts.vllm_engine import VllmEngine, check_extra, given, on_cpu
 
-Key = tuple[str, int]
 COUNTS = (
     "max_model_len",
     "max_num_seqs",

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tts.footprint import LONGEST_OWN
-
-Key = tuple[str, int]  # (problem id, index), as in Candidate.key
+from tts.types import Key
 
 
 @dataclass(frozen=True, slots=True)

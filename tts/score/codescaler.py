@@ -15,9 +15,9 @@ from tts.errors import ModelError, check_count, check_option
 from tts.models import check_device, content, device_and_dtype, load_tokenizer, release_memory
 from tts.plugins import FREE
 from tts.score._pairs import chat, check_pad, longest, overlong, rendered, tokenise
-from tts.score._prefix import Key, Rated, Row, unique
+from tts.score._prefix import Rated, Row, unique
 from tts.score._runner import Model, Runner
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 from tts.vllm_engine import check_extra, given
 
 if TYPE_CHECKING:

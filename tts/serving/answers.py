@@ -12,6 +12,7 @@ from tts.types import Candidate, Score
 CHUNK_CHARACTERS = 200
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": sampling\n\n"
+ID = "X-Request-Id"
 FINISHES = {"length": "length", "content_filter": "content_filter"}
 
 
@@ -43,7 +44,7 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
         "why": choice.why,
         "abstained": choice.best is None,
         "stopped_early": order.stopped or None,
-        "degraded": list(outcome.degraded),
+        "degraded": order.degraded,
         "tokens": {
             "winner": choice.best.tokens if choice.best else None,
             "sampled": usage(outcome)["completion_tokens"],
@@ -72,9 +73,13 @@ def described(candidate: Candidate, score: Score | None, with_text: bool) -> dic
 
 def headers(outcome: Outcome) -> dict[str, str]:
     """The run's id and its timings in seconds, for those who look at headers."""
-    timed = {f"X-Tts-{stage.title()}-Seconds": f"{seconds:.4f}" for stage, seconds in outcome.seconds.items()}
     milliseconds = f"{1000 * outcome.seconds['total']:.0f}"
-    return {"X-Request-Id": outcome.order.wish.problem.id, "Openai-Processing-Ms": milliseconds, **timed}
+    return {ID: outcome.order.wish.problem.id, "Openai-Processing-Ms": milliseconds, **timings(outcome.seconds)}
+
+
+def timings(seconds: Mapping[str, float]) -> dict[str, str]:
+    """A header for each stage."""
+    return {f"X-Tts-{stage.title()}-Seconds": f"{taken:.4f}" for stage, taken in seconds.items()}
 
 
 class Writer:

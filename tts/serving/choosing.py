@@ -1,13 +1,9 @@
 """From what was drawn and scored to the best of it in order, and what is said of why."""
 
-import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tts.errors import InfraError
-from tts.grade import GradeJob, Grader, Undecided
 from tts.protocols import Selector
-from tts.types import Behaviour, Candidate, Pool, Problem, Selection
+from tts.types import Candidate, Pool, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +49,3 @@ def choose(selector: Selector, pool: Pool, count: int, first: Selection | None =
             break
         ranking.append(rest.pop(position))
     return Choice(pool, tuple(ranking[:count]), first.why)
-
-
-class Observer:
-    """Runs programs on public inputs, in the sandbox, one request's at a time. Raises InfraError where that fails."""
-
-    def __init__(self, make: Callable[[], Grader]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-
-    def observe(self, problem: Problem, candidates: Sequence[Candidate]) -> dict[str, Behaviour]:
-        """What the programs of some candidates do, by the program. Blocks until all have run."""
-        tests = problem.public_tests
-        jobs = [GradeJob(problem.id, c.code, tests, len(tests)) for c in candidates]
-        found: dict[str, Behaviour] = {}
-        with self._lock:
-            for _, program, behaviour in self._make().behaviours(jobs):
-                if isinstance(behaviour, Undecided):
-                    raise InfraError(f"A program could not be run on the public inputs: {behaviour.why}")
-                found[program] = behaviour
-        return found

@@ -1,19 +1,21 @@
 """Models that may fail without taking the server with them: what a generator or scorer raises becomes data.
 
 What stands for a candidate that was lost is `Lost`; a pair that could not be scored has a score of None whose `why`
-begins with FAILED. A generator that broke is closed, and loads anew for the next request.
+begins with FAILED. A generator that broke is closed, and loads anew for the next request; a scorer that had borrowed
+its weights borrows the new ones.
 """
 
 import logging
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from tts.engine import Key, Pair, Plain
+from tts.engine import Pair, Plain
 from tts.errors import InfraError, TtsError, UserError
 from tts.protocols import Generator, Scorer, Stepped
-from tts.types import Candidate, Problem, Score
+from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts.serve")
 FAILED = "the scorer failed: "
@@ -26,20 +28,41 @@ class Lost(Candidate):
     error: TtsError = field(default_factory=lambda: InfraError("nobody said why"))
 
 
+class _Notes:
+    """Logs what a model has to say of how it runs, each note once."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+        self._told: set[str] = set()
+
+    def log(self) -> None:
+        """Those that are new."""
+        for note in getattr(self._model, "notes", ()):
+            if note not in self._told:
+                self._told.add(note)
+                LOG.info("%s", note)
+
+
 def failed(score: Score) -> bool:
     """Whether a score is None because its scorer failed."""
     return score.value is None and score.why.startswith(FAILED)
 
 
 class GuardedGenerator:
-    """Stepped, whatever the generator is. `failure` is what it broke of last, until it gives something again."""
+    """Stepped, whatever the generator is. `failure` is what it broke of last, until it gives something again.
+
+    `closings` is how often it broke and was closed, so that a borrower can tell whether its weights are still these.
+    """
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
         self._inner: Stepped = generator if isinstance(generator, Stepped) else Plain(generator)
+        self._notes = _Notes(generator)
         self._running: set[Key] = set()
         self._lost: list[Lost] = []
+        self._lock = threading.Lock()  # a model is not loaded for two at once
         self.failure: TtsError | None = None
+        self.closings = 0
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """All of it, what is lost included."""
@@ -60,7 +83,8 @@ class GuardedGenerator:
             keys = [(problem.id, index) for problem, index in mine]
             self._running |= set(keys)
             try:
-                self._inner.add(mine)
+                with self._lock:
+                    self._inner.add(mine)
             except UserError as error:
                 self._lose(keys, error)
             except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
@@ -71,8 +95,10 @@ class GuardedGenerator:
         found: list[Candidate] = []
         if self._inner.unfinished:
             try:
-                found = self._inner.step()
+                with self._lock:
+                    found = self._inner.step()
                 self._hear()
+                self._notes.log()
             except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
                 self._break(error)
         if found:
@@ -97,7 +123,9 @@ class GuardedGenerator:
         LOG.error("The generator broke: %s", error, exc_info=None if isinstance(error, TtsError) else error)
         self.failure = error if isinstance(error, TtsError) else InfraError(f"a bug: {error!r}")
         self._lose(set(self._running), self.failure)
-        self.close()
+        with self._lock:
+            self.closings += 1
+            self.close()
         if not isinstance(self._generator, Stepped):
             self._inner = Plain(self._generator)
 
@@ -112,16 +140,36 @@ class GuardedGenerator:
         """How many run, or are lost and not told of."""
         return len(self._running) + len(self._lost)
 
-    @property
-    def notes(self) -> list[str]:
-        """The generator's."""
-        return getattr(self._generator, "notes", [])
-
     def close(self) -> None:
         """Give its memory back; it loads anew when used again."""
         close = getattr(self._generator, "close", None)
         if close is not None:
             close()
+
+    def lend(self, *asked: Any) -> tuple[Any, int]:
+        """(what the generator lends, None if nothing; the `closings` by then). Waits for a step that runs."""
+        lend = getattr(self._generator, "lend", None)
+        with self._lock:
+            return None if lend is None else lend(*asked), self.closings
+
+
+class _Loan:
+    """Stands for the generator before a scorer that borrows its weights, and knows whether they are still its own."""
+
+    def __init__(self, generator: GuardedGenerator) -> None:
+        self.generator = generator
+        self._closings: int | None = None  # of the generator when it lent something
+
+    def lend(self, *asked: Any) -> Any:
+        """As the generator does."""
+        found, closings = self.generator.lend(*asked)
+        self._closings = None if found is None else closings
+        return found
+
+    @property
+    def over(self) -> bool:
+        """Whether what was lent is a closed model's: with the next one, there would be two in memory."""
+        return self._closings is not None and self._closings != self.generator.closings
 
 
 class GuardedScorer:
@@ -129,13 +177,23 @@ class GuardedScorer:
 
     def __init__(self, label: str, scorer: Scorer) -> None:
         self.label, self._scorer = label, scorer
+        self._notes = _Notes(scorer)
+        self._loan: _Loan | None = None
         self.failure: str = ""
+
+    def borrow(self, generator: GuardedGenerator) -> None:
+        """Both stay loaded: the scorer may use the weights of the generator behind its guard."""
+        self._loan = _Loan(generator)
+        self._call("borrow", self._loan)
 
     def score(self, pairs: Sequence[Pair]) -> Iterator[Score]:
         """The scorer's, and None with the reason for those that it did not give."""
         waiting = {candidate.key for _, candidate in pairs}
         reason = "it gave no score"
         try:
+            if self._loan is not None and self._loan.over:
+                self.close()
+                self.borrow(self._loan.generator)
             for score in self._scorer.score(pairs):
                 waiting.discard(score.key)
                 yield score
@@ -143,6 +201,7 @@ class GuardedScorer:
             reason = str(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
         self.failure = reason if waiting else ""
+        self._notes.log()
         for key in sorted(waiting):
             yield Score(*key, None, f"{FAILED}{reason}")
 
@@ -158,6 +217,7 @@ class GuardedScorer:
         """Give its memory back."""
         self._call("close")
 
-    def _call(self, name: str) -> Any:
+    def _call(self, name: str, *arguments: Any) -> None:
         method = getattr(self._scorer, name, None)
-        return None if method is None else method()
+        if method is not None:
+            method(*arguments)

@@ -9,16 +9,19 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from tts.engine import Drawn, Event, Key
+from tts.engine import Drawn, Event
 from tts.errors import TtsError
 from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
+from tts.serving.refusals import Names, Refusal
 from tts.stop.fixed import Fixed
 from tts.stopping import Live
-from tts.types import Behaviour, Candidate, Decision, Pool, Problem, Score, Selection, program_hash
+from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, Selection, program_hash
 
+Late = Literal["", "scorer", "deadline"]  # who was not in time
 SETTLED = "nothing that may still come can change the choice"
 
 
@@ -50,6 +53,7 @@ class Wish:
     stopping: Stopping | None
     least: int = 1
     prefix: str = ""  # that a program begins with: the text that is continued
+    names: Names = field(default_factory=Names)
 
     @property
     def settling(self) -> Settling | None:
@@ -93,11 +97,13 @@ class Order:
 
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
-    and `answer` which one the policy has settled on, if it has.
+    and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for.
+    `arrived` is when the request came, before it waited for its turn.
     """
 
     wish: Wish
     watch: Callable[["Order", Candidate | Score], None] = lambda *_: None
+    arrived: float = field(default_factory=time.monotonic)
     submitted: float = field(default_factory=time.monotonic)
     drawn_at: float | None = None  # when the last candidate came that was asked for
     asked: set[int] = field(default_factory=set)
@@ -110,6 +116,8 @@ class Order:
     stopped: str = ""
     answer: Selection | None = None
     blind: bool = False
+    degraded: list[str] = field(default_factory=list)
+    refusal: Refusal | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -193,20 +201,27 @@ class Order:
         if settling is None or self.blind or len(self.scores) < self.wish.least:
             return False
         pool = self.scored()
-        if self.wish.observes_early and self._unseen(pool.candidates):
+        if self.wish.observes_early and self.unseen_of(pool.candidates):
             return False
         known = {candidate.index for candidate in pool.candidates} | self.lost.keys()
         coming = [index for index in range(self.wish.n) if index not in known]
         return bool(coming) and settling.settled(self.observed(pool), coming)
 
+    def fail(self, refusal: Refusal) -> None:
+        """Nothing will come of it: whoever waits for news is told so."""
+        self.refusal = refusal
+        self._changed.set()
+
     async def news(self, scorer_timeout: float) -> bool:
-        """Wait until something comes. False if the scorer took too long."""
+        """Wait until something comes. False if the scorer took too long. Raises Refusal if nothing will come."""
         left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
         try:
             await asyncio.wait_for(self._changed.wait(), left)
         except TimeoutError:
             return False
         self._changed.clear()
+        if self.refusal is not None:
+            raise self.refusal
         return True
 
     # What there is.
@@ -242,9 +257,10 @@ class Order:
     @property
     def unseen(self) -> list[Candidate]:
         """Drawn candidates whose programs nobody has run yet."""
-        return self._unseen(self.candidates.values())
+        return self.unseen_of(self.candidates.values())
 
-    def _unseen(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+    def unseen_of(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """The same among some of them."""
         return [c for c in candidates if c.code is not None and program_hash(c.code) not in self.behaviours]
 
     def observed(self, pool: Pool) -> Pool:

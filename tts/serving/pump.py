@@ -5,9 +5,10 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-from tts.engine import Drawn, Engine, Event, Key
-from tts.types import Problem
+from tts.engine import Drawn, Engine, Event
+from tts.types import Key, Problem
 
 LOG = logging.getLogger("tts.serve")
 POLL_SECONDS = 1.0  # after which a thread that waits looks whether it is to end
@@ -15,10 +16,12 @@ Sink = Callable[[Sequence[Event]], None]
 
 
 class Pump:
-    """Hands each event to the request that it is of. Its methods are the event loop's to call, but for `run`."""
+    """Hands each event to the request that it is of. Its methods are the event loop's to call. If the engine breaks,
+    `broken` is what of, and `tell` is called on the event loop.
+    """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, tell: Callable[[], None]) -> None:
+        self._engine, self._tell = engine, tell
         self._sinks: dict[str, Sink] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work = threading.Event()
@@ -48,14 +51,17 @@ class Pump:
 
     async def end(self) -> None:
         """Stop polling."""
+        await asyncio.to_thread(self.stop)
+
+    def stop(self) -> None:
+        """The same for whoever has no event loop any more."""
         self._ending = True
         self._work.set()
         if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
+            self._thread.join()
 
     def _run(self) -> None:
         """On the thread: until the end, or until the engine breaks, which guards should have kept it from."""
-        assert self._loop is not None
         while not self._ending:
             self._work.wait()
             self._work.clear()
@@ -65,9 +71,17 @@ class Pump:
                 except BaseException as error:
                     LOG.error("The engine broke", exc_info=error)
                     self.broken = error
+                    self._on_loop(self._tell)
                     return
                 if events:
-                    self._loop.call_soon_threadsafe(self._deliver, events)
+                    self._on_loop(self._deliver, events)
+
+    def _on_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:  # it is closed: nobody waits for anything any more
+            self._ending = True
 
     def _deliver(self, events: Sequence[Event]) -> None:
         by_problem: dict[str, list[Event]] = defaultdict(list)

@@ -1,6 +1,7 @@
 """What a client is told that cannot be answered, in OpenAI's shape: each refusal has a status, a type and a code."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tts.errors import PromptError, TtsError, UpstreamError
@@ -39,19 +40,36 @@ class Refusal(Exception):
         return {"error": error}
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a request calls its parts, so that a refusal names what was sent: what is asked, the most tokens of an
+    answer, how many candidates.
+    """
+
+    prompt: str = "messages"
+    longest: str = "max_tokens"
+    sampled: str = "tts.n"
+
+
+def of_bug() -> Refusal:
+    """For a request that a bug of the server's ended, which is in its log."""
+    return Refusal(500, "The server failed by a bug, of which its log has the traceback.", code="internal_error")
+
+
 def bad(param: str, message: str, code: str = "") -> Refusal:
     """For a request that cannot be used because of one parameter."""
     return Refusal(400, f"{param}: {message}", param=param, code=code)
 
 
-def of_loss(error: TtsError) -> Refusal:
+def of_loss(error: TtsError, names: Names) -> Refusal:
     """For a request all of whose candidates were lost, by why the first one was."""
     if isinstance(error, PromptError):
+        longest = names.longest
         message = (
-            f"The prompt has {error.prompt_tokens} tokens and max_tokens is {error.max_tokens}: together more than "
-            f"this model's context of {error.longest} tokens. Shorten the prompt or lower max_tokens."
+            f"The prompt has {error.prompt_tokens} tokens and {longest} is {error.max_tokens}: together more than "
+            f"this model's context of {error.longest} tokens. Shorten the prompt or lower {longest}."
         )
-        return Refusal(400, message, param="messages", code="context_length_exceeded")
+        return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
     if isinstance(error, UpstreamError):
         ours = error.status in (400, 413, 422)
         return Refusal(400 if ours else 502, str(error), code="upstream_refused" if ours else "upstream_error")

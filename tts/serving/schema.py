@@ -4,12 +4,14 @@ Parameters that change nothing at their neutral value (`logprobs: false`, `prese
 only. `user` is taken and logged with the request. Nothing is known here of models, scorers or limits of a server.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from tts.errors import unknown
+from tts.serving.refusals import Names
 from tts.types import Message
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -29,14 +31,43 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "echo": (None, False),
     "suffix": (None, ""),
 }
+# Of an assistant's message, as clients send back what they were given.
+NOTHING: dict[str, tuple[Any, ...]] = {
+    "annotations": (None, []),
+    "audio": (None,),
+    "function_call": (None,),
+    "tool_calls": (None, []),
+}
 
 
-class Unsupported(ValueError):
-    """A parameter that is refused by its name."""
+class Objection(ValueError):
+    """A value that is refused by the name of its parameter, which is relative to where this is raised."""
+
+    code = "invalid_value"
 
     def __init__(self, parameter: str, why: str) -> None:
-        super().__init__(f"{parameter}: {why}")
+        super().__init__(why)
         self.parameter = parameter
+
+
+class Unsupported(Objection):
+    """A parameter that this server does not have, or not at that value."""
+
+    code = "unsupported_parameter"
+
+
+def _kept(value: Any, fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], where: str) -> Any:
+    """Without what asks for nothing. Raises Unsupported for what is no field."""
+    if not isinstance(value, dict):
+        return value
+    kept = {key: item for key, item in value.items() if key in fields}
+    for key, item in value.items():
+        if key in kept or any(item is one or item == one for one in neutral.get(key, ())):
+            continue
+        if key in neutral:
+            raise Unsupported(key, "this server does not support it")
+        raise Unsupported(key, unknown(key, where, fields))
+    return kept
 
 
 def _unicode(text: str) -> str:
@@ -54,7 +85,7 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class _Part(pydantic.BaseModel):
-    """A part of a message's content; text is the only kind."""
+    """A part of a message's content that is text."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,26 +93,67 @@ class _Part(pydantic.BaseModel):
     text: Text
 
 
-def _flat(value: Any) -> Any:
+class _Refused(pydantic.BaseModel):
+    """A part of an assistant's message that says that it will not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["refusal"]
+    refusal: Text
+
+
+def _flat(value: Any, info: ValidationInfo) -> Any:
     """Content in parts, as one text."""
     if not isinstance(value, list):
         return value
-    return "".join(_Part.model_validate(part).text for part in value)
+    own = info.data.get("role") == "assistant"
+    return "".join(_text(part, own) for part in value)
+
+
+def _text(part: Any, own: bool) -> str:
+    if own and isinstance(part, dict) and part.get("type") == "refusal":
+        return _Refused.model_validate(part).refusal
+    return _Part.model_validate(part).text
+
+
+Parts = str | list[_Part | _Refused] | None
 
 
 class ChatMessage(pydantic.BaseModel):
-    """One message; `developer` is another word for system."""
+    """One message; `developer` is another word for system. An assistant's may be one that this server gave, also one
+    without an answer, which has its reason as `refusal`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Text, BeforeValidator(_flat, json_schema_input_type=str | list[_Part])]
+    content: Annotated[Text | None, BeforeValidator(_flat, json_schema_input_type=Parts)] = None
+    refusal: Text | None = None
     name: str | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        own = isinstance(value, dict) and value.get("role") == "assistant"
+        return _kept(value, cls.model_fields, NOTHING if own else {}, "a message")
+
+    @pydantic.model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.refusal is not None and self.role != "assistant":
+            raise Objection("refusal", "only an assistant's message has one. Leave it out.")
+        if self.content is None and self.refusal is None:
+            raise Objection("content", "a message needs it, as text or in parts.")
+        return self
+
+    @property
+    def text(self) -> str:
+        """What it says, or why it says nothing."""
+        return self.content or self.refusal or ""
 
     @property
     def plain(self) -> Message:
         """As generators take it."""
-        return Message("system" if self.role == "developer" else self.role, self.content)
+        return Message("system" if self.role == "developer" else self.role, self.text)
 
 
 class PublicTest(pydantic.BaseModel):
@@ -137,7 +209,7 @@ class _Request(pydantic.BaseModel):
         Field(max_length=16),
         BeforeValidator(_stops, json_schema_input_type=str | list[str] | None),
     ] = []
-    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | None = None
+    seed: Annotated[int, Field(strict=True)] | None = None
     stream: Annotated[bool, Field(strict=True)] | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -146,17 +218,27 @@ class _Request(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        """Take out what asks for nothing. Raises ValueError for a parameter that this server has not."""
-        if not isinstance(value, dict):
-            return value
-        kept = {key: item for key, item in value.items() if key in cls.model_fields}
-        for key, item in value.items():
-            if key in kept or any(item is neutral or item == neutral for neutral in NEUTRAL.get(key, ())):
-                continue
-            if key in NEUTRAL:
-                raise Unsupported(key, "this server does not support it")
-            raise Unsupported(key, unknown(key, "the parameters of this route", cls.model_fields))
-        return kept
+        return _kept(value, cls.model_fields, NEUTRAL, "the parameters of this route")
+
+    @pydantic.model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Nothing of it is ignored. Raises Objection for what says two things, or has no meaning beside the rest."""
+        if self.stream_options is not None and not self.stream:
+            raise Objection("stream_options", "only a stream has them. Leave them out, or set stream to true.")
+        for one, value, other, beside in self._same:
+            if value is not None and beside is not None and value != beside:
+                raise Objection(one, f"it is {value}, and {other}, which says the same, is {beside}. Give one of them.")
+        return self
+
+    @property
+    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+        """Two names for one thing, each with what the request says."""
+        return ()
+
+    @property
+    def names(self) -> Names:
+        """What this request calls its parts."""
+        return Names()
 
     @property
     def streams(self) -> bool:
@@ -191,17 +273,27 @@ class ChatRequest(_Request):
         return self.max_completion_tokens if self.max_tokens is None else self.max_tokens
 
     @property
+    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+        return (("max_tokens", self.max_tokens, "max_completion_tokens", self.max_completion_tokens),)
+
+    @property
+    def names(self) -> Names:
+        """By the name that it uses for its most tokens."""
+        new = self.max_tokens is None and self.max_completion_tokens is not None
+        return Names(longest="max_completion_tokens" if new else "max_tokens")
+
+    @property
     def asked(self) -> tuple[str, tuple[Message, ...]]:
         """(what is asked, for scorers: the last user's words; the whole chat)."""
-        asked = [m.content for m in self.messages if m.role == "user"]
-        return asked[-1] if asked else self.messages[-1].content, tuple(m.plain for m in self.messages)
+        asked = [m.text for m in self.messages if m.role == "user"]
+        return asked[-1] if asked else self.messages[-1].text, tuple(m.plain for m in self.messages)
 
 
 def _one_prompt(value: Any) -> Any:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         return value[0]
     if isinstance(value, list):
-        raise Unsupported("prompt", "this server takes one prompt a request, as text")
+        raise Unsupported("", "this server takes one prompt a request, as text")
     return value
 
 
@@ -215,6 +307,15 @@ class CompletionRequest(_Request):
     def sampled(self) -> int | None:
         """How many candidates are asked for, by either name."""
         return self.tts.n if self.best_of is None else self.best_of
+
+    @property
+    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+        return (("best_of", self.best_of, "tts.n", self.tts.n),)
+
+    @property
+    def names(self) -> Names:
+        """By the name that it uses for its count of candidates."""
+        return Names(prompt="prompt", sampled="tts.n" if self.best_of is None else "best_of")
 
     @property
     def asked(self) -> tuple[str, tuple[Message, ...]]:

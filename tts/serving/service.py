@@ -16,13 +16,15 @@ from tts.grade import Grader
 from tts.pipeline import with_code
 from tts.protocols import Generator, Policy, Scorer, Selector
 from tts.serving.admission import Admission
-from tts.serving.choosing import Choice, Observer, choose
+from tts.serving.choosing import Choice
+from tts.serving.deciding import Decider
 from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
 from tts.serving.meters import Meters
-from tts.serving.order import Order, Stopping, Wish, observes
+from tts.serving.observer import Observer
+from tts.serving.order import Late, Order, Stopping, Wish, observes
 from tts.serving.pump import Pump
-from tts.serving.refusals import Refusal, of_loss
-from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
+from tts.serving.refusals import Refusal
+from tts.types import Candidate, Message, Problem, Sampling, Score
 
 LOG = logging.getLogger("tts.serve")
 Watch = Callable[[Order, Candidate | Score], None]
@@ -31,11 +33,10 @@ WARM_UP = Problem("warm-up", "Print 1.", (Message("user", "Print 1."),))
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a request: the choice, what of it was not as asked for (`degraded`), and seconds by stage."""
+    """What came of a request: the choice, and seconds by stage."""
 
     order: Order
     choice: Choice
-    degraded: tuple[str, ...]
     seconds: Mapping[str, float]
     cancelled: int
 
@@ -51,7 +52,7 @@ class Service:
         self.admission = Admission(self.settings.concurrency, self.settings.queue)
         self.selectors = {item.label: _selector(config, item) for item in config.selectors}
         fallback = self.settings.fallback
-        self.fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
+        self._fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
         self.stopping = None if config.stopping is None else _stopping(config, config.stopping)
         self.draining = False
         self.started = int(time.time())
@@ -59,8 +60,9 @@ class Service:
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
         self._orders: dict[str, Order] = {}
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
-        self._pump = Pump(self._engine)
+        self._pump = Pump(self._engine, self._gave_up)
         self._observer = Observer(lambda: _grader(config))
+        self._decider = Decider(self.settings, self._fallback, self._observer, self.meters)
         self._gauges()
 
     @classmethod
@@ -93,7 +95,7 @@ class Service:
     def executes(self) -> bool:
         """Whether any part of the config runs programs, in the sandbox."""
         chosen: list[Selector | Policy] = [*self.selectors.values()]
-        chosen += [self.fallback[1]] if self.fallback else []
+        chosen += [self._fallback[1]] if self._fallback else []
         chosen += [self.stopping.policy] if self.stopping else []
         return any(item.spec.name == "public_tests" for item in self.config.scorers) or any(map(observes, chosen))
 
@@ -102,9 +104,14 @@ class Service:
         """Why no request should be sent here now, or ""."""
         if self.draining:
             return "the server is ending"
-        if self._pump.broken is not None:
-            return f"the engine broke: {self._pump.broken!r}"
+        if self.broken is not None:
+            return f"the engine broke: {self.broken!r}"
         return f"the model failed: {self._generator.failure}" if self._generator.failure else ""
+
+    @property
+    def broken(self) -> BaseException | None:
+        """What the engine broke of, if it did, which guards should keep it from: nothing is answered any more."""
+        return self._pump.broken
 
     # Its life.
 
@@ -131,7 +138,8 @@ class Service:
             await self._pump.end()
 
     def close(self) -> None:
-        """End the models' processes."""
+        """End the models' processes, and what polls them, which an event loop that was broken off has not ended."""
+        self._pump.stop()
         self._engine.close()
 
     def _prepared(self, candidate: Candidate) -> Candidate:
@@ -148,41 +156,42 @@ class Service:
     async def answer(self, wish: Wish, watch: Watch = lambda *_: None) -> Outcome:
         """Sample, score, choose. Raises Refusal. Cancelled, it drops what it asked for at once."""
         arrived = time.monotonic()
+        until = asyncio.get_running_loop().time() + self.settings.deadline
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(self.settings.deadline):
+                async with asyncio.timeout_at(until):
                     await stack.enter_async_context(self.admission.place())
             except TimeoutError:
                 raise Refusal(504, "The deadline passed while the request waited.", code="deadline") from None
-            order = Order(wish, watch)
-            outcome = await self._answered(order, arrived)
+            order = Order(wish, watch, arrived)
+            outcome = await self._answered(order, until)
         self.admission.took(outcome.seconds["total"])
         return outcome
 
-    async def _answered(self, order: Order, arrived: float) -> Outcome:
+    async def _answered(self, order: Order, until: float) -> Outcome:
         cancelled = 0
         try:
-            late = await self._sampled(order, arrived)
+            late = await self._sampled(order, until)
         finally:
             cancelled = self._dropped(order)
         drawn_at = order.drawn_at or time.monotonic()
-        choice, degraded = await self._chosen(order, late)
+        choice = await self._decider.decide(order, late, until)
         now = time.monotonic()
         seconds = {
-            "queue": order.submitted - arrived,
+            "queue": order.submitted - order.arrived,
             "generate": drawn_at - order.submitted,
             "score": now - drawn_at,
-            "total": now - arrived,
+            "total": now - order.arrived,
         }
-        outcome = Outcome(order, choice, degraded, seconds, cancelled)
+        outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
         return outcome
 
-    async def _sampled(self, order: Order, arrived: float) -> str:
-        """Ask for all of it and wait until it is enough: what was late, "scorer" or "deadline", or ""."""
+    async def _sampled(self, order: Order, until: float) -> Late:
+        """Ask for all of it and wait until it is enough; who was late."""
         self._orders[order.wish.problem.id] = order
         try:
-            async with asyncio.timeout(max(0.0, arrived + self.settings.deadline - time.monotonic())):
+            async with asyncio.timeout_at(until):
                 return "" if await self._enough(order) else "scorer"
         except TimeoutError:
             return "deadline"
@@ -202,15 +211,30 @@ class Service:
         unseen = order.unseen if order.wish.observes_early and not order.blind else []
         if unseen:
             try:
-                order.saw(await asyncio.to_thread(self._observer.observe, order.wish.problem, unseen))
+                await self._observer.observe(order.wish.problem, unseen, order.saw)
             except InfraError as error:
                 LOG.error("%s is not decided early: %s", order.wish.problem.id, error)
                 order.cannot_see()
 
     def _ask(self, order: Order, indices: Sequence[int]) -> None:
+        """Raises Refusal once the engine is broken."""
+        if self.broken is not None:
+            raise self._refusal()
         if indices:
             self.meters.candidates.labels("asked").inc(len(indices))
             self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
+
+    def _gave_up(self) -> None:
+        for order in self._orders.values():
+            order.fail(self._refusal())
+
+    def _refusal(self) -> Refusal:
+        return Refusal(503, f"The server ends: {self.trouble}.", code="engine_broken")
+
+    def queued(self, problem_id: str) -> float | None:
+        """Seconds that a request waited for its turn; None while it waits, and once it is over."""
+        order = self._orders.get(problem_id)
+        return None if order is None else order.submitted - order.arrived
 
     def _dropped(self, order: Order) -> int:
         """Cancel what is still to come of a request, and forget it. How many were not drawn."""
@@ -224,53 +248,6 @@ class Service:
             self.meters.candidates.labels(what).inc(count)
         self.meters.candidates.labels("lost").inc(len(order.lost))
         return coming
-
-    async def _chosen(self, order: Order, late: str) -> tuple[Choice, tuple[str, ...]]:
-        """The choice, and what was not as it was asked for. Raises Refusal where too little is there."""
-        degraded = list(self._shortfall(order, late))
-        least = min(self.settings.min_candidates, order.wish.n)
-        trouble = order.scorer_failed or ("the scorer took too long" if late == "scorer" else "")
-        pool = order.chosen_from or order.scored()
-        if late == "deadline" and len(pool) < least:
-            trouble = "the deadline passed before candidates were scored"
-        if not trouble:
-            try:
-                return await self._select(order, order.wish.selector, pool), tuple(degraded)
-            except InfraError as error:
-                trouble = str(error)
-        if self.fallback is None or (observes(self.fallback[1]) and observes(order.wish.selector)):
-            raise Refusal(504 if late else 503, f"No candidate could be chosen: {trouble}.", code="scorer_failed")
-        label, selector = self.fallback
-        self.meters.degraded.labels("scorer").inc()
-        choice = await self._select(order, selector, order.pool())
-        return choice, (*degraded, f"chosen by the fallback selector {label!r}, since {trouble}")
-
-    def _shortfall(self, order: Order, late: str) -> list[str]:
-        """What is missing. Raises Refusal if fewer candidates came than must."""
-        said = []
-        first = next(iter(order.lost.values()), None)
-        if len(order.candidates) < min(self.settings.min_candidates, order.wish.n):
-            if first is not None:
-                raise of_loss(first)
-            raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
-        if first is not None:
-            self.meters.degraded.labels("generator").inc()
-            said.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {first}")
-        if late == "deadline":
-            self.meters.degraded.labels("deadline").inc()
-            said.append(
-                f"the deadline of {self.settings.deadline:g} seconds passed; {order.coming} candidates did not come"
-            )
-        return said
-
-    async def _select(self, order: Order, selector: Selector, pool: Pool) -> Choice:
-        if observes(selector) and order.wish.problem.public_tests:
-            if unseen := order.unseen:
-                order.saw(await asyncio.to_thread(self._observer.observe, order.wish.problem, unseen))
-            pool = order.observed(pool)
-        else:
-            pool = replace(pool, behaviours=())
-        return choose(selector, pool, order.wish.choices, order.answer if selector is order.wish.selector else None)
 
     def _count(self, outcome: Outcome) -> None:
         for stage, seconds in outcome.seconds.items():

@@ -15,6 +15,7 @@ from tts.serving.service import Service
 from tts.types import Message, Problem, Sampling, Stdin
 
 Request = ChatRequest | CompletionRequest
+SEEDS = 2**63  # that generators take; OpenAI's are any integer
 
 
 def wish_of(service: Service, request: Request) -> Wish:
@@ -42,18 +43,19 @@ def wish_of(service: Service, request: Request) -> Wish:
         stopping=service.stopping,
         least=max(choices, min(service.settings.min_candidates, n)),
         prefix="" if messages else statement,
+        names=request.names,
     )
 
 
 def _count(service: Service, request: Request, choices: int) -> int:
     """How many candidates. Greedy ones are all the same, so that no more are drawn than are given back."""
-    most, asked = service.settings.max_n, request.sampled
+    most, asked, name_of_n = service.settings.max_n, request.sampled, request.names.sampled
     default = choices if request.temperature == 0 else max(choices, service.config.generator.n or 1)
-    for name, value in (("n", choices), ("tts.n", asked or choices)):
+    for name, value in (("n", choices), (name_of_n, asked or choices)):
         if value > most:
             raise bad(name, f"at most {most} candidates may be asked for here, got {value}.")
     if asked is not None and asked < choices:
-        raise bad("n", f"{choices} choices of {asked} candidates cannot be given. Lower n or raise tts.n.")
+        raise bad("n", f"{choices} choices of {asked} candidates cannot be given. Lower n or raise {name_of_n}.")
     return asked or default
 
 
@@ -77,24 +79,27 @@ def _tests(service: Service, request: Request) -> tuple[Stdin, ...]:
 
 def _sampling(service: Service, request: Request) -> Sampling:
     """What the request says of it, checked against what the server allows and the generator can."""
+    names, seed = request.names, request.seed
     size = sum(len(m.content) for m in request.asked[1]) or len(request.asked[0])
     if size > service.settings.max_prompt_characters:
         most = service.settings.max_prompt_characters
-        raise bad("messages", f"at most {most} characters are taken, got {size}.", "context_length_exceeded")
+        raise bad(names.prompt, f"at most {most} characters are taken, got {size}.", "context_length_exceeded")
     most_tokens = service.settings.max_tokens
     if most_tokens is not None and (request.longest or 0) > most_tokens:
-        raise bad("max_tokens", f"at most {most_tokens} tokens may be asked for here, got {request.longest}.")
+        raise bad(names.longest, f"at most {most_tokens} tokens may be asked for here, got {request.longest}.")
     found = Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
         max_tokens=request.longest,
         stop=tuple(request.stop) or None,
-        seed=request.seed,
+        seed=None if seed is None else seed % SEEDS,
     )
     given = {name for name, value in dataclasses.asdict(found).items() if value is not None}
     for name in sorted(given - service.honours):
-        raise bad(name, "this server's generator does not take it. Leave it out.")
+        raise bad(
+            names.longest if name == "max_tokens" else name, "this server's generator does not take it. Leave it out."
+        )
     return found
 
 

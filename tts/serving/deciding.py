@@ -1,0 +1,132 @@
+"""From an order that is over to its answer: by the selector asked for, else by the config's fallback, else a refusal.
+
+What is missing of an order is never guessed: the answer says what was not as it was asked for.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from tts.config import ServeSettings
+from tts.errors import InfraError
+from tts.protocols import Selector
+from tts.serving.choosing import Choice, choose
+from tts.serving.meters import Meters
+from tts.serving.observer import Observer
+from tts.serving.order import Late, Order, observes
+from tts.serving.refusals import Refusal, of_loss
+from tts.types import Pool
+
+SCORER, SANDBOX = "scorer", "sandbox"
+
+
+@dataclass(eq=False)
+class Missing(Exception):
+    """What a selector needs and does not have: who failed, why, and whether that was a matter of time."""
+
+    what: str
+    why: str
+    late: bool
+
+    @property
+    def refusal(self) -> Refusal:
+        """For a request that fails of it."""
+        status = 504 if self.late else 503
+        return Refusal(status, f"No candidate could be chosen: {self.why}.", code=f"{self.what}_failed")
+
+
+class Decider:
+    """Chooses for orders; `until`, a time of the event loop, is when there must be an answer."""
+
+    def __init__(
+        self, settings: ServeSettings, fallback: tuple[str, Selector] | None, observer: Observer, meters: Meters
+    ) -> None:
+        self._settings, self._fallback, self._observer, self._meters = settings, fallback, observer, meters
+
+    async def decide(self, order: Order, late: Late, until: float) -> Choice:
+        """The choice; the order's `degraded` says what was not as it was asked for. Raises Refusal where too little is
+        there.
+        """
+        self._shortfall(order, late)
+        selector, unscored = order.wish.selector, self._unscored(order, late)
+        try:
+            if unscored and not _ignores_scores(selector):
+                raise Missing(SCORER, unscored, bool(late))
+            if unscored:
+                said = f"scores are missing, which {order.wish.select!r} does not look at, since {unscored}"
+                order.degraded.append(said)
+            return await self._by(selector, order, self._pool(order), until)
+        except Missing as missing:
+            return await self._fallen_back(order, missing, until)
+
+    def _shortfall(self, order: Order, late: Late) -> None:
+        """Say what is missing of the candidates. Raises Refusal if fewer came than must."""
+        first = next(iter(order.lost.values()), None)
+        if len(order.candidates) < self._least(order):
+            if first is not None:
+                raise of_loss(first, order.wish.names)
+            raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
+        if first is not None:
+            self._meters.degraded.labels("generator").inc()
+            order.degraded.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {first}")
+        if late == "deadline":
+            self._meters.degraded.labels("deadline").inc()
+            passed = f"the deadline of {self._settings.deadline:g} seconds passed"
+            order.degraded.append(f"{passed}; {order.coming} candidates did not come")
+
+    def _least(self, order: Order) -> int:
+        return min(self._settings.min_candidates, order.wish.n)
+
+    def _pool(self, order: Order) -> Pool:
+        """What the selector chooses from: what is scored, or all that is drawn if it does not look at scores."""
+        return order.chosen_from or (order.pool() if _ignores_scores(order.wish.selector) else order.scored())
+
+    def _unscored(self, order: Order, late: Late) -> str:
+        """Why scores are missing, if so many are that there is nothing to choose by."""
+        if late == "deadline" and len(order.scored()) < self._least(order):
+            return "the deadline passed before candidates were scored"
+        return order.scorer_failed or ("the scorer took too long" if late == "scorer" else "")
+
+    async def _by(self, selector: Selector, order: Order, pool: Pool, until: float) -> Choice:
+        """A selector's choice. Raises Missing if it compares what programs do, and they could not be run."""
+        choices, settled = order.wish.choices, order.answer if selector is order.wish.selector else None
+        if not (observes(selector) and order.wish.problem.public_tests):
+            return choose(selector, replace(pool, behaviours=()), choices, settled)
+        seen = await self._seen(order, pool, until)
+        return choose(selector, order.observed(seen), choices, settled if seen is pool else None)
+
+    async def _seen(self, order: Order, pool: Pool, until: float) -> Pool:
+        """Those of a pool whose programs have been run: all, or as many as there was time for. Raises Missing."""
+        unseen = order.unseen_of(pool.candidates)
+        if not unseen:
+            return pool
+        try:
+            async with asyncio.timeout_at(until):
+                await asyncio.sleep(0)  # begin nothing once it is too late
+                await self._observer.observe(order.wish.problem, unseen, order.saw)
+        except InfraError as error:
+            raise Missing(SANDBOX, str(error).rstrip("."), late=False) from error
+        except TimeoutError:
+            left = {candidate.index for candidate in order.unseen_of(pool.candidates)}
+            seen = pool.take([i for i, candidate in enumerate(pool.candidates) if candidate.index not in left])
+            if len(seen) < self._least(order):
+                raise Missing(SANDBOX, "the deadline passed before enough programs were run", late=True) from None
+            order.degraded.append(f"the programs of {len(left)} candidates were not run before the deadline")
+            return seen
+        return pool
+
+    async def _fallen_back(self, order: Order, missing: Missing, until: float) -> Choice:
+        """The fallback's choice. Raises Refusal where there is none, or it needs what is missing."""
+        if self._fallback is None or (missing.what == SANDBOX and observes(self._fallback[1])):
+            raise missing.refusal
+        label, selector = self._fallback
+        self._meters.degraded.labels(missing.what).inc()
+        try:
+            choice = await self._by(selector, order, order.pool(), until)
+        except Missing as more:
+            raise replace(more, why=f"{missing.why}; for the fallback {label!r}, {more.why}").refusal from more
+        order.degraded.append(f"chosen by the fallback selector {label!r}, since {missing.why}")
+        return choice
+
+
+def _ignores_scores(selector: Selector) -> bool:
+    return bool(getattr(selector, "ignores_scores", False))

@@ -1,0 +1,121 @@
+"""What every request passes before its route: the key, the server's end, the kind and the size of its body; and where a
+bug ends that no route has caught.
+"""
+
+import hashlib
+import hmac
+import logging
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tts.serving.refusals import Refusal, of_bug
+from tts.serving.responses import refused
+from tts.serving.service import Service
+
+LOG = logging.getLogger("tts.serve")
+NONE = 499  # the status of a request that nothing was answered to, since its client hung up
+
+
+class Gate:
+    """What every request for a model passes first: the key, the server's end, the kind and the size of its body."""
+
+    def __init__(self, app: ASGIApp, service: Service, keys: list[str]) -> None:
+        self._app, self._service = app, service
+        self._keys = [_digest(key) for key in keys]
+        self._most = service.settings.max_body_kib * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        route, counted = _route_of(scope["path"]), _Counted(send)
+        try:
+            if scope["path"].startswith("/v1"):
+                self._check(scope)
+                receive = self._bounded(receive)
+            await self._app(scope, receive, counted)
+        except Refusal as refusal:
+            await refused(refusal)(scope, receive, counted)
+        except Exception as error:
+            if counted.begun:
+                raise  # the connection is cut: nothing else can be said any more
+            LOG.error("A bug ended a request", exc_info=error)
+            await refused(of_bug())(scope, receive, counted)
+        finally:
+            self._service.meters.requests.labels(route, counted.status).inc()
+
+    def _check(self, scope: Scope) -> None:
+        found = {name.lower(): value for name, value in scope["headers"]}
+        if self._keys and not self._is_known(found.get(b"authorization", b"")):
+            said = "The API key is wrong." if b"authorization" in found else "An API key is needed."
+            bearer = {"WWW-Authenticate": "Bearer"}
+            raise Refusal(
+                401, f"{said} Send it as `Authorization: Bearer KEY`.", code="invalid_api_key", headers=bearer
+            )
+        if scope["method"] != "POST":
+            return
+        if self._service.draining:
+            raise Refusal(
+                503, "The server is ending. Ask another one.", code="draining", headers={"Connection": "close"}
+            )
+        kind = found.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if kind != b"application/json":
+            got = kind.decode("ascii", "replace")[:80] or "nothing"
+            raise Refusal(415, f"The body must be application/json, got {got}.", code="unsupported_media_type")
+        length = found.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._most:
+            raise self._too_large()
+
+    def _is_known(self, authorization: bytes) -> bool:
+        """Compared with every key, in a time that tells nothing."""
+        word, _, key = authorization.partition(b" ")
+        digest = _digest(key.strip().decode("latin-1"))
+        found = [hmac.compare_digest(digest, known) for known in self._keys]
+        return any(found) and word.lower() == b"bearer"
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """A body without a length is measured as it comes."""
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._most:
+                raise HTTPException(413, self._too_large().message)  # the one kind that FastAPI lets through here
+            return message
+
+        return bounded
+
+    def _too_large(self) -> Refusal:
+        most = self._service.settings.max_body_kib
+        return Refusal(413, f"The body is larger than {most} KiB.", code="body_too_large")
+
+
+class _Counted:
+    """Sends, and remembers the status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.status = send, NONE
+
+    @property
+    def begun(self) -> bool:
+        """Whether a response has begun."""
+        return self.status != NONE
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+def _route_of(path: str) -> str:
+    """A route's own name, so that what clients make up does not become a metric each."""
+    known = {"/", "/health", "/ready", "/metrics", "/v1/models", "/v1/completions", "/v1/chat/completions"}
+    return path if path in known else "other"
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,70 @@
+"""Answers and refusals as HTTP responses, also of what FastAPI refuses by itself, and how OpenAPI describes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from tts.serving.answers import dumped
+from tts.serving.refusals import STATUSES, Refusal
+from tts.serving.schema import Objection
+
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": says, "content": {"application/json": {"schema": ERROR_SCHEMA}}}
+    for status, says in STATUSES.items()
+}
+STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+ANSWER: dict[int | str, dict[str, Any]] = {
+    **ERRORS,
+    200: {"description": "The answer, or a stream of its chunks", "content": {"application/json": {}, **STREAM}},
+}
+
+
+def answer_json(body: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
+    """A JSON response."""
+    return Response(dumped(body), status, dict(more or {}), media_type="application/json")
+
+
+def refused(refusal: Refusal) -> Response:
+    """A response that is an error."""
+    return answer_json(refusal.body, refusal.status, refusal.headers)
+
+
+def of_validation(error: RequestValidationError) -> Refusal:
+    """Pydantic's first complaint, with the parameter that it is about."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return Refusal(400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.", code="invalid_json")
+    cause = first.get("ctx", {}).get("error")
+    parts = [str(part) for part in first["loc"] if part != "body"]
+    parts = [part for part in parts if "[" not in part]  # pydantic's own words for validators have brackets
+    if isinstance(cause, Objection):
+        named = ".".join([*parts, *filter(None, [cause.parameter])])
+        return Refusal(400, f"{named}: {cause}", param=named, code=cause.code)
+    named = ".".join(parts)
+    return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
+
+
+def of_http(error: HTTPException) -> Refusal:
+    """What FastAPI refuses: a body that it cannot read, an unknown route, a route by the wrong method."""
+    code = {400: "invalid_json", 413: "body_too_large"}.get(error.status_code, "")
+    detail = "The body is not JSON" if error.status_code == 400 else str(error.detail).rstrip(".")
+    return Refusal(error.status_code, f"{detail}. See /openapi.json.", code=code, headers=error.headers)
