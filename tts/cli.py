@@ -864,7 +864,7 @@ def serve(
     from tts import config as configs
 
     chosen = configs.load_serve(config, overrides or [])
-    with _stoppable("Nothing was being served yet."), _logged():
+    with _stoppable("Requests under way, if any, were broken off."), _logged():
         _serve(chosen, host, port)
 
 
