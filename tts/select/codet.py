@@ -61,7 +61,8 @@ class CodeT:
         """Once no set could be worth as much, though all that come joined it and a new one passed every test."""
         found, passes = self._sets(pool)
         chosen = int(self.choose(pool, everyone(pool))[0])
-        return settled(pool, found, chosen, coming, passes, float(max(len(self._marks(pool, chosen)), 1)))
+        most = self._each(np.array(max(len(self._marks(pool, chosen)), 1), dtype=np.float64))
+        return settled(pool, found, chosen, coming, self._each(passes), float(most))
 
     def _sets(self, pool: Pool) -> tuple[Classes, Floats]:
         """The consensus sets, and how many tests each passes; 1 where there are none."""
