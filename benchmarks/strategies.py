@@ -105,7 +105,7 @@ def selection_seconds(report: RunReport) -> dict[str, float]:
         if curve.selector in specs:
             selector = plugins.build("selector", specs[curve.selector], seed=report.config.seed)
             pools = analysis.pools_of(report.judged, report.scores)[
-                curve.scorer if curve.scorer in SCORERS else SCORERS[0]
+                curve.scorers[0] if len(curve.scorers) == 1 else SCORERS[0]
             ]
             found[curve.name] = seconds(lambda one=selector, many=pools: [one.select(pool) for pool in many])
     return found
@@ -123,7 +123,7 @@ def row(curve: Curve, chosen_in: float | None, problems: int) -> dict[str, Any]:
     last = curve.points[-1]
     return {
         "strategy": curve.name,
-        "scorer": curve.scorer or "",
+        "scorer": ", ".join(curve.scorers),
         "estimate": curve.method,
         "values": {point.k: point.value for point in curve.points},
         "errors": {point.k: point.se for point in curve.points},

@@ -610,6 +610,14 @@ def test_threshold_passes_on_that_the_next_abstains():
     assert selector({"name": "threshold", "then": nested}).select(pool_of(SCORES)).position is None
 
 
+@pytest.mark.parametrize("then", plugins.names("selector"))
+def test_threshold_says_of_the_next_what_a_report_asks(then):
+    found, behind = selector({"name": "threshold", "then": then}), selector(then)
+
+    for name, otherwise in (("needs", ()), ("drawn", False), ("every_scorer", False), ("scorers", ())):
+        assert getattr(found, name) == getattr(behind, name, otherwise)
+
+
 def test_a_bad_selector_behind_a_threshold_is_found_when_it_is_built():
     with pytest.raises(ConfigError, match=r"temperature must be above 0"):
         selector({"name": "threshold", "then": {"name": "weighted_vote", "temperature": -1}})
@@ -715,7 +723,7 @@ def test_two_candidates_with_one_program_are_both_scored(scorer):
         ({"name": "length", "prefer": "long"}, [23.0, 8.0, None, 8.0, 23.0, 5.0, 7.0]),
         ("likelihood", [-0.5, -1.0, None, 0.0, -0.25, None, None]),
         ({"name": "likelihood", "reduce": "sum"}, [-5.0, None, None, 0.0, -1.0, None, None]),
-        ("public_tests", [1.0, 0.5, None, 0.0, 1.0, 0.0, 0.0]),
+        ("public_tests", [1.0, 1 / 3, None, 0.0, 1.0, 0.0, 0.0]),
     ],
     ids=str,
 )

@@ -164,6 +164,12 @@ def test_what_is_replayed_of_a_policy(value, n, options):
     assert [one.options for one in replay.settings(value, n)] == options
 
 
+def test_the_scorer_is_told_that_a_policy_decides_by_though_the_selector_looks_at_none():
+    found = replay.replay(SMALL, [{"name": "pandora", "cost": 0.05}], "majority", orders=16)
+
+    assert found.scorer == "likelihood"
+
+
 def test_what_a_run_has_not_is_told():
     with pytest.raises(UserError, match="No 'argmx' in the selectors of"):
         replay.replay(SMALL, ["beta"], "argmx")

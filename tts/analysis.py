@@ -23,7 +23,7 @@ from tts.errors import StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
-from tts.select import choose
+from tts.select import earned, throws
 from tts.store import Store
 from tts.types import (
     Behaviour,
@@ -88,8 +88,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One selector with one scorer (None where it uses none, their names where it uses several). `per_problem` is
-    (P, K); `choices` holds what it picks from each problem's full pool, and `over_random` the paired difference to
+    """One selector with the `scorers` that it uses, by label; none, one or several. `per_problem` is (P, K); `choices`
+    holds what it picks from each problem's full pool, and `over_random` the paired difference to
     random at k = n. `method` says how it is estimated: "rank key" and "closed form" are exact at every k, "sampled"
     where there are more subsets than are drawn. `drawn` says that its choices are thrown by dice, `saved` what a
     selector that prunes would not have done.
@@ -97,7 +97,7 @@ class Curve:
 
     name: str
     selector: str
-    scorer: str | None
+    scorers: tuple[str, ...]
     points: tuple[Point, ...]
     per_problem: metrics.Floats = field(repr=False)
     choices: dict[str, Selection] = field(repr=False)
@@ -302,26 +302,27 @@ def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, 
         selector: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
         for position, label in enumerate([*pools][:1] if _once(selector) else pools):
             name = item.label if position == 0 else f"{item.label}:{label}"
-            used = _scorer_of(selector, label, list(scores))
+            used = _scorers_of(selector, label, list(scores))
             found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
     best = {item.problem.id: _oracle_choice(item) for item in judged}
-    found.insert(
-        1, baseline.drawn_up(Named(ORACLE, ORACLE, None), _Estimates.of_exact(baseline.oracle, RANK_KEY), best)
-    )
+    found.insert(1, baseline.drawn_up(Named(ORACLE, ORACLE, ()), _Estimates.of_exact(baseline.oracle, RANK_KEY), best))
     return found
 
 
 def _once(selector: Selector) -> bool:
-    """Whether one curve is all: it looks at no score, or at every scorer's."""
-    return getattr(selector, "ignores_scores", False) or getattr(selector, "every_scorer", False)
+    """Whether one curve is all: it looks at no score, or at every scorer's alike."""
+    alike = getattr(selector, "every_scorer", False) and not getattr(selector, "own_scorer", False)
+    return getattr(selector, "ignores_scores", False) or alike
 
 
-def _scorer_of(selector: Selector, label: str, labels: Sequence[str]) -> str | None:
+def _scorers_of(selector: Selector, label: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Those of the run's scorers that a selector looks at, with the pool's own `label`."""
     if not labels or getattr(selector, "ignores_scores", False):
-        return None
-    if getattr(selector, "every_scorer", False):
-        return ", ".join(getattr(selector, "scorers", ()) or labels)
-    return label
+        return ()
+    if not getattr(selector, "every_scorer", False):
+        return (label,)
+    named = tuple(getattr(selector, "scorers", ()) or labels)
+    return tuple(dict.fromkeys((label, *named))) if getattr(selector, "own_scorer", False) else named
 
 
 def _with_random(selectors: Sequence[Labelled]) -> list[Labelled]:
@@ -338,11 +339,11 @@ def _oracle_choice(item: Judged) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a curve is of: its own name, the selector's, and the scorer's or None."""
+    """What a curve is of: its own name, the selector's, and the scorers'."""
 
     name: str
     selector: str
-    scorer: str | None
+    scorers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +404,7 @@ class _Baseline:
         return Curve(
             name=of.name,
             selector=of.selector,
-            scorer=of.scorer,
+            scorers=of.scorers,
             points=points,
             per_problem=found.values,
             choices=choices,
@@ -455,14 +456,13 @@ def _estimate(
 def _sampled(
     selector: Selector, name: str, pool: Pool, correct: metrics.Floats, k: int, draws: int, seed: int
 ) -> metrics.Estimate:
-    paid = np.append(correct, 0.0)  # position -1, which is to abstain, earns nothing
-
-    def earned(members: metrics.Bools) -> metrics.Floats:
-        return np.asarray(paid[choose(selector, pool, members)])
+    def worth(members: metrics.Bools) -> metrics.Floats:
+        return earned(selector, pool, members, correct)
 
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
     # At k = 1 all n subsets are enumerated: every selector must equal random there.
-    return metrics.sampled_best_of_k(earned, len(pool), k, max(draws, len(pool)) if k == 1 else draws, rng)
+    most = max(draws, len(pool)) if k == 1 else draws
+    return metrics.sampled_best_of_k(worth, len(pool), k, most, rng, throws(selector, pool))
 
 
 def paired(report: RunReport) -> dict[tuple[str, str], metrics.Difference]:

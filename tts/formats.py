@@ -85,7 +85,7 @@ def _point_json(point: Point, curve: Curve) -> dict[str, Any]:
         "high": _number(point.high),
         "estimate": point.estimate,
         "se": _number(point.se),
-        "scorer": curve.scorer,
+        "scorer": ", ".join(curve.scorers) or None,
     }
 
 

@@ -76,7 +76,7 @@ class _Run:
     rows: tuple[int, ...]
 
     def rates(self, curve: Curve, unit: Unit) -> Rates | None:
-        return cost.rates(self.report, self.taken, curve.scorer, unit, self.rows)
+        return cost.rates(self.report, self.taken, curve.scorers, unit, self.rows)
 
 
 def frontier(reports: Sequence[RunReport], unit: Unit | None = None) -> Frontier:
