@@ -20,7 +20,7 @@ from test_contracts import pool_of
 from test_pipeline import asked, facts, logged, note, rows, start, wait_for_rows
 from test_stop import POLICIES, policy
 
-from tts import analysis, cost, pipeline
+from tts import analysis, certainty, cost, margins, pipeline
 from tts.plugins import FREE
 from tts.protocols import Allocator
 from tts.stopping import Live, Walk, settle, worth
@@ -294,6 +294,28 @@ def test_what_can_no_longer_change_the_decision_is_cancelled_and_what_was_saved_
     assert f"<h3>Stopping</h3>\n<p>Stopped by pandora: {len(drawn)} of 36 candidates were drawn" in page
     (one,) = json.loads(tts(stopping.folder, "report", "run", "--json").out)["runs"]
     assert one["stopping"]["cancelled"] == saved.cancelled
+
+
+def test_what_is_said_of_a_stopped_run_is_over_what_every_problem_has(stopping):
+    """Pools of unequal sizes, longer where the first candidates looked bad, would be no fair sample of anything."""
+    stopping.write(stopping=RUNS[0])
+    bring_up(stopping)
+    with open_for_reading(stopping.folder / "run") as store:
+        report = analysis.analyse(store)
+    sizes = {len(item.candidates) for item in report.judged}
+    cut = replace(report, judged=report.fair, stops={})
+    assert len(sizes) > 1
+    assert {len(item.candidates) for item in report.fair} == {report.n}
+    told, of_cut, of_all = (repr(margins.by_scorer(one)) for one in (report, cut, replace(report, stops={})))
+    assert told == of_cut != of_all
+    assert certainty.forecasts(report) == certainty.forecasts(cut)
+    assert [one.k for one in certainty.forecasts(report)] == [2 * report.n, 4 * report.n, 8 * report.n]
+
+    done = tts(stopping.folder, "audit", "config.yaml", "--pool", "run", "--probes", "0")
+    assert done.code == 0, done.err
+    (facts,) = [json.loads((stopping.folder / "run" / "audit.json").read_text())["pool"]]
+    assert (facts["cut"], facts["candidates"]) == (report.n, report.n * len(report.judged))
+    assert f"A policy stopped the run: the first {report.n} of each problem." in " ".join(done.out.split())
 
 
 def test_a_stopped_run_does_nothing_again_and_can_be_raised(stopping):

@@ -134,6 +134,11 @@ class RunReport:
     stops: dict[str, Decision] = field(default_factory=dict)
     spent: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
 
+    @property
+    def fair(self) -> tuple[Judged, ...]:
+        """The problems with the candidates that curves are over: of a run that a policy stopped, each one's first n."""
+        return tuple(item.first(self.n) for item in self.judged) if self.stops else self.judged
+
     def curve(self, name: str) -> Curve:
         """The curve of that name."""
         return next(curve for curve in self.curves if curve.name == name)
@@ -202,18 +207,14 @@ def grade_of(candidate: Candidate, grades: dict[tuple[str, str], Grade]) -> Grad
 def analyse(store: Store) -> RunReport:
     """Everything that can be said of a run as it is stored now. Raises StoreError if nothing is graded."""
     config = stored_config(store)
-    judged, left_out = judge(store, config)
-    stops = stored_stops(store)
-    if stops is not None:
-        judged, more = _stopped(judged, stops)
-        left_out += more
+    judged, left_out, stops = settled(store, config)
     if not judged:
         stored = counted(len(store.candidate_keys()), "candidate")
         raise StoreError(
             f"{store.folder} has {stored} of {counted(len(store.problems()), 'problem')}, and for no problem is the "
             "first one graded, so there is nothing to report yet. Continue it with the same `tts run`."
         )
-    n = min(len(item.candidates) if stops is None else stops[item.problem.id].wanted for item in judged)
+    n = least(judged, stops)
     ks = choose_ks(n, config.ks)
     scores = stored_scores(store, config)
     candidates = [c for item in judged for c in item.candidates]
@@ -235,6 +236,27 @@ def analyse(store: Store) -> RunReport:
         stops=stops or {},
         spent=store.spent(),
     )
+
+
+def settled(
+    store: Store, config: Config
+) -> tuple[list[Judged], list[tuple[str, str]], dict[str, Decision] | None]:
+    """As `judge`, without the problems that the run's policy has not decided on, and what it decided of the others
+    (None of a run without one). What it drew beyond its decisions is still there: see `least`.
+    """
+    judged, left_out = judge(store, config)
+    stops = stored_stops(store)
+    if stops is None:
+        return judged, left_out, None
+    kept, more = _stopped(judged, stops)
+    return kept, left_out + more, stops
+
+
+def least(judged: Sequence[Judged], stops: Mapping[str, Decision] | None) -> int:
+    """How many candidates every problem has or, in a run with a policy, every decision is about: a pool that ended
+    because it looked good is no fair sample, its first so many are.
+    """
+    return min(len(item.candidates) if stops is None else stops[item.problem.id].wanted for item in judged)
 
 
 def _stopped(judged: Sequence[Judged], stops: dict[str, Decision]) -> tuple[list[Judged], list[tuple[str, str]]]:

@@ -55,10 +55,11 @@ def facts(found: Found) -> list[str]:
     pool, names = found["pool"], ", ".join(scorer["label"] for scorer in found["scorers"])
     if pool is None:
         return [f"Audited: {names}; no graded run was given, so nothing is said of ranking programs by execution."]
+    cut = f"A policy stopped the run: the first {pool['cut']} of each problem. " if pool.get("cut") else ""
     ungraded = f"{counted(pool['left_out'], 'problem')} without verdicts left out: `tts report` says why. "
     return [
         f"Audited: {names}, on {pool['folder']} ({pool['benchmark']}, {counted(pool['problems'], 'problem')}, "
-        f"{counted(pool['candidates'], 'candidate')}). {ungraded if pool['left_out'] else ''}[a, b] is a "
+        f"{counted(pool['candidates'], 'candidate')}). {cut}{ungraded if pool['left_out'] else ''}[a, b] is a "
         f"{100 * pool['level']:g}% interval, a bootstrap over problems."
     ]
 

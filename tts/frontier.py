@@ -210,6 +210,5 @@ def _curve_at(run: _Run, name: str, ks: Sequence[int]) -> Curve:
     chosen = next((item for item in report.config.selectors if item.label == label), None)
     labelled = chosen or Labelled(label=label, spec=Spec(label, {}))  # random, which is in every report
     config = report.config.model_copy(update={"selectors": (labelled,)})
-    judged = [item.first(report.n) for item in report.judged] if report.stops else report.judged
-    found = analysis.curves(judged, report.scores, config, ks)
+    found = analysis.curves(report.fair, report.scores, config, ks)
     return next(curve for curve in found if curve.name == name)

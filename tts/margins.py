@@ -42,7 +42,7 @@ def by_scorer(report: RunReport) -> list[Margins]:
     """The margins of each scorer of a run."""
     options = report.config.report
     how = Bootstrap(options.resamples, options.level, report.config.seed)
-    return [_margins(label, report.judged, scores, how) for label, scores in report.scores.items()]
+    return [_margins(label, report.fair, scores, how) for label, scores in report.scores.items()]
 
 
 def _margins(label: str, judged: Sequence[Judged], scores: Mapping[tuple[str, int], Score], how: Bootstrap) -> Margins:
