@@ -238,9 +238,7 @@ def analyse(store: Store) -> RunReport:
     )
 
 
-def settled(
-    store: Store, config: Config
-) -> tuple[list[Judged], list[tuple[str, str]], dict[str, Decision] | None]:
+def settled(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, str]], dict[str, Decision] | None]:
     """As `judge`, without the problems that the run's policy has not decided on, and what it decided of the others
     (None of a run without one). What it drew beyond its decisions is still there: see `least`.
     """
