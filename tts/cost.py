@@ -236,7 +236,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class PolicySavings:
     """What a live policy saved. Of at most `most` candidates, `drawn` were, `used` of them decided upon, `cancelled`
     were dropped on their way; `tokens` were written, and `tokens_saved` would have been by those not drawn, at their
     problems' mean length (None where tokens are not known).
@@ -253,7 +253,7 @@ class Saved:
     outcomes: tuple[Outcome, ...]
 
 
-def saved(report: RunReport) -> Saved | None:
+def saved(report: RunReport) -> PolicySavings | None:
     """What the run's policy saved, and how good what it stopped at is; None of a run without a policy."""
     stops, chosen = report.meta.get("stops"), report.config.stopping
     if stops is None or chosen is None:
@@ -262,7 +262,7 @@ def saved(report: RunReport) -> Saved | None:
     tokens = [_all(c.tokens for c in item.candidates) for item in report.judged]
     missing = [max(0, n_max[item.problem.id] - len(item.candidates)) for item in report.judged]
     lengths = zip(tokens, missing, report.judged, strict=True)
-    return Saved(
+    return PolicySavings(
         policy=chosen.spec.name,
         problems=len(report.judged),
         most=sum(n_max[item.problem.id] for item in report.judged),

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from tts.analysis import RunReport
-from tts.cost import UNITS, Account, Saved, Spent, Unit
+from tts.cost import UNITS, Account, PolicySavings, Spent, Unit
 from tts.errors import counted
 from tts.frontier import Even, Frontier
 from tts.sentences import level, sizes
@@ -77,7 +77,7 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
     return notes
 
 
-def saved_sentences(found: Saved, level: float) -> list[str]:
+def saved_sentences(found: PolicySavings, level: float) -> list[str]:
     """What a live policy saved, and how good what it stopped at is."""
     spare = found.most - found.drawn
     tokens = "" if found.tokens is None else f", {number(found.tokens)} tokens"
@@ -200,7 +200,7 @@ def account_json(account: Account) -> dict[str, Any]:
     return _finite(dataclasses.asdict(account))  # type: ignore[no-any-return]
 
 
-def saved_json(found: Saved) -> dict[str, Any]:
+def saved_json(found: PolicySavings) -> dict[str, Any]:
     """The same of what a policy saved."""
     return dataclasses.asdict(found)
 

@@ -30,7 +30,7 @@ from tts.wording import UNSEEN, visible
 CLIP = 20_000  # characters of one text that a page shows at most
 SEARCHED = 4_000_000  # characters of statements that a page's search reads, shared by its problems
 GROUP = 1_000_000  # characters of JSON, about, that are loaded when a problem is opened
-TAGS = ("difficulty", "platform", breakdown.DATE)  # those that have a place of their own on a page
+TAGS = (*breakdown.TAGS, breakdown.DATE)  # those that have a place of their own on a page
 Json = dict[str, Any]
 
 
@@ -45,11 +45,6 @@ class Shown:
     def report(self) -> RunReport:
         """The run."""
         return self.found.report
-
-    @property
-    def parts(self) -> dict[str, list[Part]]:
-        """Its breakdowns, by what they go by."""
-        return self.found.tags | self.found.dates
 
 
 def shown(findings: Sequence[Findings]) -> list[Shown]:
@@ -76,7 +71,7 @@ def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None 
         ],
         "axes": [_axis(unit) | {"known": any(unit in curve["x"] for curve in curves)} for unit in UNITS],
         "curves": curves,
-        "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.parts.items()},
+        "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.found.parts.items()},
         "counts": {f"{what}-{i}": _counts(found) for i, run in enumerate(runs) for what, found in counts(run.report)},
         "margins": {
             f"margins-{i}-{j}": _margins(one) for i, run in enumerate(runs) for j, one in enumerate(run.found.margins)

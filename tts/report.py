@@ -93,16 +93,16 @@ def _table(report: RunReport, layout: _Layout) -> Table:
 
 
 def tables(found: Findings) -> list[Table]:
-    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform, then how
+    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty, platform and date, then how
     sure all this is and what it cost.
     """
     report = found.report
     sheets = [certainty_sheet(report, found.certainty), account_sheet(report, found.account)]
-    return [table(report), *breakdown_tables(report, found.tags), *map(as_table, sheets)]
+    return [table(report), *breakdown_tables(report, found.parts), *map(as_table, sheets)]
 
 
 def breakdown_tables(report: RunReport, tags: Mapping[str, Sequence[Part]], width: int | None = None) -> list[Table]:
-    """Selectors by difficulty and by platform at the largest k; a tag's values are spread over as many tables as
+    """Selectors by difficulty, platform and date at the largest k; the values of one are spread over as many tables as
     `width` columns demand (None: the terminal's).
     """
     names = max(len(line) for curve in report.curves for line in _Layout((), (), "").name(curve).split("\n"))
