@@ -32,7 +32,7 @@ from tts.cost import Account, Unit
 from tts.cost_report import number
 from tts.plugins import Spec
 from tts.store import FILE, Store, open_for_reading, open_for_writing
-from tts.types import Behaviour, Candidate, Grade, Problem, Score, Stdin, Verdict
+from tts.types import BASELINES, Behaviour, Candidate, Grade, Problem, Score, Stdin, Verdict
 from tts.wording import interval, percent
 
 SCORERS = ["likelihood", "length", "public_tests"]
@@ -209,7 +209,7 @@ def measure_pool(source: Path, extra_inputs: int) -> None:
     print_rows(rows, report.ks)
     print("\nper problem: " + ", ".join(f"{name} {value:,.1f}" for name, value in shared.items()))
     print(f"saved by staged: {next(r['saved'] for r in rows if r['saved'])}")
-    best = max((c for c in report.curves if c.name not in certainty.BASELINES and not c.drawn), key=_last)
+    best = max((c for c in report.curves if c.name not in BASELINES and not c.drawn), key=_last)
     print_certainty(found, best.name)
     print(
         "pass@{n} is {actual:.1%}; from half of the samples: {foretold:.1%} ±{spread:.1%} over {hidings} halves, "

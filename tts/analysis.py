@@ -26,6 +26,8 @@ from tts.seeds import seed_of
 from tts.select import earned, throws
 from tts.store import Store
 from tts.types import (
+    ORACLE,
+    RANDOM,
     Behaviour,
     Candidate,
     Decision,
@@ -44,7 +46,6 @@ META = (
     *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
     *("peaks", "parameters", "scorers", "stops"),
 )
-ORACLE = "oracle"
 RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
 Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
@@ -347,9 +348,9 @@ def _scorers_of(selector: Selector, label: str, labels: Sequence[str]) -> tuple[
 
 def _with_random(selectors: Sequence[Labelled]) -> list[Labelled]:
     """The selectors with `random` first: it stands beside every other."""
-    others = [item for item in selectors if item.label != "random"]
-    mine = [item for item in selectors if item.label == "random"]
-    return [*(mine or [Labelled(label="random", spec=Spec("random", {}))]), *others]
+    others = [item for item in selectors if item.label != RANDOM]
+    mine = [item for item in selectors if item.label == RANDOM]
+    return [*(mine or [Labelled(label=RANDOM, spec=Spec(RANDOM, {}))]), *others]
 
 
 def _oracle_choice(item: Judged) -> Selection:

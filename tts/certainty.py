@@ -13,8 +13,8 @@ import numpy as np
 from tts import extrapolation, metrics, significance
 from tts.analysis import Curve, Judged, RunReport
 from tts.extrapolation import Forecast
+from tts.types import BASELINES
 
-BASELINES = ("random", "oracle")
 DOUBLINGS = 3  # how far beyond n pass@k is foretold
 RESAMPLES = 500  # of the forecast, each of which is fitted anew
 

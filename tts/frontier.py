@@ -18,8 +18,8 @@ from tts.config import Labelled
 from tts.cost import Account, Rates, Unit
 from tts.errors import UserError
 from tts.plugins import Spec
+from tts.types import ORACLE
 
-ORACLE = "oracle"
 PREFERRED: tuple[Unit, ...] = ("flops", "tokens", "k")  # what cost is where nobody says: the first that all runs know
 
 

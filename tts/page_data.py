@@ -23,8 +23,8 @@ from tts.margins import Margins
 from tts.palette import looks
 from tts.ranking import Interval
 from tts.sandbox.compare import shown as text_of
-from tts.sentences import NO_TAG, ORACLE, RANDOM, cost_of, in_order, ordered, run_names, score_text, verdict_of
-from tts.types import Candidate, Check, Grade, Problem, Selection, Stdin, Test, Verdict
+from tts.sentences import NO_TAG, cost_of, in_order, ordered, run_names, score_text, verdict_of
+from tts.types import BASELINES, ORACLE, Candidate, Check, Grade, Problem, Selection, Stdin, Test, Verdict
 from tts.wording import UNSEEN, visible
 
 CLIP = 20_000  # characters of one text that a page shows at most
@@ -63,7 +63,7 @@ def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None 
     curves = [_curve(place, run, curve) for place, run in enumerate(runs) for curve in ordered(run.report)]
     return {
         "unseen": "[" + "".join(f"\\u{{{first:x}}}-\\u{{{last:x}}}" for first, last in UNSEEN) + "]",
-        "baselines": [RANDOM, ORACLE],
+        "baselines": list(BASELINES),
         "looks": [{"name": _label(name), **asdict(look)} for name, look in looks([r.report for r in runs]).items()],
         "runs": [
             {"name": run.name, "label": _label(run.name), "ks": run.report.ks, "scorers": list(run.report.scores)}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tts.analysis import Curve, RunReport
 from tts.palette import GREY, INK, Look, looks
-from tts.sentences import ORACLE, ordered, picture_caption, run_names
+from tts.sentences import ordered, picture_caption, run_names
+from tts.types import ORACLE
 from tts.wording import visible
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from tts.protocols import Allocator, Policy, Selector
 from tts.seeds import seed_of
 from tts.select import throws
 from tts.stopping import settle, worth
-from tts.types import Decision
+from tts.types import RANDOM, Decision
 
 MOST_KS = 32  # points of the uniform curve; between two of them it is taken for straight
 Scored = Mapping[tuple[str, int], Any]
@@ -175,8 +175,8 @@ def _check_needs(report: RunReport, one: Setting) -> None:
 def _selector(report: RunReport, label: str | None) -> Labelled:
     known = {item.label: item for item in report.config.selectors}
     if label is None:
-        others = [item for name, item in known.items() if name != "random"]
-        return others[0] if others else Labelled(label="random", spec=Spec("random", {}))
+        others = [item for name, item in known.items() if name != RANDOM]
+        return others[0] if others else Labelled(label=RANDOM, spec=Spec(RANDOM, {}))
     if label not in known:
         raise UserError(unknown(label, f"the selectors of {report.folder}", known))
     return known[label]

@@ -17,8 +17,6 @@ from tts.errors import counted
 from tts.findings import Findings
 from tts.sentences import (
     NO_TAG,
-    ORACLE,
-    RANDOM,
     across,
     error,
     gained,
@@ -28,6 +26,7 @@ from tts.sentences import (
     over_random,
     summary_sentence,
 )
+from tts.types import BASELINES, ORACLE, RANDOM
 from tts.wording import Sheet, interval, visible
 
 PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
@@ -87,7 +86,7 @@ def _table(report: RunReport, layout: _Layout) -> Table:
         cells = [layout.cell(point) for point in curve.points if point.k in layout.ks]
         row = [layout.name(curve), *cells, over_random(curve, layout.between), gained(curve)]
         ends = curve.name == RANDOM or following is None or following.name == ORACLE
-        drawn.add_row(*map(_text, row), style="dim" if curve.name in (RANDOM, ORACLE) else "", end_section=ends)
+        drawn.add_row(*map(_text, row), style="dim" if curve.name in BASELINES else "", end_section=ends)
     drawn.caption = _caption(summary_sentence(report), *notes(report), *_explained(report, layout))
     return drawn
 
@@ -122,7 +121,7 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
         drawn.add_column(header, justify="right", overflow="fold", max_width=PART_WIDTH - 1)
     for curve, points in across(parts):
         cells = [f"{marked(point)}\n{interval(point.low, point.high)}" for point in points]
-        style = "dim" if curve.name in (RANDOM, ORACLE) else ""
+        style = "dim" if curve.name in BASELINES else ""
         drawn.add_row(*map(_text, [_Layout((), (), "").name(curve), *cells]), style=style)
     return drawn
 
