@@ -491,6 +491,22 @@ def test_mbr_takes_the_program_that_agrees_with_most_on_most_inputs() -> None:
     assert chosen("mbr", pool) == 2  # 3 agree on the first input, 3 on the second
 
 
+def test_reasons_say_what_is_so() -> None:
+    alone = pool_of([None], [("1",)])
+    alike = pool_of([None, None, None], [("1", "2"), ("1", "3"), ("4", None)])
+    unscored = pool_of([None] * 3, [("1",), ("2",), ("2",)])
+
+    def said(spec: str, pool: Pool) -> str:
+        return plugins.build("selector", spec).select(pool).why
+
+    assert said("mbr", alone) == "of least risk; an output of it is another's 0 times"
+    assert said("mbr", alike) == "of least risk; an output of it is another's 1 times"
+    assert said("pessimistic", unscored) == "of the class sampled first: nothing that votes has a score"
+    assert said("pessimistic", pool_of([1.0])) == "its class scores at least 1"
+    assert said("tests_then_score", marked([(True, False)], [None])).endswith("(none)")
+    assert said("tests_then_score", marked([(True, False)], [1 / 3])).endswith("(0.3333)")
+
+
 def test_mob_is_majority_with_one_draw_and_argmax_with_many() -> None:
     pool = pool_of([3.0, 1.0, 1.5, 0.0], [("1",), ("2",), ("2",), ("2",)])
     assert chosen({"name": "mob", "m": 1}, pool) == 2

@@ -3,7 +3,6 @@ computed; others show them.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -12,6 +11,7 @@ from tts.analysis import RunReport
 from tts.cost import UNITS, Account, PolicySavings, Spent, Unit
 from tts.errors import counted
 from tts.frontier import Even, Frontier
+from tts.jsonl import without_nan
 from tts.sentences import level, sizes
 from tts.wording import Sheet, interval, percent
 
@@ -197,7 +197,7 @@ def even_caption(reports: Sequence[RunReport], found: Frontier, runs: tuple[int,
 
 def account_json(account: Account) -> dict[str, Any]:
     """Numbers as they are; null where not known."""
-    return _finite(dataclasses.asdict(account))  # type: ignore[no-any-return]
+    return without_nan(dataclasses.asdict(account))  # type: ignore[no-any-return]
 
 
 def saved_json(found: PolicySavings) -> dict[str, Any]:
@@ -207,12 +207,4 @@ def saved_json(found: PolicySavings) -> dict[str, Any]:
 
 def frontier_json(reports: Sequence[RunReport], found: Frontier) -> dict[str, Any]:
     """The comparison's numbers; `run` and `runs` are positions in `folders`."""
-    return {"folders": [str(report.folder) for report in reports], **_finite(dataclasses.asdict(found))}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {"folders": [str(report.folder) for report in reports], **without_nan(dataclasses.asdict(found))}

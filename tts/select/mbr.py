@@ -37,9 +37,9 @@ class Mbr:
     def select(self, pool: Pool) -> Selection:
         """The program of the least risk."""
         chosen = int(self.choose(pool, everyone(pool))[0])
-        voters = classes(pool).voters(everyone(pool))[0]
-        agreed = int(_agreements(pool)[chosen, voters].sum())
-        return Selection(chosen, f"agrees with others {agreed} times, more than any")
+        others = classes(pool).voters(everyone(pool))[0] & (np.arange(len(pool)) != chosen)
+        agreed = int(_agreements(pool)[chosen, others].sum())
+        return Selection(chosen, f"of least risk; an output of it is another's {agreed} times")
 
 
 def _agreements(pool: Pool) -> Floats:
