@@ -298,7 +298,7 @@ def test_what_can_no_longer_change_the_decision_is_cancelled_and_what_was_saved_
 
 def test_what_is_said_of_a_stopped_run_is_over_what_every_problem_has(stopping):
     """Pools of unequal sizes, longer where the first candidates looked bad, would be no fair sample of anything."""
-    stopping.write(stopping=RUNS[0])
+    stopping.write(stopping=RUNS[0] | {"ahead": 0})
     bring_up(stopping)
     with open_for_reading(stopping.folder / "run") as store:
         report = analysis.analyse(store)

@@ -313,6 +313,13 @@ def _scores_of(item: Judged, scores: Scores) -> tuple[Score, ...]:
     return tuple(get((name, c.index)) or Score(name, c.index, None, "not scored") for c in item.candidates)
 
 
+def scored(item: Judged, scores: Scores) -> tuple[metrics.Floats, metrics.Floats]:
+    """Scores and correctness of those candidates that have a score."""
+    found = zip(_scores_of(item, scores), item.correct, strict=True)
+    kept = [(score.value, right) for score, right in found if score.value is not None]
+    return np.array([value for value, _ in kept], dtype=float), np.array([right for _, right in kept], dtype=float)
+
+
 def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, ks: Sequence[int]) -> list[Curve]:
     """Random and oracle first, then every selector with every scorer; once those that ignore scores, or look at all."""
     correct = [np.array(item.correct) for item in judged]

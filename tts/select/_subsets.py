@@ -1,5 +1,6 @@
 """What any selector chooses from many subsets of a pool, by the quickest way that it has, and how right that is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,13 @@ def choose(selector: Selector, pool: Pool, members: Bools) -> Ints:
         return selector.choose(pool, members)
     keys = selector.rank_key(pool) if isinstance(selector, Ranked) and not _draws(selector) else None
     if keys is not None:
-        ranks = dense_ranks(keys)
-        return first(members, np.lexsort([columns(pool).age, ranks]).argsort())
+        return highest(keys, pool, members)
     return np.array([_one(selector, pool, row) for row in members], dtype=np.int64)
+
+
+def highest(keys: Sequence[tuple[float, ...]] | Floats, pool: Pool, members: Bools) -> Ints:
+    """(D,): of each row's members the one of the greatest key, of equals the one sampled first; -1 in an empty row."""
+    return first(members, np.lexsort([columns(pool).age, dense_ranks(keys)]).argsort())
 
 
 def earned(selector: Selector, pool: Pool, members: Bools, correct: Floats) -> Floats:

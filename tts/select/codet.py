@@ -16,8 +16,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from tts.ballots import RAN
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import RAN, Classes, class_chances, elect, grouped, settled, share_of
+from tts.select._classes import Classes, class_chances, elect, grouped, settled, share_of
 from tts.select._columns import columns, everyone
 from tts.select._marks import public_marks, written_marks
 from tts.types import Pool, Selection

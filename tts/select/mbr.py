@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from tts.ballots import PARSES, RAN
 from tts.chances import LARGEST
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import PARSES, RAN, classes
+from tts.select._classes import classes
 from tts.select._columns import columns, everyone, greatest
 from tts.types import Pool, Selection
 
