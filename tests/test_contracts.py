@@ -289,9 +289,7 @@ def test_many_subsets_at_once_are_chosen_from_as_one_after_the_other(spec, data)
 
 
 @every_selector
-@few
-@given(pool=pools())
-def test_a_selector_states_its_estimate_once(spec, pool):
+def test_a_selector_states_its_estimate_once(spec):
     stated = inspect.getdoc(inspect.getmodule(type(selector(spec)))).split("Estimate: ")
 
     assert len(stated) == 2
