@@ -303,8 +303,8 @@ def judged(pool: Pool, correct: Sequence[bool]) -> Judged:
     return Judged(pool.problem, pool.candidates, grades, pool.behaviours or (None,) * len(pool))
 
 
-def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000, ks: Sequence[int] = ()) -> analysis.Curve:
-    """What the report says of a selector on one problem, by default at every k."""
+def curves(spec: Any, pool: Pool, correct: Sequence[bool], draws: int, ks: Sequence[int]) -> list[analysis.Curve]:
+    """What the report says of a selector on one problem, with each of two scorers."""
     raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "report": {"draws": draws}}
     raw |= {"behaviours": {"tests": "x"}}
     labels = ["mine", "other"]
@@ -312,9 +312,13 @@ def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000, ks:
         raw | {"scorers": [{"name": "length", "label": label} for label in labels], "selectors": [spec]}, where="test"
     )
     scores = {label: {s.key: s for s in pool.all_scores[label]} for label in labels}
-    label = plan.selectors[0].label
-    found = analysis.curves([judged(pool, correct)], scores, plan, ks or range(1, len(pool) + 1))
-    return next(c for c in found if c.name == label)
+    found = analysis.curves([judged(pool, correct)], scores, plan, ks)
+    return [one for one in found if one.selector == plan.selectors[0].label]
+
+
+def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000, ks: Sequence[int] = ()) -> analysis.Curve:
+    """The same with the first scorer, by default at every k."""
+    return curves(spec, pool, correct, draws, ks or range(1, len(pool) + 1))[0]
 
 
 def over_all_subsets(define: Callable[[Pool], Chosen], pool: Pool, correct: Sequence[bool]) -> list[float]:
@@ -404,6 +408,20 @@ def test_no_throw_of_dice_is_taken_for_exact() -> None:
         assert found.drawn and {point.estimate for point in found.points} == {"sampled"}
         for point in found.points:
             assert abs(point.value - 1 / 3) < 4 * point.se
+
+
+@pytest.mark.parametrize(
+    ("then", "scorers"),
+    [
+        ("majority", [("mine",), ("other",)]),
+        ("ensemble", [("mine", "other"), ("other", "mine")]),
+        ({"name": "ensemble", "scorers": ["other"]}, [("mine", "other"), ("other",)]),
+    ],
+    ids=str,
+)
+def test_a_threshold_is_charged_its_own_scorer_and_those_that_the_next_looks_at(then, scorers) -> None:
+    found = curves(KEEP_ALL | {"then": then}, pool_of([1.0, 2.0]), [True, False], 100, [1, 2])
+    assert [one.scorers for one in found] == scorers
 
 
 @dataclass(frozen=True)
