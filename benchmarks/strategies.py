@@ -1,4 +1,5 @@
-"""Every strategy from one pool: accuracy at each k with intervals, how it was estimated, and what choosing costs.
+"""Every strategy from one pool: accuracy at each k with its interval, how it was estimated, and what k = n candidates
+and choosing among them cost.
 
 A pool is a run's folder. It is copied, and what the strategies need beside its samples (scores of the shipped scorers,
 grades, behaviours) is brought up in the copy; problems without all n samples are left out. Prints a table, the
@@ -24,12 +25,15 @@ from typing import Any
 import numpy as np
 from _results import save
 
-from tts import analysis, certainty, config, extrapolation, pipeline, plugins
+from tts import analysis, certainty, config, cost, extrapolation, pipeline, plugins
 from tts.analysis import Curve, Judged, RunReport
 from tts.config import Config
+from tts.cost import Account, Unit
+from tts.cost_report import number
 from tts.plugins import Spec
 from tts.store import FILE, Store, open_for_reading, open_for_writing
-from tts.types import Behaviour, Candidate, Grade, Problem, Score, Stdin, Verdict
+from tts.types import BASELINES, Behaviour, Candidate, Grade, Problem, Score, Stdin, Verdict
+from tts.wording import interval, percent
 
 SCORERS = ["likelihood", "length", "public_tests"]
 STRATEGIES: list[Any] = [
@@ -40,6 +44,7 @@ STRATEGIES: list[Any] = [
     *["regularised", {"name": "regularised", "by": "logprob", "label": "regularised logprob"}, "staged"],
 ]
 RANKED: list[Any] = ["random", "argmax", "tests_then_score", "staged", {"name": "regularised", "by": "logprob"}]
+SPENT: tuple[Unit, ...] = ("tokens", "flops", "seconds")
 HIDINGS = 20  # random halves of the samples that pass@n is foretold from
 
 
@@ -83,15 +88,13 @@ def brought_up(source: Path, extra_inputs: int, folder: Path) -> RunReport:
         return replace(analysis.analyse(store), folder=source)
 
 
-def costs(report: RunReport) -> dict[str, float]:
-    """Per problem: tokens of all n samples, distinct programs that were run, and runs of a program on an input."""
-    tokens = [c.tokens or 0 for item in report.judged for c in item.candidates]
+def shared_costs(report: RunReport) -> dict[str, float]:
+    """Per problem, whatever chooses: distinct programs that were run, and runs of a program on an input."""
     programs = [
         {c.code: b for c, b in zip(item.candidates, item.behaviours, strict=True) if b} for item in report.judged
     ]
     problems = len(report.judged)
     return {
-        "tokens": sum(tokens) / problems,
         "programs": sum(map(len, programs)) / problems,
         "runs": sum(len(b.outputs) for found in programs for b in found.values()) / problems,
     }
@@ -105,7 +108,7 @@ def selection_seconds(report: RunReport) -> dict[str, float]:
         if curve.selector in specs:
             selector = plugins.build("selector", specs[curve.selector], seed=report.config.seed)
             pools = analysis.pools_of(report.judged, report.scores)[
-                curve.scorer if curve.scorer in SCORERS else SCORERS[0]
+                curve.scorers[0] if len(curve.scorers) == 1 else SCORERS[0]
             ]
             found[curve.name] = seconds(lambda one=selector, many=pools: [one.select(pool) for pool in many])
     return found
@@ -118,38 +121,42 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def row(curve: Curve, chosen_in: float | None, problems: int) -> dict[str, Any]:
-    """A strategy's line of the table."""
-    last = curve.points[-1]
+def row(report: RunReport, taken: Account, curve: Curve, chosen_in: float | None) -> dict[str, Any]:
+    """A strategy's line of the table; its `cost` is the mean per problem at k = n, by unit, None where not known."""
+    spent = {unit: cost.axis(report, taken, curve, unit) for unit in SPENT}
     return {
         "strategy": curve.name,
-        "scorer": curve.scorer or "",
+        "scorer": ", ".join(curve.scorers),
         "estimate": curve.method,
         "values": {point.k: point.value for point in curve.points},
         "errors": {point.k: point.se for point in curve.points},
-        "low": last.low,
-        "high": last.high,
+        "intervals": {point.k: (point.low, point.high) for point in curve.points},
+        "cost": {unit: None if found is None else found[-1] for unit, found in spent.items()},
         "over_random": asdict(curve.over_random),
-        "milliseconds": None if chosen_in is None else 1000 * chosen_in / problems,
+        "milliseconds": None if chosen_in is None else 1000 * chosen_in / len(report.judged),
         "saved": None if curve.saved is None else asdict(curve.saved),
     }
 
 
 def print_rows(rows: Sequence[dict[str, Any]], ks: Sequence[int]) -> None:
-    """The table in Markdown, as it goes into README.md."""
-    print(f"| strategy | estimate | {' | '.join(f'k = {k}' for k in ks)} | interval | over random | ms a problem |")
-    print("|---" * (len(ks) + 5) + "|")
+    """The table in Markdown, as it goes into README.md. Costs are means per problem at the last k, the choosing among
+    the milliseconds alone.
+    """
+    headers = [f"k = {k}" for k in ks] + ["over random"] + [f"{unit} at k = {ks[-1]}" for unit in SPENT]
+    print(f"| strategy | estimate | {' | '.join(headers)} | ms to choose |")
+    print("|---" * (len(headers) + 3) + "|")
     for one in rows:
-        cells = [_cell(one["values"][k], one["errors"][k]) for k in ks]
+        cells = [_cell(one["values"][k], one["errors"][k], *one["intervals"][k]) for k in ks]
         gain = one["over_random"]
-        ahead = f"{100 * gain['value']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
-        interval = f"[{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
-        took = "" if one["milliseconds"] is None else f"{one['milliseconds']:.2f}"
-        print(f"| {one['strategy']} | {one['estimate']} | {' | '.join(cells)} | {interval} | {ahead} | {took} |")
+        cells.append(f"{percent(gain['value'], True)} {interval(gain['low'], gain['high'], True)}")
+        cells += [number(one["cost"][unit]) for unit in SPENT]
+        cells.append("" if one["milliseconds"] is None else f"{one['milliseconds']:.2f}")
+        print(f"| {one['strategy']} | {one['estimate']} | {' | '.join(cells)} |")
 
 
-def _cell(value: float, error: float) -> str:
-    return f"{100 * value:.1f}" if error == 0 else f"~{100 * value:.1f} ±{100 * error:.1f}"
+def _cell(value: float, error: float, low: float, high: float) -> str:
+    told = percent(value) if error == 0 else f"~{percent(value)} ±{percent(error)}"
+    return f"{told} {interval(low, high)}"
 
 
 def print_certainty(found: certainty.Certainty, best: str) -> None:
@@ -195,19 +202,20 @@ def measure_pool(source: Path, extra_inputs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = brought_up(source, extra_inputs, Path(folder))
     chosen_in, problems = selection_seconds(report), len(report.judged)
-    rows = [row(curve, chosen_in.get(curve.name), problems) for curve in report.curves]
-    cost, found, halves = costs(report), certainty.certainty(report), hidden_halves(report)
+    taken = cost.account(report)
+    rows = [row(report, taken, curve, chosen_in.get(curve.name)) for curve in report.curves]
+    shared, found, halves = shared_costs(report), certainty.certainty(report), hidden_halves(report)
     print(f"{report.config.benchmark.name}: {problems} problems, n = {report.n}, load {os.getloadavg()[0]:.1f}")
     print_rows(rows, report.ks)
-    print("\nper problem: " + ", ".join(f"{name} {value:,.1f}" for name, value in cost.items()))
+    print("\nper problem: " + ", ".join(f"{name} {value:,.1f}" for name, value in shared.items()))
     print(f"saved by staged: {next(r['saved'] for r in rows if r['saved'])}")
-    best = max((c for c in report.curves if c.name not in certainty.BASELINES and not c.drawn), key=_last)
+    best = max((c for c in report.curves if c.name not in BASELINES and not c.drawn), key=_last)
     print_certainty(found, best.name)
     print(
         "pass@{n} is {actual:.1%}; from half of the samples: {foretold:.1%} ±{spread:.1%} over {hidings} halves, "
         "mean interval [{low:.1%}, {high:.1%}], which held it {held} times".format(**halves)
     )
-    measured = {"problems": problems, "n": report.n, "rows": rows, "cost": cost, "halves": halves}
+    measured = {"problems": problems, "n": report.n, "rows": rows, "cost": shared, "halves": halves}
     save("strategies", measured | {"certainty": asdict(found), "load": os.getloadavg(), "pool": source.name})
 
 

@@ -43,7 +43,7 @@ LAYERS = [
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness", "adapters"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
-    | {"significance", "access", "terminal"},
+    | {"ballots", "significance", "access", "terminal"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},

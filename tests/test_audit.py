@@ -446,6 +446,26 @@ def test_pairs_that_are_too_long_are_counted_and_their_rows_left_out(tmp_path):
     assert (one.rm_bench.left_out, one.rm_bench.result.rows, one.rm_bench.why) == (1, 1, "overlong")
 
 
+class Templateless(Moody):
+    """A reward model behind a server that renders pairs itself, and one pair is too long for it."""
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """All the same but the last, where there are many."""
+        for place, (_, candidate) in enumerate(pairs):
+            yield Score(*candidate.key, *((None, "overlong: 9 tokens") if place == 5 else (-float(candidate.index),)))
+
+
+@pytest.mark.parametrize(("scorer", "rows"), [(Templateless(0.0), 1), (Counts(), 0)])
+def test_pairs_that_are_too_long_are_told_of_every_reward_model_and_of_whatever_has_some(scorer, rows, ledger):
+    form = audit_form.form("x", scorer, audit_form.own_pairs(), False, Silent())
+    for count, expected in ((0, rows), (1, 1)):
+        found = audit.ScorerAudit("x", "X", "x", form, audit.Overlong(count, 6), None, None, None)
+        (part, *_) = audit_tables.sections(audit_report.as_json(audit.Audit(audit.VERSION, None, (found,), (), {})))
+        cells = [row for table in part.tables for row in table.rows if row[0] == "too long to be scored"]
+        assert len(cells) == expected
+        assert all(row[1].startswith(f"{count} of 6 pairs") for row in cells)
+
+
 # What is shown.
 
 

@@ -111,7 +111,7 @@ def test_a_run_of_nothing_but_errata_and_one_without_any() -> None:
 
     assert found is not None and found.without is None
     assert "These are 2 problems with errata (2 bad tests), and no others." in printed(report.table(faulty), 200)
-    assert formats.as_json([faulty])["runs"][0]["errata"]["without"] is None
+    assert formats.as_json(found_of(faulty))["runs"][0]["errata"]["without"] is None
     assert breakdown.errata(made_up()) is None
     assert "errata" not in printed(report.table(made_up()), 200)
 
@@ -124,7 +124,8 @@ def test_the_error_of_a_sampled_point_is_not_known_for_a_part(run: RunReport) ->
     part = breakdown.by_tag(replace(run, curves=tuple(drawn)))["platform"][0]
 
     assert all(math.isnan(point.se) and point.estimate == "sampled" for _, point in part.points)
-    point = formats.as_json([replace(run, curves=tuple(drawn))])["runs"][0]["breakdown"]["platform"][0]["selectors"]
+    (one,) = formats.as_json(found_of(replace(run, curves=tuple(drawn))))["runs"]
+    point = one["breakdown"]["platform"][0]["selectors"]
     assert point["argmax"]["se"] is None
 
 
@@ -169,7 +170,7 @@ def test_the_note_has_both_kinds_and_every_selector_once_more(run: RunReport) ->
 
 
 def test_json_has_the_parts_and_the_errata(run: RunReport) -> None:
-    one: dict[str, Any] = json.loads(json.dumps(formats.as_json([run]), allow_nan=False))["runs"][0]
+    one: dict[str, Any] = json.loads(json.dumps(formats.as_json(found_of(run)), allow_nan=False))["runs"][0]
 
     assert [(part["value"], part["problems"]) for part in one["breakdown"]["difficulty"]] == [
         ("easy", 7),
@@ -179,7 +180,7 @@ def test_json_has_the_parts_and_the_errata(run: RunReport) -> None:
     assert one["breakdown"]["platform"][0]["selectors"].keys() == one["selectors"].keys()
     assert one["errata"]["problems"][1] == {"problem": "mini-1", "kind": "bad_tests"}
     assert one["errata"]["without"]["problems"] == 18
-    assert formats.as_json([made_up()])["runs"][0]["breakdown"] == {}
+    assert formats.as_json(found_of(made_up()))["runs"][0]["breakdown"] == {}
 
 
 def test_the_page_has_both_tables_and_the_note(run: RunReport, tmp_path: Path) -> None:
@@ -234,6 +235,20 @@ def test_problems_without_a_day_are_a_part_of_their_own_and_the_last() -> None:
         "month",
         [("2024-01", 17), ("2024-03", 1), ("", 2)],
     )
+
+
+def test_the_parts_by_date_are_printed_and_saved_beside_the_others() -> None:
+    run = tagged(PLAIN, [{"difficulty": "ab"[i % 2], "contest_date": f"2024-0{1 + i % 3}-05"} for i in range(20)])
+    text = "".join(printed(table, 200) for table in report.tables(*found_of(run)))
+    (one,) = formats.as_json(found_of(run))["runs"]
+
+    assert "percent solved by month, k = 8" in text and "2024-02" in text
+    assert list(one["breakdown"]) == ["difficulty", "month"]
+    assert [(part["value"], part["problems"]) for part in one["breakdown"]["month"]] == [
+        ("2024-01", 7),
+        ("2024-02", 7),
+        ("2024-03", 6),
+    ]
 
 
 # From the command line.

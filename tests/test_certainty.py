@@ -7,9 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_report import assemble, made_up, printed, sampled, task
+from test_report import assemble, found_of, made_up, printed, sampled, task
 
 from tts import certainty, extrapolation, formats, report
 from tts.certainty_report import certainty_sheet, pairs_sheet
@@ -90,6 +90,7 @@ def grid_likelihood(n: np.ndarray, correct: np.ndarray, a: float, b: float) -> f
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12)), min_size=3, max_size=12))
+@example([(1, 1), (1, 1), (3, 2), (4, 4), (4, 4), (5, 5)])  # best at the bound of a, along which all is flat
 def test_the_fit_is_the_most_likely_of_a_grid(rows: list[tuple[int, int]]) -> None:
     n = np.array([m for m, _ in rows])
     correct = np.array([min(m, c) for m, c in rows])
@@ -159,7 +160,7 @@ def test_a_run_says_how_sure_it_is_in_table_and_json() -> None:
     assert "McNemar's exact test" in text and f"corrected for {len(found.comparisons)} comparisons" in text
     assert "a true difference under" in text and "beta-binomial" in text
     assert [f.k for f in found.forecasts] == [16, 32, 64]
-    shown = json.loads(json.dumps(formats.as_json([run]), allow_nan=False))["runs"][0]["certainty"]
+    shown = json.loads(json.dumps(formats.as_json(found_of(run)), allow_nan=False))["runs"][0]["certainty"]
     assert len(shown["comparisons"]) == len(found.comparisons)
     assert shown["forecasts"][0]["value"] == found.forecasts[0].value
 

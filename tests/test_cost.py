@@ -79,17 +79,17 @@ def test_what_is_not_known_is_none_and_no_zero():
     assert generate.flops is None
     assert generate.wall_seconds is None
     assert likelihood.tokens is None
-    assert cost.rates(bare, known, None, "flops") is None
-    assert cost.rates(bare, known, None, "seconds") is None
+    assert cost.rates(bare, known, (), "flops") is None
+    assert cost.rates(bare, known, (), "seconds") is None
     unknown = replace(bare.judged[0].candidates[0], tokens=None)
     item = replace(bare.judged[0], candidates=(unknown, *bare.judged[0].candidates[1:]))
     fewer = replace(bare, judged=(item,))
-    assert cost.rates(fewer, cost.account(fewer), None, "tokens") is None
+    assert cost.rates(fewer, cost.account(fewer), (), "tokens") is None
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_what_k_candidates_take_is_the_mean_over_all_ways_to_draw_them(unit):
-    rates = cost.rates(RUN, cost.account(RUN), "likelihood", unit)
+    rates = cost.rates(RUN, cost.account(RUN), ("likelihood",), unit)
     scored = RUN.scores["likelihood"]
 
     def of(row: int, chosen) -> float:
@@ -117,6 +117,20 @@ def test_a_curve_without_a_scorer_does_not_pay_for_one():
 
     assert all(a > b for a, b in zip(with_scorer, without, strict=True))
     assert cost.axis(RUN, known, RUN.curve("argmax"), "k") == RUN.ks
+
+
+@pytest.mark.parametrize("label", ["b, c", "grade", "generate"])
+def test_a_scorer_is_charged_whatever_it_is_called(label):
+    """And nothing else is: "grade" is a stage of its own."""
+    config = RUN.config.model_copy(
+        update={"scorers": tuple(item.model_copy(update={"label": label}) for item in RUN.config.scorers[:1])}
+    )
+    scores = {label: RUN.scores["likelihood"]}
+    spent = {("generate", name): 2.0 for _, name in RUN.spent} | {(f"{label}!", name): 3.0 for _, name in RUN.spent}
+    run = replace(RUN, config=config, scores=scores, spent=spent, meta=RUN.meta | {"scorers": {label: f"{label}!"}})
+
+    assert cost.rates(run, cost.account(run), (label,), "seconds").at(8) == pytest.approx(2.0 + 3.0)
+    assert cost.rates(run, cost.account(run), (), "seconds").at(8) == pytest.approx(2.0)
 
 
 # Several runs.
@@ -163,7 +177,7 @@ def test_two_runs_are_paired_at_equal_cost():
     small, large = pair()
     found = frontier.frontier([small, large], "flops")
     evens = [one for one in found.even if one.curve == "argmax"]
-    rates = [cost.rates(report, cost.account(report), "likelihood", "flops") for report in (small, large)]
+    rates = [cost.rates(report, cost.account(report), ("likelihood",), "flops") for report in (small, large)]
 
     assert evens
     for one in evens:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from test_report import assemble, by_hand, made_up, sampled, task
+from test_report import assemble, by_hand, found_of, made_up, sampled, task
 
 from tts import formats, sentences
 from tts.analysis import RunReport
@@ -31,7 +31,7 @@ def evil() -> RunReport:
 
 
 def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
-    found = json.loads(json.dumps(formats.as_json([run]), allow_nan=False))
+    found = json.loads(json.dumps(formats.as_json(found_of(run)), allow_nan=False))
     assert found.keys() == {"runs"} and len(found["runs"]) == 1
     one = found["runs"][0]
     extra = {"left_out", "efficiency", "over_random", "paired", "unscored", "breakdown", "errata"}
@@ -49,7 +49,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
 
 
 def test_json_names_selectors_by_plugin_and_further_scorers_after_a_colon(run: RunReport) -> None:
-    selectors = formats.as_json([run])["runs"][0]["selectors"]
+    selectors = formats.as_json(found_of(run))["runs"][0]["selectors"]
     assert [*selectors][:: len(selectors) - 1] == ["random", "oracle"]
     assert {"argmax", "argmax:length", "majority", "weighted_vote", "threshold:length"} <= selectors.keys()
     scorers = {name: points[0]["scorer"] for name, points in selectors.items()}
@@ -59,13 +59,13 @@ def test_json_names_selectors_by_plugin_and_further_scorers_after_a_colon(run: R
 
 def test_json_has_null_where_there_was_nothing_to_gain() -> None:
     hopeless = assemble("r", [(task("a"), [sampled("a", 0, "x")], [False], [1.0])], ["argmax"], ["likelihood"])
-    one = formats.as_json([hopeless])["runs"][0]
+    one = formats.as_json(found_of(hopeless))["runs"][0]
     assert one["efficiency"]["argmax"] is None
     json.dumps(one, allow_nan=False)
 
 
 def test_json_of_a_run_worked_out_by_hand() -> None:
-    one = formats.as_json([by_hand("r", (1.0, 0.0))])["runs"][0]
+    one = formats.as_json(found_of(by_hand("r", (1.0, 0.0))))["runs"][0]
     values = {name: [point["value"] for point in points] for name, points in one["selectors"].items()}
     assert values == {"random": [0.25, 0.25], "argmax": [0.25, 0.5], "oracle": [0.25, 0.5]}
     assert (one["over_random"]["argmax"]["value"], one["efficiency"]["argmax"]) == (0.25, 1.0)
@@ -76,10 +76,10 @@ def test_json_of_a_run_worked_out_by_hand() -> None:
 
 def test_csv_has_a_row_for_each_run_selector_and_k_with_the_numbers_of_the_json(run: RunReport) -> None:
     runs = [run, made_up("elsewhere/demo", n=4, seed=1)]
-    rows = list(csv.DictReader(io.StringIO(formats.csv_rows(runs))))
+    rows = list(csv.DictReader(io.StringIO(formats.csv_rows(found_of(*runs)))))
     told = [
         (point["k"], point["value"], point["low"], point["high"], point["se"], point["scorer"] or "")
-        for one in formats.as_json(runs)["runs"]
+        for one in formats.as_json(found_of(*runs))["runs"]
         for points in one["selectors"].values()
         for point in points
     ]
@@ -89,7 +89,7 @@ def test_csv_has_a_row_for_each_run_selector_and_k_with_the_numbers_of_the_json(
 
 
 def test_markdown_has_the_verdict_a_table_of_whole_rows_and_the_notes(run: RunReport) -> None:
-    text = formats.markdown([run])
+    text = formats.markdown(found_of(run))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(run.curves)
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {len(run.ks) + 4}
@@ -100,14 +100,14 @@ def test_markdown_has_the_verdict_a_table_of_whole_rows_and_the_notes(run: RunRe
 
 
 def test_hostile_names_mean_nothing_in_markdown(evil: RunReport) -> None:
-    text = formats.markdown([evil])
+    text = formats.markdown(found_of(evil))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {len(evil.ks) + 4}
     assert not set("\u202e\x1b") & set(text) and not re.search(r"(?<!\\)<", text)
 
 
 def test_latex_escapes_what_it_would_obey(evil: RunReport) -> None:
-    text = formats.latex([evil])
+    text = formats.latex(found_of(evil))
     row = next(line for line in text.splitlines() if line.startswith("a|b"))
     name, *cells = row.removesuffix(r" \\").split(" & ")
     assert name.replace(r"\&", "") + cells[0] and row.endswith(r" \\")
@@ -116,7 +116,7 @@ def test_latex_escapes_what_it_would_obey(evil: RunReport) -> None:
 
 
 def test_latex_has_as_many_cells_in_each_row_as_columns(run: RunReport) -> None:
-    lines = formats.latex([run]).splitlines()
+    lines = formats.latex(found_of(run)).splitlines()
     (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", "\n".join(lines))
     rows = [line for line in lines if line.endswith(r"\\")]
     assert len(rows) == 1 + len(run.curves)
@@ -126,5 +126,5 @@ def test_latex_has_as_many_cells_in_each_row_as_columns(run: RunReport) -> None:
 
 def test_every_format_ends_in_one_newline(run: RunReport) -> None:
     for write in formats.FORMATS.values():
-        text = write([run])
+        text = write(found_of(run))
         assert text.endswith("\n") and not text.endswith("\n\n")

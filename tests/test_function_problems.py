@@ -398,6 +398,17 @@ def test_a_cache_that_cannot_be_written_is_said(bench, cache, caplog):
     assert "Expected values cannot be kept" in caplog.text
 
 
+def test_what_cannot_be_put_in_its_place_is_not_left_beside_it(bench, cache, caplog):
+    bench("humaneval+", plus()).tests("HumanEval/7")
+    (place,) = cache.iterdir()
+    place.unlink()
+    place.mkdir()
+
+    assert bench("humaneval+", plus()).tests("HumanEval/7")[-1].returns == 2.5
+    assert "Expected values cannot be kept" in caplog.text
+    assert list(cache.iterdir()) == [place]
+
+
 @pytest.mark.parametrize(
     ("atol", "value", "tolerance"),
     [
@@ -621,7 +632,10 @@ def test_programs_of_leetcode_are_graded_also_where_the_test_does_more(bench):
 
 
 def test_an_example_that_is_no_list_of_arguments_is_no_test(bench):
-    for shown in ("Input: [1,2], false", "Input: nums = [1,2", "Input: nums = [1,2]", "Input: nums = x, twice = false"):
+    for shown in (
+        *("Input: [1,2], false", "Input: nums = [1,2", "Input: nums = [1,2]", "Input: nums = x, twice = false"),
+        *("Input: 1) + (2", "Input: nums = [1,2]).a(twice = false", "Input: ) if f("),
+    ):
         text = STATEMENT.replace("Input: nums = [1,2], twice = false", shown)
         (problem,) = bench("leetcode", leet(prompt=f'"""\n{text}"""\n{STARTER}')).problems()
         assert [test.returns for test in problem.public_tests] == [10]

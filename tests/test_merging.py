@@ -10,6 +10,7 @@ from support import IDS, Small, bring_up, rows_of
 
 from tts import analysis, files
 from tts.errors import StoreError
+from tts.findings import Findings
 from tts.formats import as_json
 from tts.merging import merge
 from tts.store import open_for_reading, open_for_writing
@@ -36,7 +37,7 @@ def without_measured(value: Any) -> Any:
 def numbers(run: Path) -> object:
     """All that a report computes."""
     with open_for_reading(run) as store:
-        (found,) = as_json([analysis.analyse(store)])["runs"]
+        (found,) = as_json([Findings(analysis.analyse(store))])["runs"]
     return {key: without_measured(value) for key, value in found.items() if key != "folder"}
 
 

@@ -187,7 +187,7 @@ def test_a_run_observes_once_and_a_second_selector_costs_nothing(small: Small) -
         curves = {curve.name: curve for curve in analysis.analyse(store).curves}
     assert set(ALL) <= set(curves)
     assert curves["staged"].saved is not None and curves["staged"].saved.of_scores > 0
-    assert (curves["ensemble"].scorer, curves["codet"].scorer) == ("likelihood, length", None)
+    assert (curves["ensemble"].scorers, curves["codet"].scorers) == (("likelihood", "length"), ())
     assert curves["tests_then_score"].points[-1].value == 1.0, "the right program alone passes its public tests"
 
 

@@ -42,9 +42,12 @@ def of(name: str, code: str = CODE, problem: Problem = CALLED) -> str | None:
     return apply(PROBE[name], code, problem)
 
 
-def test_names_are_different_and_there_are_a_dozen_of_each_issue_s_kinds():
-    assert len(PROBE) == len(PROBES) >= 12
-    assert {probe.breaks for probe in PROBES} == {True, False}
+def test_names_are_different_and_every_kind_that_was_asked_for_is_there():
+    breaking = {"hard_coded", "truncated", "wrong_constant", "off_by_one", "swapped_branches", "removed_edge_case"}
+    harmless = {"claim", "renamed", "padding", "dead_code", REFORMATTED}
+    assert len(PROBE) == len(PROBES)
+    assert breaking | {"added_print"} <= {probe.name for probe in PROBES if probe.breaks}
+    assert harmless <= {probe.name for probe in PROBES if not probe.breaks}
 
 
 def test_the_document_has_every_probe_and_what_it_is_meant_to_do():
@@ -68,12 +71,36 @@ def test_what_a_probe_makes_is_a_program_unless_it_is_cut_off(probe: Probe):
     assert made is None or probe.name == "truncated" or prompts.parses(made)
 
 
+ANYWHERE = {"claim", "padding", "dead_code", "unused_import", "logged", REFORMATTED}  # in whatever parses
+
+
+@pytest.mark.parametrize(
+    ("code", "more"),
+    [
+        ("pass", set()),
+        ("x = 1", {"wrong_constant", "renamed"}),
+        ("def f(a): return a", {"truncated", "renamed", "forgotten_return"}),
+        ("def f(a):\n    if a < 2:\n        return 0\n    return a", {"off_by_one", "removed_edge_case", "renamed"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("problem", "by_problem"),
+    [(CALLED, {"hard_coded"}), (READ, {"hard_coded", "added_print"}), (Problem("bare", "", ()), set())],
+    ids=lambda value: getattr(value, "id", ""),
+)
+def test_a_probe_applies_only_where_there_is_something_to_change(code, more, problem, by_problem):
+    found = {probe.name for probe in PROBES if apply(probe, code, problem) is not None}
+    if "if" not in code:
+        assert found == ANYWHERE | more | by_problem
+    else:
+        assert ANYWHERE | more | by_problem <= found
+        assert not found & {"swapped_branches", "other_operator", "other_function"}
+
+
 @every_probe
-@pytest.mark.parametrize("code", ["", "pass", "x = 1", "def f(", "\0", "def f(a): return a"])
-@pytest.mark.parametrize("problem", [CALLED, READ, Problem("bare", "", ())], ids=lambda p: p.id)
-def test_a_probe_does_not_apply_where_there_is_nothing_to_change(probe: Probe, code: str, problem: Problem):
-    made = apply(probe, code, problem)
-    assert made is None or made != code
+@pytest.mark.parametrize("code", ["def f(", "\0", "class :", "x = = 1"])
+def test_no_probe_applies_to_what_is_no_program(probe: Probe, code: str):
+    assert apply(probe, code, CALLED) is apply(probe, code, READ) is None
 
 
 @given(st.text(alphabet="abif()=:\n +1", max_size=40))

@@ -10,7 +10,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tts import ranking
-from tts.metrics import bootstrap_interval, dense_ranks
+from tts.metrics import best_of_k, bootstrap_interval, dense_ranks
 from tts.ranking import Bootstrap
 
 HOW = Bootstrap(resamples=200)
@@ -215,6 +215,27 @@ def test_an_alarm_is_a_certain_fall_and_only_that():
     assert not ranking.over_optimisation([[0.0, 1.0], [1.0, 0.0]] * 20, (1, 2), HOW).alarm
     assert not ranking.over_optimisation([[0.2, 0.6]] * 20, (1, 2), HOW).alarm
     assert ranking.over_optimisation([[0.2]], (1,), HOW) is None
+
+
+def test_a_random_scorer_seldom_raises_the_alarm_however_many_ks_there_are():
+    """The level promises 2.5%; the best smaller k of four, taken for given beforehand, would make it 5%."""
+    rng, ks, alarms = np.random.default_rng(0), (1, 2, 4, 8, 16), []
+    for seed in range(400):
+        right = (rng.random((60, 16)) < rng.beta(0.5, 1, size=60)[:, None]).astype(float)
+        curve = best_of_k(rng.random((60, 16)).argsort(axis=1), right, ks)
+        alarms.append(ranking.over_optimisation(curve, ks, Bootstrap(200, 0.95, seed)).alarm)
+    assert np.mean(alarms) < 0.04
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_interval_of_a_fall_holds_for_every_smaller_k_at_once(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.random((12, 4)).round(1)
+    found = ranking.over_optimisation(rows, (1, 2, 4, 8), HOW)
+    alone = ranking.over_optimisation(rows[:, [(1, 2, 4).index(found.best_k), 3]], (found.best_k, 8), HOW)
+    assert found.difference.value == pytest.approx(alone.difference.value)
+    assert found.difference.low <= alone.difference.low + 1e-12
+    assert alone.difference.high <= found.difference.high + 1e-12
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=7))

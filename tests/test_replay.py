@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from PIL import Image
 from support import tts
 from test_report import made_up, printed
@@ -164,6 +165,12 @@ def test_what_is_replayed_of_a_policy(value, n, options):
     assert [one.options for one in replay.settings(value, n)] == options
 
 
+def test_the_scorer_is_told_that_a_policy_decides_by_though_the_selector_looks_at_none():
+    found = replay.replay(SMALL, [{"name": "pandora", "cost": 0.05}], "majority", orders=16)
+
+    assert found.scorer == "likelihood"
+
+
 def test_what_a_run_has_not_is_told():
     with pytest.raises(UserError, match="No 'argmx' in the selectors of"):
         replay.replay(SMALL, ["beta"], "argmx")
@@ -202,7 +209,30 @@ def test_the_picture_is_drawn_with_its_caption(tmp_path, name):
     else:
         assert (tmp_path / name).read_text().lstrip().startswith("<?xml")
     assert "8 problems, n = 12" in replay_report.caption(found)
-    assert "95% interval" in replay_report.caption(found)
+    assert "uniform sampling at 12 values of k from 1 to 12" in replay_report.caption(found)
+    assert "Band and bars: 95% intervals" in replay_report.caption(found)
+
+
+def test_the_picture_has_each_policys_intervals():
+    found = replay.replay(LARGE, ["beta"], orders=16)
+    (axes,) = replay_report._figure(found).axes
+    (bars,) = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
+    drawn = [(start[0], start[1], end[1]) for start, end in bars.get_segments()]
+
+    spots = sorted(found.spots, key=lambda spot: spot.tokens)
+    assert drawn == [pytest.approx((spot.tokens, 100 * spot.low, 100 * spot.high)) for spot in spots]
+
+
+def test_what_is_drawn_is_said_to_be_and_of_what():
+    def said(selector: str, orders: int) -> str:
+        return " ".join(replay_report.notes(replay.replay(SMALL, [{"name": "fixed", "k": 2}], selector, orders=orders)))
+
+    assert "drawn" not in said("argmax", math.factorial(5)) and "All values are exact" in said("argmax", 120)
+    assert "average over 7 drawn orders of each problem's candidates, ±" in said("argmax", 7)
+    uniform = replay.replay(LARGE, [{"name": "fixed", "k": 2}], "weighted_vote", orders=7)
+    assert not all(point.exact for point in uniform.uniform)
+    notes = " ".join(replay_report.notes(uniform))
+    assert "7 drawn orders of each problem's candidates or drawn subsets of them (uniform)" in notes
 
 
 def test_from_the_command_line(finished):

@@ -14,7 +14,7 @@ from pages import UNSEEN
 from rich.console import Console
 from rich.table import Table
 
-from tts import analysis, comparison, config, findings, report, sentences
+from tts import analysis, comparison, config, report, sentences
 from tts.analysis import Judged, RunReport
 from tts.errors import UserError
 from tts.findings import Findings
@@ -108,7 +108,7 @@ def by_hand(folder: str, scores: tuple[float, float]) -> RunReport:
 
 def found_of(*reports: RunReport) -> list[Findings]:
     """What there is to show of some runs."""
-    return [findings.find(report) for report in reports]
+    return [Findings(report) for report in reports]
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_compare_pairs_the_problems_that_both_have() -> None:
 
 def test_compare_takes_the_common_ks_and_names_what_differs(run: RunReport) -> None:
     other = made_up("runs/other", n=4, seed=1)
-    other = replace(other, curves=tuple(replace(c, scorer="x" if c.scorer else None) for c in other.curves[:4]))
+    other = replace(other, curves=tuple(replace(c, scorers=("x",) if c.scorers else ()) for c in other.curves[:4]))
     text = printed(report.as_table(comparison.compare(run, other).sheet()), 100)
     section = text[text.index("argmax ") : text.index("oracle ")]
     assert [line.split()[-6] for line in section.splitlines()[:3]] == ["1", "2", "4"]

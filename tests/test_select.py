@@ -5,8 +5,9 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from test_contracts import pool_of, pools
 
 from tts import analysis, chances, config, plugins
 from tts.analysis import Judged
-from tts.types import Behaviour, Candidate, Grade, Pool, Problem, Score, Stdin, Verdict
+from tts.select._subsets import odds
+from tts.stopping import worth
+from tts.types import Behaviour, Candidate, Decision, Grade, Pool, Problem, Score, Selection, Stdin, Verdict
 
 Chosen = dict[int, float]  # position -> the chance that it is chosen; what is missing to 1 abstains
 
@@ -300,8 +303,8 @@ def judged(pool: Pool, correct: Sequence[bool]) -> Judged:
     return Judged(pool.problem, pool.candidates, grades, pool.behaviours or (None,) * len(pool))
 
 
-def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000) -> analysis.Curve:
-    """What the report says of a selector on one problem."""
+def curves(spec: Any, pool: Pool, correct: Sequence[bool], draws: int, ks: Sequence[int]) -> list[analysis.Curve]:
+    """What the report says of a selector on one problem, with each of two scorers."""
     raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "report": {"draws": draws}}
     raw |= {"behaviours": {"tests": "x"}}
     labels = ["mine", "other"]
@@ -309,9 +312,13 @@ def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000) -> 
         raw | {"scorers": [{"name": "length", "label": label} for label in labels], "selectors": [spec]}, where="test"
     )
     scores = {label: {s.key: s for s in pool.all_scores[label]} for label in labels}
-    ks = range(1, len(pool) + 1)
-    name = spec if isinstance(spec, str) else spec["name"]
-    return next(c for c in analysis.curves([judged(pool, correct)], scores, plan, ks) if c.name == name)
+    found = analysis.curves([judged(pool, correct)], scores, plan, ks)
+    return [one for one in found if one.selector == plan.selectors[0].label]
+
+
+def curve(spec: Any, pool: Pool, correct: Sequence[bool], draws: int = 1000, ks: Sequence[int] = ()) -> analysis.Curve:
+    """The same with the first scorer, by default at every k."""
+    return curves(spec, pool, correct, draws, ks or range(1, len(pool) + 1))[0]
 
 
 def over_all_subsets(define: Callable[[Pool], Chosen], pool: Pool, correct: Sequence[bool]) -> list[float]:
@@ -364,13 +371,98 @@ def test_a_sampled_estimate_says_its_error_and_is_within_it() -> None:
     assert [p.value for p in again.points] == [p.value for p in found.points], "the seed is fixed"
 
 
-def test_in_a_large_pool_a_closed_form_gives_way_to_sampling() -> None:
-    n = chances.LARGEST + 1
-    pool = pool_of([0.0] * n, [("1",)] * n)
-    found = curve(
-        "majority", Pool(pool.problem, pool.candidates, pool.scores, pool.behaviours, pool.all_scores), [True] * n
-    )
-    assert found.method == "sampled" and found.points[-1].value == 1.0
+@pytest.mark.parametrize("spec", ["majority", "codet", "soft"])
+def test_in_a_large_pool_a_closed_form_gives_way_to_sampling_which_is_within_its_error(spec: str) -> None:
+    n = chances.LARGEST + 2
+    right = np.random.default_rng(3).permutation(n) < 60
+    marks = {True: (True, True, False), False: (True, False, False)}
+    behaviours = tuple(Behaviour((str(one),), marks[bool(one)]) for one in right)
+    pool = replace(pool_of(right.astype(float).tolist()), behaviours=behaviours)
+    ks = (1, 2, 9, 31, n)
+    each = 4.0 if spec == "codet" else 1.0
+    kinds = [tuple(each * x for x in range(1, 61)), tuple(map(float, range(1, n - 59)))]
+    closed = chances.plurality(kinds, 0, n, ks)[0]
+    if spec == "soft":
+        closed = chances.softmax(right.astype(float), 0, ks)[right].sum(axis=0)
+
+    found = curve(spec, pool, right.tolist(), ks=ks)
+
+    assert found.method == "sampled"
+    assert [point.estimate for point in found.points] == ["exact", "sampled", "sampled", "sampled", "exact"]
+    for point, expected in zip(found.points, closed, strict=True):
+        assert abs(point.value - expected) <= 4 * point.se + 1e-9
+
+
+KEEP_ALL = {"name": "threshold", "value": 1000.0}
+
+
+def test_no_throw_of_dice_is_taken_for_exact() -> None:
+    """A third of twelve equal programs is right: that is what a random choice is worth, over all subsets and dice."""
+    pool, correct = pool_of([0.0] * 12), [i % 3 == 0 for i in range(12)]
+    for spec in (KEEP_ALL | {"then": "random"}, KEEP_ALL | {"then": "soft"}):
+        for point in curve(spec, pool, correct).points:
+            assert point.value == pytest.approx(1 / 3)
+            assert (point.estimate, point.se) == ("exact", 0.0)
+    for spec in ({"name": "test_select:Dice"}, KEEP_ALL | {"then": "test_select:Dice"}):
+        found = curve(spec, pool, correct)
+        assert found.drawn and {point.estimate for point in found.points} == {"sampled"}
+        for point in found.points:
+            assert abs(point.value - 1 / 3) < 4 * point.se
+
+
+@pytest.mark.parametrize(
+    ("then", "scorers"),
+    [
+        ("majority", [("mine",), ("other",)]),
+        ("ensemble", [("mine", "other"), ("other", "mine")]),
+        ({"name": "ensemble", "scorers": ["other"]}, [("mine", "other"), ("other",)]),
+    ],
+    ids=str,
+)
+def test_a_threshold_is_charged_its_own_scorer_and_those_that_the_next_looks_at(then, scorers) -> None:
+    found = curves(KEEP_ALL | {"then": then}, pool_of([1.0, 2.0]), [True, False], 100, [1, 2])
+    assert [one.scorers for one in found] == scorers
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Somebody's selector that throws dice and says no more than that."""
+
+    drawn: ClassVar[bool] = True
+
+    def select(self, pool: Pool) -> Selection:
+        return plugins.build("selector", {"name": "random", "seed": 7}).select(pool)
+
+
+@pytest.mark.parametrize("spec", ["random", "soft", KEEP_ALL | {"then": "soft"}, "argmax"], ids=str)
+@few
+@given(data=st.data())
+def test_odds_are_the_definition_of_each_subset(spec, data) -> None:
+    pool = data.draw(pools())
+    rows = data.draw(st.lists(st.lists(st.booleans(), min_size=len(pool), max_size=len(pool)), min_size=1, max_size=4))
+    found = odds(plugins.build("selector", spec), pool, np.array(rows, dtype=np.bool_))
+    name = spec if isinstance(spec, str) else "soft"
+    for row, chances_of_it in zip(rows, found, strict=True):
+        kept = [i for i, here in enumerate(row) if here]
+        if spec == KEEP_ALL | {"then": "soft"}:
+            scored = [i for i in kept if pool.candidates[i].valid and pool.scores[i].value is not None]
+            kept = [i for i in scored if pool.scores[i].value >= max(pool.scores[j].value for j in scored) - 1000]
+        part = pool.take(kept) if kept else None
+        if part is None:
+            assert not chances_of_it.any()
+            continue
+        defined = {"random": random, "soft": soft, "argmax": lambda p: best(p, range(len(p)))}[name](part)
+        expected = [defined.get(kept.index(i), 0.0) if i in kept else 0.0 for i in range(len(pool))]
+        assert chances_of_it == pytest.approx(expected)
+
+
+def test_what_dice_are_worth_once_a_policy_stopped_is_the_mean_over_them() -> None:
+    n = chances.LARGEST + 2
+    pool, correct = pool_of([0.0] * n), [float(i % 5 == 0) for i in range(n)]
+    for spec in ("soft", KEEP_ALL | {"then": "random"}):
+        chosen = plugins.build("selector", spec)
+        assert worth(Decision(n), chosen, pool, correct) == pytest.approx(sum(correct) / n)
+        assert worth(Decision(10), chosen, pool, correct) == pytest.approx(0.2)
 
 
 # By hand.
@@ -415,6 +507,22 @@ def test_mbr_takes_the_program_that_agrees_with_most_on_most_inputs() -> None:
     pool = pool_of([0.0] * 5, [("1", "a"), ("1", "a"), ("1", "b"), ("2", "b"), ("3", "b")])
     assert chosen("majority", pool) == 0
     assert chosen("mbr", pool) == 2  # 3 agree on the first input, 3 on the second
+
+
+def test_reasons_say_what_is_so() -> None:
+    alone = pool_of([None], [("1",)])
+    alike = pool_of([None, None, None], [("1", "2"), ("1", "3"), ("4", None)])
+    unscored = pool_of([None] * 3, [("1",), ("2",), ("2",)])
+
+    def said(spec: str, pool: Pool) -> str:
+        return plugins.build("selector", spec).select(pool).why
+
+    assert said("mbr", alone) == "of least risk; an output of it is another's 0 times"
+    assert said("mbr", alike) == "of least risk; an output of it is another's 1 times"
+    assert said("pessimistic", unscored) == "of the class sampled first: nothing that votes has a score"
+    assert said("pessimistic", pool_of([1.0])) == "its class scores at least 1"
+    assert said("tests_then_score", marked([(True, False)], [None])).endswith("(none)")
+    assert said("tests_then_score", marked([(True, False)], [1 / 3])).endswith("(0.3333)")
 
 
 def test_mob_is_majority_with_one_draw_and_argmax_with_many() -> None:
@@ -479,6 +587,13 @@ def test_a_softmax_over_drawn_subsets_has_chances_that_add_up(logits: list[float
     total = chances.softmax(np.array(logits), idle, ks).sum(axis=0)
     none = [math.comb(idle, k) / math.comb(n, k) for k in ks]
     assert total == pytest.approx([1 - share for share in none], abs=1e-10)
+
+
+@pytest.mark.parametrize("members", [67, 68, 128])
+def test_a_large_class_wins_wherever_it_is_drawn_from(members: int) -> None:
+    """C(68, 34) is more than 64 bits hold."""
+    found = chances.plurality([tuple(map(float, range(1, members + 1)))], 0, members, [1, members // 2, members])
+    assert found == pytest.approx(np.ones((1, 3)))
 
 
 @pytest.mark.parametrize("n", [16, 64, 128])

@@ -325,8 +325,37 @@ def test_expected_gains_are_the_integrals(scale):
     t = (np.arange(400_000) + 0.5) / 400_000 * 60
     weight = np.exp(-t) * 60 / 400_000
 
-    assert win_gain(scale) == pytest.approx(float((weight * (1 / (1 + np.exp(-scale * t)) - 0.5)).sum()), abs=1e-3)
-    assert excess_gain(scale) == pytest.approx(float((weight * scale * t / (2 * (2 + scale * t))).sum()), abs=1e-3)
+    assert win_gain(scale) == pytest.approx(float((weight * (1 / (1 + np.exp(-scale * t)) - 0.5)).sum()), abs=1e-6)
+    assert excess_gain(scale) == pytest.approx(float((weight * scale * t / (2 * (2 + scale * t))).sum()), abs=1e-6)
+
+
+def test_gains_are_right_for_scores_of_any_width_and_grow_with_it():
+    """E[1 / (1 + exp(-t))] is x times the sum over k of (-1)^k / (x + k), x = 1 / scale: near 0 a series."""
+    assert win_gain(0.0) == excess_gain(0.0) == 0.0
+    assert win_gain(1.0) == pytest.approx(math.log(2) - 0.5, abs=1e-14)
+    assert win_gain(0.5) == pytest.approx(2 * (1 - math.log(2)) - 0.5, abs=1e-14)
+    for scale in (1e3, 1e5, 1e7):
+        assert win_gain(scale) == pytest.approx(0.5 - math.log(2) / scale + math.pi**2 / 12 / scale**2, abs=1e-9)
+    assert win_gain(1e-9) == pytest.approx(0.25e-9)
+    for gain in (win_gain, excess_gain):
+        grown = [gain(10.0**power) for power in range(-12, 13)]
+        assert grown == sorted(set(grown)) and grown[0] > 0 and grown[-1] < 0.5
+
+
+def test_allocate_tells_problems_apart_by_the_spread_of_scores_of_any_width():
+    plugin = Allocate(pilot=3, budget=7)
+    narrow, wide = pool_of([0.0, 10.0, 110.0]), pool_of([0.0, 10.0, 3010.0])
+
+    assert plugin._factor(narrow) < plugin._factor(wide) < plugin._factor(pool_of([None] * 3))
+
+
+def test_allocate_spends_all_though_nothing_is_expected_to_gain():
+    plugin = Allocate(pilot=3, budget=5)
+    flat, wide = pool_of([1.0, 1.0, 1.0]), pool_of([0.0, 2.0, 9.0])
+
+    assert [d.wanted for d in plugin.allot([flat] * 3, [9] * 3)] == [5, 5, 5]
+    assert [d.wanted for d in plugin.allot([flat, wide, flat], [9, 4, 9])] == [6, 4, 5]
+    assert [d.wanted for d in plugin.allot([flat, wide], [4, 4])] == [4, 4]
 
 
 def fair_cap(median: float, scale: float, cost: float) -> float:

@@ -18,9 +18,10 @@ from standins import problem, sampled, wanted
 from support import IDS, Small, bring_up, programs, rows_of, tts
 from test_contracts import pool_of
 from test_pipeline import asked, facts, logged, note, rows, start, wait_for_rows
+from test_report import made_up
 from test_stop import POLICIES, policy
 
-from tts import analysis, cost, pipeline
+from tts import analysis, certainty, cost, margins, pipeline
 from tts.plugins import FREE
 from tts.protocols import Allocator
 from tts.stopping import Live, Walk, settle, worth
@@ -294,6 +295,35 @@ def test_what_can_no_longer_change_the_decision_is_cancelled_and_what_was_saved_
     assert f"<h3>Stopping</h3>\n<p>Stopped by pandora: {len(drawn)} of 36 candidates were drawn" in page
     (one,) = json.loads(tts(stopping.folder, "report", "run", "--json").out)["runs"]
     assert one["stopping"]["cancelled"] == saved.cancelled
+
+
+def test_what_is_said_of_a_stopped_run_is_over_what_every_problem_has():
+    """Pools of unequal sizes, longer where the first candidates looked bad, would be no fair sample of anything."""
+    whole = made_up(problems=6, n=8)
+    sizes = {item.problem.id: 3 + place for place, item in enumerate(whole.judged)}
+    unequal = replace(whole, n=3, judged=tuple(item.first(sizes[item.problem.id]) for item in whole.judged))
+    report = replace(unequal, stops={name: Decision(wanted) for name, wanted in sizes.items()})
+    cut = replace(whole, n=3, judged=tuple(item.first(3) for item in whole.judged))
+
+    assert report.fair == cut.judged
+    told, of_cut, of_all = (repr(margins.by_scorer(one)) for one in (report, cut, unequal))
+    assert told == of_cut != of_all
+    assert certainty.forecasts(report) == certainty.forecasts(cut) != certainty.forecasts(unequal)
+    assert [one.k for one in certainty.forecasts(report)] == [6, 12, 24]
+
+
+def test_an_audit_of_a_stopped_run_is_over_what_every_problem_has(stopping):
+    stopping.write(stopping=RUNS[0])
+    bring_up(stopping)
+    with open_for_reading(stopping.folder / "run") as store:
+        report = analysis.analyse(store)
+
+    done = tts(stopping.folder, "audit", "config.yaml", "--pool", "run", "--probes", "0")
+    assert done.code == 0, done.err
+    facts = json.loads((stopping.folder / "run" / "audit.json").read_text())["pool"]
+    assert (facts["cut"], facts["candidates"]) == (report.n, report.n * len(report.judged))
+    assert report.n == min(decision.wanted for decision in report.stops.values()) < 12
+    assert f"A policy stopped the run: the first {report.n} of each problem." in " ".join(done.out.split())
 
 
 def test_a_stopped_run_does_nothing_again_and_can_be_raised(stopping):

@@ -23,9 +23,11 @@ from tts.errors import StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
-from tts.select import choose
+from tts.select import earned, throws
 from tts.store import Store
 from tts.types import (
+    ORACLE,
+    RANDOM,
     Behaviour,
     Candidate,
     Decision,
@@ -44,7 +46,6 @@ META = (
     *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
     *("peaks", "parameters", "scorers", "stops"),
 )
-ORACLE = "oracle"
 RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
 Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
@@ -88,8 +89,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One selector with one scorer (None where it uses none, their names where it uses several). `per_problem` is
-    (P, K); `choices` holds what it picks from each problem's full pool, and `over_random` the paired difference to
+    """One selector with the `scorers` that it uses, by label; none, one or several. `per_problem` is (P, K); `choices`
+    holds what it picks from each problem's full pool, and `over_random` the paired difference to
     random at k = n. `method` says how it is estimated: "rank key" and "closed form" are exact at every k, "sampled"
     where there are more subsets than are drawn. `drawn` says that its choices are thrown by dice, `saved` what a
     selector that prunes would not have done.
@@ -97,7 +98,7 @@ class Curve:
 
     name: str
     selector: str
-    scorer: str | None
+    scorers: tuple[str, ...]
     points: tuple[Point, ...]
     per_problem: metrics.Floats = field(repr=False)
     choices: dict[str, Selection] = field(repr=False)
@@ -133,6 +134,11 @@ class RunReport:
     meta: dict[str, Any]
     stops: dict[str, Decision] = field(default_factory=dict)
     spent: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
+
+    @property
+    def fair(self) -> tuple[Judged, ...]:
+        """The problems with the candidates that curves are over: of a run that a policy stopped, each one's first n."""
+        return tuple(item.first(self.n) for item in self.judged) if self.stops else self.judged
 
     def curve(self, name: str) -> Curve:
         """The curve of that name."""
@@ -202,18 +208,14 @@ def grade_of(candidate: Candidate, grades: dict[tuple[str, str], Grade]) -> Grad
 def analyse(store: Store) -> RunReport:
     """Everything that can be said of a run as it is stored now. Raises StoreError if nothing is graded."""
     config = stored_config(store)
-    judged, left_out = judge(store, config)
-    stops = stored_stops(store)
-    if stops is not None:
-        judged, more = _stopped(judged, stops)
-        left_out += more
+    judged, left_out, stops = settled(store, config)
     if not judged:
         stored = counted(len(store.candidate_keys()), "candidate")
         raise StoreError(
             f"{store.folder} has {stored} of {counted(len(store.problems()), 'problem')}, and for no problem is the "
             "first one graded, so there is nothing to report yet. Continue it with the same `tts run`."
         )
-    n = min(len(item.candidates) if stops is None else stops[item.problem.id].wanted for item in judged)
+    n = least(judged, stops)
     ks = choose_ks(n, config.ks)
     scores = stored_scores(store, config)
     candidates = [c for item in judged for c in item.candidates]
@@ -235,6 +237,25 @@ def analyse(store: Store) -> RunReport:
         stops=stops or {},
         spent=store.spent(),
     )
+
+
+def settled(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, str]], dict[str, Decision] | None]:
+    """As `judge`, without the problems that the run's policy has not decided on, and what it decided of the others
+    (None of a run without one). What it drew beyond its decisions is still there: see `least`.
+    """
+    judged, left_out = judge(store, config)
+    stops = stored_stops(store)
+    if stops is None:
+        return judged, left_out, None
+    kept, more = _stopped(judged, stops)
+    return kept, left_out + more, stops
+
+
+def least(judged: Sequence[Judged], stops: Mapping[str, Decision] | None) -> int:
+    """How many candidates every problem has or, in a run with a policy, every decision is about: a pool that ended
+    because it looked good is no fair sample, its first so many are.
+    """
+    return min(len(item.candidates) if stops is None else stops[item.problem.id].wanted for item in judged)
 
 
 def _stopped(judged: Sequence[Judged], stops: dict[str, Decision]) -> tuple[list[Judged], list[tuple[str, str]]]:
@@ -292,6 +313,13 @@ def _scores_of(item: Judged, scores: Scores) -> tuple[Score, ...]:
     return tuple(get((name, c.index)) or Score(name, c.index, None, "not scored") for c in item.candidates)
 
 
+def scored(item: Judged, scores: Scores) -> tuple[metrics.Floats, metrics.Floats]:
+    """Scores and correctness of those candidates that have a score."""
+    found = zip(_scores_of(item, scores), item.correct, strict=True)
+    kept = [(score.value, right) for score, right in found if score.value is not None]
+    return np.array([value for value, _ in kept], dtype=float), np.array([right for _, right in kept], dtype=float)
+
+
 def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, ks: Sequence[int]) -> list[Curve]:
     """Random and oracle first, then every selector with every scorer; once those that ignore scores, or look at all."""
     correct = [np.array(item.correct) for item in judged]
@@ -302,33 +330,34 @@ def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, 
         selector: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
         for position, label in enumerate([*pools][:1] if _once(selector) else pools):
             name = item.label if position == 0 else f"{item.label}:{label}"
-            used = _scorer_of(selector, label, list(scores))
+            used = _scorers_of(selector, label, list(scores))
             found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
     best = {item.problem.id: _oracle_choice(item) for item in judged}
-    found.insert(
-        1, baseline.drawn_up(Named(ORACLE, ORACLE, None), _Estimates.of_exact(baseline.oracle, RANK_KEY), best)
-    )
+    found.insert(1, baseline.drawn_up(Named(ORACLE, ORACLE, ()), _Estimates.of_exact(baseline.oracle, RANK_KEY), best))
     return found
 
 
 def _once(selector: Selector) -> bool:
-    """Whether one curve is all: it looks at no score, or at every scorer's."""
-    return getattr(selector, "ignores_scores", False) or getattr(selector, "every_scorer", False)
+    """Whether one curve is all: it looks at no score, or at every scorer's alike."""
+    alike = getattr(selector, "every_scorer", False) and not getattr(selector, "own_scorer", False)
+    return getattr(selector, "ignores_scores", False) or alike
 
 
-def _scorer_of(selector: Selector, label: str, labels: Sequence[str]) -> str | None:
+def _scorers_of(selector: Selector, label: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Those of the run's scorers that a selector looks at, with the pool's own `label`."""
     if not labels or getattr(selector, "ignores_scores", False):
-        return None
-    if getattr(selector, "every_scorer", False):
-        return ", ".join(getattr(selector, "scorers", ()) or labels)
-    return label
+        return ()
+    if not getattr(selector, "every_scorer", False):
+        return (label,)
+    named = tuple(getattr(selector, "scorers", ()) or labels)
+    return tuple(dict.fromkeys((label, *named))) if getattr(selector, "own_scorer", False) else named
 
 
 def _with_random(selectors: Sequence[Labelled]) -> list[Labelled]:
     """The selectors with `random` first: it stands beside every other."""
-    others = [item for item in selectors if item.label != "random"]
-    mine = [item for item in selectors if item.label == "random"]
-    return [*(mine or [Labelled(label="random", spec=Spec("random", {}))]), *others]
+    others = [item for item in selectors if item.label != RANDOM]
+    mine = [item for item in selectors if item.label == RANDOM]
+    return [*(mine or [Labelled(label=RANDOM, spec=Spec(RANDOM, {}))]), *others]
 
 
 def _oracle_choice(item: Judged) -> Selection:
@@ -338,11 +367,11 @@ def _oracle_choice(item: Judged) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a curve is of: its own name, the selector's, and the scorer's or None."""
+    """What a curve is of: its own name, the selector's, and the scorers'."""
 
     name: str
     selector: str
-    scorer: str | None
+    scorers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +432,7 @@ class _Baseline:
         return Curve(
             name=of.name,
             selector=of.selector,
-            scorer=of.scorer,
+            scorers=of.scorers,
             points=points,
             per_problem=found.values,
             choices=choices,
@@ -455,14 +484,13 @@ def _estimate(
 def _sampled(
     selector: Selector, name: str, pool: Pool, correct: metrics.Floats, k: int, draws: int, seed: int
 ) -> metrics.Estimate:
-    paid = np.append(correct, 0.0)  # position -1, which is to abstain, earns nothing
-
-    def earned(members: metrics.Bools) -> metrics.Floats:
-        return np.asarray(paid[choose(selector, pool, members)])
+    def worth(members: metrics.Bools) -> metrics.Floats:
+        return earned(selector, pool, members, correct)
 
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
     # At k = 1 all n subsets are enumerated: every selector must equal random there.
-    return metrics.sampled_best_of_k(earned, len(pool), k, max(draws, len(pool)) if k == 1 else draws, rng)
+    most = max(draws, len(pool)) if k == 1 else draws
+    return metrics.sampled_best_of_k(worth, len(pool), k, most, rng, throws(selector, pool))
 
 
 def paired(report: RunReport) -> dict[tuple[str, str], metrics.Difference]:

@@ -47,7 +47,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class PoolFacts:
-    """The run that scorers were audited on; `level` of its intervals."""
+    """The run that scorers were audited on; `level` of its intervals. `cut` is None, or how many of each problem's
+    candidates were looked at in a run that a policy stopped: the first that all decisions are about.
+    """
 
     folder: str
     benchmark: str
@@ -55,6 +57,7 @@ class PoolFacts:
     candidates: int
     left_out: int
     level: float
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class _Pool:
     judged: list[Judged]
     left_out: int
     ks: tuple[int, ...]
+    cut: int | None
 
     @property
     def pairs(self) -> list[Pair]:
@@ -154,11 +158,13 @@ def audit(
 
 def _opened(store: Store) -> _Pool:
     config = analysis.stored_config(store)
-    judged, left_out = analysis.judge(store, config)
+    judged, left_out, stops = analysis.settled(store, config)
     if not judged:
         raise StoreError(f"{store.folder} has no graded candidates yet. Continue it with the same `tts run`.")
-    n = min(len(item.candidates) for item in judged)
-    return _Pool(store, config, judged, len(left_out), analysis.choose_ks(n, config.ks))
+    n = analysis.least(judged, stops)
+    fair = judged if stops is None else [item.first(n) for item in judged]
+    ks = analysis.choose_ks(n, config.ks)
+    return _Pool(store, config, fair, len(left_out), ks, None if stops is None else n)
 
 
 def _facts(pool: _Pool) -> PoolFacts:
@@ -169,6 +175,7 @@ def _facts(pool: _Pool) -> PoolFacts:
         candidates=len(pool.pairs),
         left_out=pool.left_out,
         level=pool.how.level,
+        cut=pool.cut,
     )
 
 

@@ -19,6 +19,7 @@ from tts.scoring import Pair
 from tts.types import Candidate, Problem
 
 SAMPLE = 24  # pairs, each scored a handful of times
+ASKED = ("self-test", "template", "dtype", "batches")  # of a reward model
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def form(label: str, scorer: Any, pairs: Sequence[Pair], with_dtype: bool, progr
     """All of it for one scorer on a sample of pairs; the scorer is closed at the end if another dtype was tried."""
     if not isinstance(getattr(scorer, "card", None), str):
         reason = f"{type(scorer).__name__} is no reward model: it has no card, no template and no dtype"
-        return Form(None, "", (), dict.fromkeys(("self-test", "template", "dtype", "batches"), reason))
+        return Form(None, "", (), dict.fromkeys(ASKED, reason))
     missing: dict[str, str] = {}
     golden = _self_test(scorer, missing)
     template = _template(scorer, pairs, missing)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts import metrics, ranking
-from tts.analysis import Judged, pool_of
+from tts.analysis import Judged, pool_of, scored
 from tts.metrics import Floats, Ints
 from tts.ranking import Bootstrap, Calibration, Interval, OverOptimisation
 from tts.scoring import Scores
@@ -75,7 +75,7 @@ class Agreement:
 
 def ranks(judged: Sequence[Judged], scores: Scores, ks: Sequence[int], how: Bootstrap) -> Ranks:
     """All of it for one scorer."""
-    problems = [_scored(item, scores) for item in judged]
+    problems = [scored(item, scores) for item in judged]
     candidates = [c for item in judged for c in item.candidates]
     missing = [scores[c.key].why for c in candidates if c.code is not None and scores[c.key].value is None]
     curve = best_of(judged, scores, ks)
@@ -91,13 +91,6 @@ def ranks(judged: Sequence[Judged], scores: Scores, ks: Sequence[int], how: Boot
         calibration=ranking.calibrate(problems, how),
         over_optimisation=ranking.over_optimisation(curve, ks, how),
     )
-
-
-def _scored(item: Judged, scores: Scores) -> ranking.Problem:
-    """Scores and correctness of the candidates that have a score."""
-    values = [scores[c.key].value for c in item.candidates]
-    kept = [(value, right) for value, right in zip(values, item.correct, strict=True) if value is not None]
-    return np.array([value for value, _ in kept], dtype=float), np.array([right for _, right in kept], dtype=float)
 
 
 def _is_mixed(item: Judged) -> bool:

@@ -6,7 +6,6 @@ Everything is shown from the saved JSON, so that what is shown later is what was
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from rich.text import Text
 from tts.audit import VERSION, Audit
 from tts.audit_tables import Found, Rows, facts, sections, warnings
 from tts.errors import DataError, explained
+from tts.jsonl import without_nan
 from tts.page import page_environment
 from tts.wording import visible
 
@@ -32,16 +32,8 @@ WIDE = 130  # columns of a terminal in which every table has room
 
 def as_json(found: Audit) -> dict[str, Any]:
     """The audit as plain JSON; what is no finite number is null."""
-    plain: dict[str, Any] = _plain(dataclasses.asdict(found))
+    plain: dict[str, Any] = without_nan(dataclasses.asdict(found))
     return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load(path: Path) -> dict[str, Any]:

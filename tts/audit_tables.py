@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tts import rm_bench
+from tts.audit_form import ASKED
 from tts.errors import counted
 from tts.rm_bench import STYLES
 
@@ -55,10 +56,11 @@ def facts(found: Found) -> list[str]:
     pool, names = found["pool"], ", ".join(scorer["label"] for scorer in found["scorers"])
     if pool is None:
         return [f"Audited: {names}; no graded run was given, so nothing is said of ranking programs by execution."]
+    cut = f"A policy stopped the run: the first {pool['cut']} of each problem. " if pool.get("cut") else ""
     ungraded = f"{counted(pool['left_out'], 'problem')} without verdicts left out: `tts report` says why. "
     return [
         f"Audited: {names}, on {pool['folder']} ({pool['benchmark']}, {counted(pool['problems'], 'problem')}, "
-        f"{counted(pool['candidates'], 'candidate')}). {ungraded if pool['left_out'] else ''}[a, b] is a "
+        f"{counted(pool['candidates'], 'candidate')}). {cut}{ungraded if pool['left_out'] else ''}[a, b] is a "
         f"{100 * pool['level']:g}% interval, a bootstrap over problems."
     ]
 
@@ -78,7 +80,7 @@ def _form(scorer: Found) -> Section:
     form, long = scorer["form"], scorer["overlong"]
     rows = _golden(form["self_test"])
     rows += [[_effect_name(effect), _moved(effect), _passed(effect["passed"])] for effect in form["effects"]]
-    if long["of"] and "template" not in form["not_applicable"]:
+    if long["count"] or (long["of"] and _is_model(form)):
         share = f"{long['count']} of {counted(long['of'], 'pair')} ({_percent(long['count'] / long['of'])}%)"
         rows.append(["too long to be scored", share, _passed(not long["count"])])
     missing = form["not_applicable"]
@@ -89,6 +91,12 @@ def _form(scorer: Found) -> Section:
     warnings = [f"{scorer['label']}: {name} failed: {said}." for name, said, verdict in rows if verdict == "failed"]
     tables = [Rows(["check", "found", "verdict"], rows)] if rows else []
     return Section(f"{scorer['label']}: self-test and format", tables, notes, form["template"], warnings)
+
+
+def _is_model(form: Found) -> bool:
+    """Whether the scorer is a reward model: of any other nothing was asked, for one reason."""
+    missing = form["not_applicable"]
+    return len(set(missing.values())) != 1 or set(missing) != set(ASKED)
 
 
 def _golden(found: Found | None) -> list[Cells]:

@@ -13,8 +13,8 @@ import numpy as np
 from tts import extrapolation, metrics, significance
 from tts.analysis import Curve, Judged, RunReport
 from tts.extrapolation import Forecast
+from tts.types import BASELINES
 
-BASELINES = ("random", "oracle")
 DOUBLINGS = 3  # how far beyond n pass@k is foretold
 RESAMPLES = 500  # of the forecast, each of which is fitted anew
 
@@ -115,8 +115,8 @@ def _detectable(report: RunReport, compared: Sequence[Comparison]) -> Detectable
 
 def forecasts(report: RunReport) -> tuple[Forecast, ...]:
     """pass@k at the run's largest n doubled, and doubled again."""
-    samples = np.array([len(item.candidates) for item in report.judged])
-    right = np.array([int(sum(item.correct)) for item in report.judged])
+    samples = np.array([len(item.candidates) for item in report.fair])
+    right = np.array([int(sum(item.correct)) for item in report.fair])
     ks = [int(samples.max()) * 2**power for power in range(1, DOUBLINGS + 1)]
     level, seed = report.config.report.level, report.config.seed
     return tuple(extrapolation.forecast(samples, right, ks, RESAMPLES, level, seed))

@@ -63,7 +63,7 @@ def _ways_at(value: float, kinds: Mapping[Kind, int], idle: int, top: int) -> di
         for kind, count in active.items():
             for _ in range(count - (kind == winner)):
                 ways = _times(ways, _terms(kind, value, nodes))
-        ways = _times(ways, {x: np.full(len(nodes), math.comb(len(winner), x)) for x in _drawn(winner, value)})
+        ways = _times(ways, {x: np.full(len(nodes), float(math.comb(len(winner), x))) for x in _drawn(winner, value)})
         found[winner] = shares @ ways
     return found
 

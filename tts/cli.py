@@ -295,7 +295,7 @@ def _show_one(found: "RunReport") -> None:
     """Print a run's tables, write its pictures and its page, and say where they are and how large."""
     from tts import findings, page, picture
 
-    whole = findings.find(found)
+    whole = findings.Findings(found)
     with _writing(found.folder):
         picture.write_pictures([found], found.folder)
         written = page.write_page([whole], found.folder / "report.html", more=_audit_of(found.folder))
@@ -365,11 +365,12 @@ def report(
 
 
 def _print_numbers(folders: list[Path], format: str) -> None:
+    from tts.findings import Findings
     from tts.formats import FORMATS
 
     if format not in FORMATS:
         raise ConfigError(unknown(format, "--format", FORMATS))
-    sys.stdout.write(FORMATS[format](_analysed(folders)))
+    sys.stdout.write(FORMATS[format]([Findings(run) for run in _analysed(folders)]))
 
 
 def _watch(folders: list[Path], format: str | None) -> None:
@@ -417,7 +418,7 @@ def compare(
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
         picture.write_pictures(runs, to)
-        written = page.write_page([findings.find(run) for run in runs], to / "report.html", compared=compared)
+        written = page.write_page([findings.Findings(run) for run in runs], to / "report.html", compared=compared)
     print(f"Report: {written}   Picture: {to / 'curves.png'}, .svg")
 
 

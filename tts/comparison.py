@@ -105,9 +105,13 @@ def _notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]) -> lis
         notes.append(f"{counted(changed, 'common problem')} changed between the runs (statement or tests): beware.")
     for curve in a.curves:
         other = next((found for found in b.curves if found.name == curve.name), None)
-        if other is not None and other.scorer != curve.scorer:
-            notes.append(f"{curve.name} scores with {curve.scorer} in A, {other.scorer} in B.")
+        if other is not None and other.scorers != curve.scorers:
+            notes.append(f"{curve.name} scores with {_named(curve)} in A, {_named(other)} in B.")
     for one, two, place in ((a, b, "A"), (b, a, "B")):
         alone = [c.name for c in one.curves if c.name not in {other.name for other in two.curves}]
         notes += [f"Only in {place}: {', '.join(alone)}."] if alone else []
     return notes
+
+
+def _named(curve: Curve) -> str:
+    return ", ".join(curve.scorers) or "none"

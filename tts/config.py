@@ -18,6 +18,7 @@ from tts.errors import ConfigError, explained, unknown
 from tts.plugins import Spec
 from tts.prompts import EXTRACTORS
 from tts.sandbox import Isolation, Limits
+from tts.types import ORACLE, RANDOM
 
 VERSION = 1
 OVERRIDE = "generator.n=16"  # an example
@@ -222,7 +223,7 @@ class Config(_Strict):
                 "Two curves would have one name (a selector's label, a colon, a scorer's). Change a label."
             )
         for item in self.selectors:
-            if item.label == "oracle" or (item.label == "random" and item.spec.name != "random"):
+            if item.label == ORACLE or (item.label == RANDOM and item.spec.name != RANDOM):
                 raise ConfigError(f"The label {item.label!r} belongs to a curve of every report. Give another.")
         return self
 

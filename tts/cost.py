@@ -93,11 +93,16 @@ def _stages(report: RunReport, item: Judged) -> Iterable[Spent]:
     )
 
 
+def scoring(label: str) -> str:
+    """The stage in which a scorer is at work."""
+    return f"score {label}"
+
+
 def _scored(report: RunReport, item: Judged, label: str) -> Spent:
     scores = _scores(report, item, label)
     tokens = _all(score.tokens for score in scores)
     return Spent(
-        stage=f"score {label}",
+        stage=scoring(label),
         tokens=tokens,
         passes=_all(score.passes for score in scores),
         flops=_flops(_parameters(report, label), tokens),
@@ -171,15 +176,15 @@ class Rates:
 
 
 def rates(
-    report: RunReport, taken: Account, scorer: str | None, unit: Unit, rows: Sequence[int] | None = None
+    report: RunReport, taken: Account, scorers: Sequence[str], unit: Unit, rows: Sequence[int] | None = None
 ) -> Rates | None:
-    """What candidates take that are chosen from with a scorer (None: without), for all problems or those in some rows,
+    """What candidates take that are chosen from with these scorers, by label, for all problems or those in some rows,
     by what the run has `taken`; None where it does not know. What a scorer spends on a problem's shared question is
     taken as it was at n.
     """
     items = report.judged if rows is None else [report.judged[row] for row in rows]
     size = _parameters(report, None)
-    found = [_rate(taken.problems[item.problem.id], len(item.candidates), size, scorer, unit) for item in items]
+    found = [_rate(taken.problems[item.problem.id], len(item.candidates), size, scorers, unit) for item in items]
     known = [pair for pair in found if pair is not None]
     if len(known) < len(found):
         return None
@@ -188,14 +193,14 @@ def rates(
 
 
 def _rate(
-    stages: Sequence[Spent], n: int, size: int | None, scorer: str | None, unit: Unit
+    stages: Sequence[Spent], n: int, size: int | None, scorers: Sequence[str], unit: Unit
 ) -> tuple[float, float] | None:
     """(fixed, each) of one problem with n candidates by a generator of `size` parameters."""
     if unit == "k":
         return 0.0, 1.0
     drawn, *rest = stages
-    labels = [] if scorer is None else scorer.split(", ")  # of a selector that looks at several
-    rated = [stage for stage in rest if stage.stage.removeprefix("score ") in labels]
+    used = set(map(scoring, scorers))
+    rated = [stage for stage in rest if stage.stage in used]
     if unit == "tokens":
         return None if drawn.tokens is None else (0.0, drawn.tokens / n)
     if unit == "seconds":
@@ -210,7 +215,7 @@ def _rate(
 
 def axis(report: RunReport, taken: Account, curve: Curve, unit: Unit) -> tuple[float, ...] | None:
     """Where a curve's points lie on an axis: the mean over problems of what each k takes; None where not known."""
-    found = rates(report, taken, curve.scorer, unit)
+    found = rates(report, taken, curve.scorers, unit)
     return None if found is None else tuple(found.at(point.k) for point in curve.points)
 
 
@@ -231,7 +236,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class PolicySavings:
     """What a live policy saved. Of at most `most` candidates, `drawn` were, `used` of them decided upon, `cancelled`
     were dropped on their way; `tokens` were written, and `tokens_saved` would have been by those not drawn, at their
     problems' mean length (None where tokens are not known).
@@ -248,7 +253,7 @@ class Saved:
     outcomes: tuple[Outcome, ...]
 
 
-def saved(report: RunReport) -> Saved | None:
+def saved(report: RunReport) -> PolicySavings | None:
     """What the run's policy saved, and how good what it stopped at is; None of a run without a policy."""
     stops, chosen = report.meta.get("stops"), report.config.stopping
     if stops is None or chosen is None:
@@ -257,7 +262,7 @@ def saved(report: RunReport) -> Saved | None:
     tokens = [_all(c.tokens for c in item.candidates) for item in report.judged]
     missing = [max(0, n_max[item.problem.id] - len(item.candidates)) for item in report.judged]
     lengths = zip(tokens, missing, report.judged, strict=True)
-    return Saved(
+    return PolicySavings(
         policy=chosen.spec.name,
         problems=len(report.judged),
         most=sum(n_max[item.problem.id] for item in report.judged),

@@ -3,15 +3,15 @@ computed; others show them.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from tts.analysis import RunReport
-from tts.cost import UNITS, Account, Saved, Spent, Unit
+from tts.cost import UNITS, Account, PolicySavings, Spent, Unit
 from tts.errors import counted
 from tts.frontier import Even, Frontier
+from tts.jsonl import without_nan
 from tts.sentences import level, sizes
 from tts.wording import Sheet, interval, percent
 
@@ -77,7 +77,7 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
     return notes
 
 
-def saved_sentences(found: Saved, level: float) -> list[str]:
+def saved_sentences(found: PolicySavings, level: float) -> list[str]:
     """What a live policy saved, and how good what it stopped at is."""
     spare = found.most - found.drawn
     tokens = "" if found.tokens is None else f", {number(found.tokens)} tokens"
@@ -197,22 +197,14 @@ def even_caption(reports: Sequence[RunReport], found: Frontier, runs: tuple[int,
 
 def account_json(account: Account) -> dict[str, Any]:
     """Numbers as they are; null where not known."""
-    return _finite(dataclasses.asdict(account))  # type: ignore[no-any-return]
+    return without_nan(dataclasses.asdict(account))  # type: ignore[no-any-return]
 
 
-def saved_json(found: Saved) -> dict[str, Any]:
+def saved_json(found: PolicySavings) -> dict[str, Any]:
     """The same of what a policy saved."""
     return dataclasses.asdict(found)
 
 
 def frontier_json(reports: Sequence[RunReport], found: Frontier) -> dict[str, Any]:
     """The comparison's numbers; `run` and `runs` are positions in `folders`."""
-    return {"folders": [str(report.folder) for report in reports], **_finite(dataclasses.asdict(found))}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {"folders": [str(report.folder) for report in reports], **without_nan(dataclasses.asdict(found))}

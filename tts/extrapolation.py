@@ -20,6 +20,7 @@ from tts.metrics import Floats, Ints, resampled_counts
 
 LEAST, MOST = -9.0, 9.0  # of log a and log b: between one chance for all and all or nothing
 ROUNDS = 60  # of Newton's method; it takes about ten
+NEAR = 1e-3  # of a bound
 SMALL_STEP = 1e-9
 LONGEST = 2.0  # step, in log a and log b
 FLATTEST = 1e-9  # curvature that is divided by
@@ -100,8 +101,10 @@ def _derivatives(at: Floats, terms: Sequence[Floats], steps: Ints) -> tuple[Floa
 
 
 def _within(at: Floats, gradient: Floats, hessian: Floats) -> tuple[Floats, Floats]:
-    """The derivatives in what may still move: a coordinate whose bound is reached, and that leads beyond, stays."""
-    stays = ((at >= MOST) & (gradient > 0)) | ((at <= LEAST) & (gradient < 0))
+    """The derivatives in what may still move: a coordinate whose bound is as good as reached, and that leads beyond,
+    stays, so that the other is not held up by steps that the bound cuts short.
+    """
+    stays = ((at > MOST - NEAR) & (gradient > 0)) | ((at < LEAST + NEAR) & (gradient < 0))
     crossed = stays[:, :, None] | stays[:, None, :]
     return np.where(stays, 0.0, gradient), np.where(crossed, -np.eye(2), hessian)
 

@@ -10,10 +10,11 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from tts import analysis, breakdown, certainty, cost, metrics
+from tts import metrics
 from tts.analysis import Curve, Point, RunReport
-from tts.breakdown import Part
+from tts.breakdown import Errata, Part
 from tts.cost_report import account_json, saved_json
+from tts.findings import Findings
 from tts.sentences import error, gained, in_order, marked, notes, ordered, over_random, run_names, summary_sentence
 from tts.wording import interval, visible
 
@@ -27,13 +28,13 @@ _LATEX = {
 }
 
 
-def as_json(reports: Sequence[RunReport]) -> dict[str, Any]:
+def as_json(findings: Sequence[Findings]) -> dict[str, Any]:
     """What `tts report --json` prints: values are fractions from 0 to 1, what is not a number is null."""
-    return {"runs": [_run_json(report) for report in reports]}
+    return {"runs": [_run_json(found) for found in findings]}
 
 
-def _run_json(report: RunReport) -> dict[str, Any]:
-    stopping = cost.saved(report)
+def _run_json(found: Findings) -> dict[str, Any]:
+    report = found.report
     return {
         "folder": str(report.folder),
         "benchmark": report.config.benchmark.name,
@@ -44,23 +45,21 @@ def _run_json(report: RunReport) -> dict[str, Any]:
         "over_random": {curve.name: _difference_json(curve.over_random) for curve in ordered(report)},
         "efficiency": {curve.name: _number(curve.efficiency) for curve in ordered(report)},
         "paired": [
-            {"of": one, "minus": two, **_difference_json(found)}
-            for (one, two), found in analysis.paired(report).items()
+            {"of": one, "minus": two, **_difference_json(difference)} for (one, two), difference in found.paired.items()
         ],
         "unscored": {label: dict(why) for label, why in report.unscored.items()},
         "left_out": [{"problem": name, "why": why} for name, why in report.left_out],
-        "breakdown": {tag: [_part_json(part) for part in parts] for tag, parts in breakdown.by_tag(report).items()},
-        "errata": _errata_json(report),
+        "breakdown": {tag: [_part_json(part) for part in parts] for tag, parts in found.parts.items()},
+        "errata": _errata_json(found.errata),
         "estimates": {curve.name: curve.method for curve in ordered(report)},
         "saved": {curve.name: asdict(curve.saved) for curve in ordered(report) if curve.saved is not None},
-        "certainty": asdict(certainty.certainty(report)),
-        "cost": account_json(cost.account(report)),
-        "stopping": None if stopping is None else saved_json(stopping),
+        "certainty": asdict(found.certainty),
+        "cost": account_json(found.account),
+        "stopping": None if found.saved is None else saved_json(found.saved),
     }
 
 
-def _errata_json(report: RunReport) -> dict[str, Any] | None:
-    found = breakdown.errata(report)
+def _errata_json(found: Errata | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
@@ -85,7 +84,7 @@ def _point_json(point: Point, curve: Curve) -> dict[str, Any]:
         "high": _number(point.high),
         "estimate": point.estimate,
         "se": _number(point.se),
-        "scorer": curve.scorer,
+        "scorer": ", ".join(curve.scorers) or None,
     }
 
 
@@ -100,13 +99,13 @@ def _number(value: float) -> float | None:
 # -- tables for papers ------------------------------------------------------------------------------------------------
 
 
-def csv_rows(reports: Sequence[RunReport]) -> str:
+def csv_rows(findings: Sequence[Findings]) -> str:
     """One row per run, selector and k, with a header: values are fractions from 0 to 1, what is not known is empty."""
     written = io.StringIO()
     keys = ("k", "value", "low", "high", "estimate", "se", "scorer")
     rows = csv.writer(written, lineterminator="\n")
     rows.writerow(["run", "benchmark", "problems", "n", "selector", *keys])
-    for name, report in zip(run_names(reports), reports, strict=True):
+    for name, report in _named(findings):
         of_run = [visible(name), visible(report.config.benchmark.name), len(report.judged), report.n]
         for curve in ordered(report):
             points = [_point_json(point, curve) for point in curve.points]
@@ -114,9 +113,14 @@ def csv_rows(reports: Sequence[RunReport]) -> str:
     return written.getvalue()
 
 
-def markdown(reports: Sequence[RunReport]) -> str:
+def _named(findings: Sequence[Findings]) -> list[tuple[str, RunReport]]:
+    reports = [found.report for found in findings]
+    return list(zip(run_names(reports), reports, strict=True))
+
+
+def markdown(findings: Sequence[Findings]) -> str:
     """A table per run with its verdict above and its notes below, as GitHub reads it."""
-    return "\n\n".join(_markdown(name, report) for name, report in zip(run_names(reports), reports, strict=True)) + "\n"
+    return "\n\n".join(_markdown(name, report) for name, report in _named(findings)) + "\n"
 
 
 def _markdown(name: str, report: RunReport) -> str:
@@ -131,9 +135,9 @@ def _for_markdown(text: str) -> str:
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", visible(text)).replace("\n", " ")
 
 
-def latex(reports: Sequence[RunReport]) -> str:
+def latex(findings: Sequence[Findings]) -> str:
     """A `table` per run, for the package booktabs; its caption is the verdict and the notes."""
-    return "\n\n".join(_latex(report) for report in reports) + "\n"
+    return "\n\n".join(_latex(found.report) for found in findings) + "\n"
 
 
 def _latex(report: RunReport) -> str:
@@ -170,10 +174,10 @@ def _grid(report: RunReport) -> list[list[str]]:
     return rows
 
 
-def _json(reports: Sequence[RunReport]) -> str:
-    return json.dumps(as_json(reports), indent=1) + "\n"
+def _json(findings: Sequence[Findings]) -> str:
+    return json.dumps(as_json(findings), indent=1) + "\n"
 
 
-FORMATS: Mapping[str, Callable[[Sequence[RunReport]], str]] = MappingProxyType(
+FORMATS: Mapping[str, Callable[[Sequence[Findings]], str]] = MappingProxyType(
     {"md": markdown, "json": _json, "csv": csv_rows, "tex": latex}
 )

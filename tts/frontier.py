@@ -18,8 +18,8 @@ from tts.config import Labelled
 from tts.cost import Account, Rates, Unit
 from tts.errors import UserError
 from tts.plugins import Spec
+from tts.types import ORACLE
 
-ORACLE = "oracle"
 PREFERRED: tuple[Unit, ...] = ("flops", "tokens", "k")  # what cost is where nobody says: the first that all runs know
 
 
@@ -76,7 +76,7 @@ class _Run:
     rows: tuple[int, ...]
 
     def rates(self, curve: Curve, unit: Unit) -> Rates | None:
-        return cost.rates(self.report, self.taken, curve.scorer, unit, self.rows)
+        return cost.rates(self.report, self.taken, curve.scorers, unit, self.rows)
 
 
 def frontier(reports: Sequence[RunReport], unit: Unit | None = None) -> Frontier:
@@ -210,6 +210,5 @@ def _curve_at(run: _Run, name: str, ks: Sequence[int]) -> Curve:
     chosen = next((item for item in report.config.selectors if item.label == label), None)
     labelled = chosen or Labelled(label=label, spec=Spec(label, {}))  # random, which is in every report
     config = report.config.model_copy(update={"selectors": (labelled,)})
-    judged = [item.first(report.n) for item in report.judged] if report.stops else report.judged
-    found = analysis.curves(judged, report.scores, config, ks)
+    found = analysis.curves(report.fair, report.scores, config, ks)
     return next(curve for curve in found if curve.name == name)

@@ -2,12 +2,24 @@
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
 from tts.errors import DataError, explained
+
+
+def without_nan(value: Any, infinite: bool = False) -> Any:
+    """Mappings, sequences and numbers as JSON has them, which knows no NaN: null. So is infinity, unless `infinite`
+    keeps it, which Python alone reads again.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): without_nan(item, infinite) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item, infinite) for item in value]
+    return None if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and not infinite)) else value
 
 
 def user_path(text: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tts import ranking
+from tts import analysis, ranking
 from tts.analysis import Judged, RunReport
 from tts.ranking import Bootstrap, Calibration, Interval
 from tts.select.argmax import Argmax
@@ -42,7 +42,7 @@ def by_scorer(report: RunReport) -> list[Margins]:
     """The margins of each scorer of a run."""
     options = report.config.report
     how = Bootstrap(options.resamples, options.level, report.config.seed)
-    return [_margins(label, report.judged, scores, how) for label, scores in report.scores.items()]
+    return [_margins(label, report.fair, scores, how) for label, scores in report.scores.items()]
 
 
 def _margins(label: str, judged: Sequence[Judged], scores: Mapping[tuple[str, int], Score], how: Bootstrap) -> Margins:
@@ -52,7 +52,7 @@ def _margins(label: str, judged: Sequence[Judged], scores: Mapping[tuple[str, in
         scorer=label,
         per_problem=tuple(margin for margin, _ in found),
         bins=tuple(_bins(known, how)),
-        pairs=ranking.calibrate([_scored(item, scores) for item in judged], how),
+        pairs=ranking.calibrate([analysis.scored(item, scores) for item in judged], how),
     )
 
 
@@ -72,13 +72,6 @@ def _margin(item: Judged, scores: Mapping[tuple[str, int], Score]) -> tuple[floa
 def _value(scores: Mapping[tuple[str, int], Score], key: tuple[str, int]) -> float | None:
     found = scores.get(key)
     return None if found is None else found.value
-
-
-def _scored(item: Judged, scores: Mapping[tuple[str, int], Score]) -> ranking.Problem:
-    """Scores and correctness of the candidates that have a score."""
-    pairs = zip(item.candidates, item.correct, strict=True)
-    kept = [(value, right) for c, right in pairs if (value := _value(scores, c.key)) is not None]
-    return np.array([value for value, _ in kept], dtype=float), np.array([right for _, right in kept], dtype=float)
 
 
 def _bins(known: Sequence[tuple[float, float]], how: Bootstrap) -> list[Bin]:

@@ -131,24 +131,32 @@ def exact_curve(per_problem: Iterable[tuple[ArrayLike, ArrayLike]], ks: Sequence
 
 
 def sampled_best_of_k(
-    choose: Callable[[Bools], Floats], n: int, k: int, draws: int, rng: np.random.Generator
+    choose: Callable[[Bools], Floats], n: int, k: int, draws: int, rng: np.random.Generator, thrown: bool = False
 ) -> Estimate:
     """`best_of_k` of one problem for a selector that has no rank key, by asking it about subsets.
 
     `choose` gets the members (D, n) of D subsets of k and returns (D,) the correctness of what it selects from each, 0
-    where it abstains. With at most `draws` subsets in all, each is asked once and the answer is exact; otherwise
-    `draws` uniform subsets are asked, and `se` is the standard error of their mean (never 0: draws that all agree are
-    taken for Laplace's estimate, one that differs among two more). ValueError unless 1 <= k <= n, draws >= 2.
+    where it abstains. With at most `draws` subsets in all, each is asked once, and the answer is exact unless what is
+    earned is one throw of dice (`thrown`); otherwise `draws` uniform subsets are asked. `se` is the standard error of
+    the mean, by `spread`. ValueError unless 1 <= k <= n, draws >= 2.
     """
     _check_k(k, n)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}: one draw has no standard error.")
-    if math.comb(n, k) <= draws:
-        return Estimate(float(choose(all_subsets(n, k)).mean()), 0.0, exact=True)
-    values = choose(_drawn_subsets(n, k, draws, rng))
-    unseen = 1 / (draws + 2)
-    spread = max(float(values.std(ddof=1)), math.sqrt(unseen * (1 - unseen)))
-    return Estimate(float(values.mean()), spread / math.sqrt(draws), exact=False)
+    enumerated = math.comb(n, k) <= draws
+    values = choose(all_subsets(n, k) if enumerated else _drawn_subsets(n, k, draws, rng))
+    if enumerated and not thrown:
+        return Estimate(float(values.mean()), 0.0, exact=True)
+    return Estimate(float(values.mean()), spread(values) / math.sqrt(len(values)), exact=False)
+
+
+def spread(draws: Floats, unit: float = 1.0) -> float:
+    """The standard deviation of draws of up to `unit`, never 0: draws that all agree are taken for Laplace's estimate,
+    one that differs among two more.
+    """
+    unseen = 1 / (len(draws) + 2)
+    seen = float(draws.std(ddof=1)) if len(draws) > 1 else 0.0
+    return max(seen, math.sqrt(unseen * (1 - unseen)) * unit)
 
 
 def all_subsets(n: int, k: int) -> Bools:

@@ -23,6 +23,7 @@ from tts import certainty_report, cost_report, page_data, sentences
 from tts.comparison import Comparison
 from tts.findings import Findings
 from tts.frontier import Frontier
+from tts.types import BASELINES
 from tts.wording import interval, marked_up, visible
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _write(
     scripts = [markupsafe.Markup(script) for script in _scripts()]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     environment = page_environment()
-    environment.globals |= {"say": sentences, "interval": interval, "data": page_data}
+    environment.globals |= {"say": sentences, "interval": interval, "data": page_data, "baselines": BASELINES}
     environment.globals |= {"costs": cost_report, "sure": certainty_report}
     stream = environment.get_template("report.html.j2").stream(
         runs=runs,

@@ -23,14 +23,14 @@ from tts.margins import Margins
 from tts.palette import looks
 from tts.ranking import Interval
 from tts.sandbox.compare import shown as text_of
-from tts.sentences import NO_TAG, ORACLE, RANDOM, cost_of, in_order, ordered, run_names, score_text, verdict_of
-from tts.types import Candidate, Check, Grade, Problem, Selection, Stdin, Test, Verdict
+from tts.sentences import NO_TAG, cost_of, in_order, ordered, run_names, score_text, verdict_of
+from tts.types import BASELINES, ORACLE, Candidate, Check, Grade, Problem, Selection, Stdin, Test, Verdict
 from tts.wording import UNSEEN, visible
 
 CLIP = 20_000  # characters of one text that a page shows at most
 SEARCHED = 4_000_000  # characters of statements that a page's search reads, shared by its problems
 GROUP = 1_000_000  # characters of JSON, about, that are loaded when a problem is opened
-TAGS = ("difficulty", "platform", breakdown.DATE)  # those that have a place of their own on a page
+TAGS = (*breakdown.TAGS, breakdown.DATE)  # those that have a place of their own on a page
 Json = dict[str, Any]
 
 
@@ -45,11 +45,6 @@ class Shown:
     def report(self) -> RunReport:
         """The run."""
         return self.found.report
-
-    @property
-    def parts(self) -> dict[str, list[Part]]:
-        """Its breakdowns, by what they go by."""
-        return self.found.tags | self.found.dates
 
 
 def shown(findings: Sequence[Findings]) -> list[Shown]:
@@ -68,7 +63,7 @@ def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None 
     curves = [_curve(place, run, curve) for place, run in enumerate(runs) for curve in ordered(run.report)]
     return {
         "unseen": "[" + "".join(f"\\u{{{first:x}}}-\\u{{{last:x}}}" for first, last in UNSEEN) + "]",
-        "baselines": [RANDOM, ORACLE],
+        "baselines": list(BASELINES),
         "looks": [{"name": _label(name), **asdict(look)} for name, look in looks([r.report for r in runs]).items()],
         "runs": [
             {"name": run.name, "label": _label(run.name), "ks": run.report.ks, "scorers": list(run.report.scores)}
@@ -76,7 +71,7 @@ def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None 
         ],
         "axes": [_axis(unit) | {"known": any(unit in curve["x"] for curve in curves)} for unit in UNITS],
         "curves": curves,
-        "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.parts.items()},
+        "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.found.parts.items()},
         "counts": {f"{what}-{i}": _counts(found) for i, run in enumerate(runs) for what, found in counts(run.report)},
         "margins": {
             f"margins-{i}-{j}": _margins(one) for i, run in enumerate(runs) for j, one in enumerate(run.found.margins)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts.analysis import RunReport
-from tts.sentences import ORACLE, RANDOM
+from tts.types import ORACLE, RANDOM
 
 INK, GREY = "#1b1c1f", "#8c8f96"
 # Okabe and Ito 2008, its yellow, which white swallows, replaced by two others that show on white and on black.

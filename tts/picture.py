@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tts.analysis import Curve, RunReport
 from tts.palette import GREY, INK, Look, looks
-from tts.sentences import ORACLE, ordered, picture_caption, run_names
-from tts.wording import visible
+from tts.sentences import ordered, picture_caption, run_names
+from tts.types import ORACLE
+from tts.wording import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,14 +51,9 @@ def _figure(reports: Sequence[RunReport], caption: str) -> "Figure":
     handles, labels = _legend(reports, colours)
     look = {"fontsize": 8, "labelcolor": INK, "frameon": False, "handlelength": 3.2}
     figure.legend(handles, labels, loc="outside right upper", **look)
-    text = "\n".join(textwrap.wrap(_plain(caption), 140))
+    text = "\n".join(textwrap.wrap(plain(caption), 140))
     figure.supxlabel(text, x=0.012, ha="left", fontsize=7, color=INK, linespacing=1.4)
     return figure
-
-
-def _plain(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return visible(text).replace("$", r"\$")
 
 
 def _curve_styles(reports: Sequence[RunReport]) -> dict[str, dict[str, Any]]:
@@ -111,7 +107,7 @@ def _draw_axes(axes: "Axes", reports: Sequence[RunReport]) -> None:
     axes.set_xlabel("k, the candidates that a selector chooses from", fontsize=9, color=INK)
     axes.set_ylabel("problems solved (%)", fontsize=9, color=INK)
     benchmarks = dict.fromkeys(report.config.benchmark.name for report in reports)
-    axes.set_title(_plain(f"Best of k on {', '.join(benchmarks)}"), loc="left", fontsize=10, color=INK)
+    axes.set_title(plain(f"Best of k on {', '.join(benchmarks)}"), loc="left", fontsize=10, color=INK)
     axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=8, length=3)
     axes.patch.set_visible(False)
@@ -133,7 +129,7 @@ def _legend(reports: Sequence[RunReport], styles: Mapping[str, Mapping[str, Any]
     from matplotlib.lines import Line2D
 
     names = [curve.name for curve in _by_height(reports)]
-    labels = [_plain(name) for name in names]
+    labels = [plain(name) for name in names]
     if len(reports) == 1:
         return [Line2D([], [], **styles[name]) for name in names], labels
     handles = [Line2D([], [], **{**styles[name], "linestyle": "-"}) for name in names]
@@ -141,5 +137,5 @@ def _legend(reports: Sequence[RunReport], styles: Mapping[str, Mapping[str, Any]
     labels.append("")
     for position, name in enumerate(run_names(reports)):
         handles.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=DASHES[position % len(DASHES)]))
-        labels.append("\n".join(textwrap.wrap(f"run {_plain(name)}", 26)))
+        labels.append("\n".join(textwrap.wrap(f"run {plain(name)}", 26)))
     return handles, labels

@@ -66,7 +66,8 @@ class Selector(Protocol):
     (`Ranked`), `chances` (`Chance`), `choose` (`Batched`), or `select` on one drawn subset after the other. One with
     `needs = ("behaviours",)` makes the pipeline run the candidates on the public inputs first, `needs =
     ("written_tests",)` on tests that a model wrote; `ignores_scores = True` says that scores change nothing,
-    `every_scorer = True` that it looks at all scorers at once, `drawn = True` that `select` throws dice.
+    `every_scorer = True` that it looks at all scorers at once (`own_scorer = True`: and at the pool's own scores apart
+    from theirs), `drawn = True` that `select` throws dice.
     """
 
     def select(self, pool: Pool) -> Selection:
@@ -101,6 +102,16 @@ class Batched(Selector, Protocol):
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """(D,): the position in the pool that `select` would choose if only the `members` (D, n) of each row had been
         sampled, -1 where it abstains. A row may be empty, which is abstaining.
+        """
+
+
+@runtime_checkable
+class Drawing(Selector, Protocol):
+    """A selector that may throw dice and knows their odds, so that what it is worth is no single throw's luck."""
+
+    def odds(self, pool: Pool, members: Bools) -> Floats | None:
+        """(D, n): the chance that each candidate is selected if only the `members` (D, n) of a row had been sampled. A
+        row adds up to 1, or to 0 where it is empty or the selector abstains. None if the odds are not known.
         """
 
 

@@ -21,8 +21,9 @@ from tts.errors import ConfigError, UserError, unknown
 from tts.plugins import Spec
 from tts.protocols import Allocator, Policy, Selector
 from tts.seeds import seed_of
+from tts.select import throws
 from tts.stopping import settle, worth
-from tts.types import Decision
+from tts.types import RANDOM, Decision
 
 MOST_KS = 32  # points of the uniform curve; between two of them it is taken for straight
 Scored = Mapping[tuple[str, int], Any]
@@ -150,7 +151,7 @@ def replay(
         folder=report.folder,
         benchmark=report.config.benchmark.name,
         selector=labelled.label,
-        scorer=uniform.scorer,
+        scorer=label,
         problems=len(report.judged),
         n=report.n,
         orders=at_work.orders,
@@ -174,8 +175,8 @@ def _check_needs(report: RunReport, one: Setting) -> None:
 def _selector(report: RunReport, label: str | None) -> Labelled:
     known = {item.label: item for item in report.config.selectors}
     if label is None:
-        others = [item for name, item in known.items() if name != "random"]
-        return others[0] if others else Labelled(label="random", spec=Spec("random", {}))
+        others = [item for name, item in known.items() if name != RANDOM]
+        return others[0] if others else Labelled(label=RANDOM, spec=Spec(RANDOM, {}))
     if label not in known:
         raise UserError(unknown(label, f"the selectors of {report.folder}", known))
     return known[label]
@@ -271,13 +272,13 @@ class _Replaying:
         return found
 
     def _outcomes(self, policy: Policy) -> tuple[list[bool], list[list[_Stopped]]]:
-        """Of each problem, whether all of its orders were met, and what came of each."""
+        """Of each problem, whether all of its orders were met, with no dice of unknown odds, and what came of each."""
         if isinstance(policy, Allocator):
             return [False] * len(self.pools), self._together(policy)
         exact, found = [], []
         for row, item in enumerate(self.report.judged):
             orders, all_of_them = self._orders(item)
-            exact.append(all_of_them)
+            exact.append(all_of_them and not throws(self.selector, self.pools[row]))
             found.append([self._alone(policy, row, order) for order in orders])
         return exact, found
 
@@ -325,12 +326,6 @@ def _error(found: Sequence[Sequence[_Stopped]], exact: Sequence[bool]) -> float:
     values = [[one.value for one in mine] for mine in found]
     if not any(exact):
         means = np.array(values).mean(axis=0)
-        return _spread(means, len(found)) / math.sqrt(len(means))
+        return metrics.spread(means, 1 / len(found)) / math.sqrt(len(means))
     drawn = [np.array(mine) for mine, whole in zip(values, exact, strict=True) if not whole]
-    return math.sqrt(math.fsum(_spread(mine, 1) ** 2 / len(mine) for mine in drawn)) / len(found)
-
-
-def _spread(values: metrics.Floats, problems: int) -> float:
-    unseen = 1 / (len(values) + 2)
-    least = math.sqrt(unseen * (1 - unseen)) / problems
-    return max(float(values.std(ddof=1)) if len(values) > 1 else 0.0, least)
+    return math.sqrt(math.fsum(metrics.spread(mine) ** 2 / len(mine) for mine in drawn)) / len(found)

@@ -15,7 +15,7 @@ from tts.palette import COLOURS, GREY, INK, MARKERS
 from tts.picture import MARKERS as SHAPES
 from tts.replay import Replay, Spot, Uniform
 from tts.report import add_row, plain_table
-from tts.wording import interval, percent, visible
+from tts.wording import interval, percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,11 +62,21 @@ def notes(found: Replay) -> list[str]:
     return [
         f"{found.benchmark}: {counted(found.problems, 'problem')}, at most {counted(found.n, 'candidate')} each; "
         f"percent of problems solved by {found.selector}. Candidates and tokens are means per problem.",
-        f"~ is an average over {counted(found.orders, 'drawn order')} of each problem's candidates, ± its standard "
-        "error; everything else is exact.",
+        _estimates(found),
         f"[a, b] is a {100 * found.level:g}% interval, a bootstrap over problems. 'Over uniform' is the paired "
         f"difference to the same number for every problem, at equal mean {unit}.",
     ]
+
+
+def _estimates(found: Replay) -> str:
+    """Which values were drawn, and of what."""
+    of = [f"{counted(found.orders, 'drawn order')} of each problem's candidates"] * any(
+        not s.exact for s in found.spots
+    )
+    of += [f"drawn subsets of them ({UNIFORM})"] * any(not point.exact for point in found.uniform)
+    if not of:
+        return "All values are exact, averages over all orders of each problem's candidates."
+    return f"~ is an average over {' or '.join(of)}, ± its standard error; everything else is exact."
 
 
 def as_json(found: Replay) -> dict[str, Any]:
@@ -86,12 +96,14 @@ def write_picture(found: Replay, path: Path) -> None:
 
 
 def caption(found: Replay) -> str:
-    """n, problems, orders and interval, in words."""
+    """n, k, problems, orders and interval, in words."""
+    first, last = found.uniform[0].k, found.uniform[-1].k
     return (
         f"{found.benchmark} ({found.folder.name}): {counted(found.problems, 'problem')}, n = {found.n}, "
-        f"{found.selector}; each point is the mean over problems and over at most {counted(found.orders, 'order')} of "
-        f"their candidates. Band: {100 * found.level:g}% interval of uniform sampling, a bootstrap over problems. "
-        "Paired differences at equal cost: see the table."
+        f"{found.selector}. Line: {UNIFORM} sampling at {counted(len(found.uniform), 'value')} of k from {first} to "
+        f"{last}. Points: policies, each the mean over problems and over at most {counted(found.orders, 'order')} of "
+        f"their candidates. Band and bars: {100 * found.level:g}% intervals, a bootstrap over problems. Paired "
+        "differences at equal cost: see the table."
     )
 
 
@@ -105,9 +117,11 @@ def _figure(found: Replay) -> "Figure":
         spots = sorted(mine, key=lambda spot: _cost(spot))
         colour, marker = COLOURS[position % len(COLOURS)], SHAPES[MARKERS[position % len(MARKERS)]]
         look: dict[str, Any] = {"color": colour, "marker": marker, "linewidth": 1.4, "markersize": 4.5, "zorder": 3}
-        axes.plot([_cost(s) for s in spots], [100 * s.value for s in spots], label=_plain(name), **look)
+        costs = [_cost(s) for s in spots]
+        axes.plot(costs, [100 * s.value for s in spots], label=plain(name), **look)
+        axes.vlines(costs, [100 * s.low for s in spots], [100 * s.high for s in spots], color=colour, linewidth=1.0)
     _draw_axes(axes, found)
-    text = "\n".join(textwrap.wrap(_plain(caption(found)), 140))
+    text = "\n".join(textwrap.wrap(plain(caption(found)), 140))
     figure.supxlabel(text, x=0.012, ha="left", fontsize=7, color=INK, linespacing=1.4)
     return figure
 
@@ -131,15 +145,10 @@ def _draw_axes(axes: "Axes", found: Replay) -> None:
     unit = "tokens that the generator writes" if found.in_tokens else "candidates"
     axes.set_xlabel(f"{unit} per problem", fontsize=9, color=INK)
     axes.set_ylabel("problems solved (%)", fontsize=9, color=INK)
-    axes.set_title(_plain(f"Stopping on {found.benchmark}: {found.selector}"), loc="left", fontsize=10, color=INK)
+    axes.set_title(plain(f"Stopping on {found.benchmark}: {found.selector}"), loc="left", fontsize=10, color=INK)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=8, length=3)
     axes.legend(fontsize=8, labelcolor=INK, frameon=False)
     for side, spine in axes.spines.items():
         spine.set(color=GREY, visible=side in ("left", "bottom"))
-
-
-def _plain(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return visible(text).replace("$", r"\$")

@@ -17,8 +17,6 @@ from tts.errors import counted
 from tts.findings import Findings
 from tts.sentences import (
     NO_TAG,
-    ORACLE,
-    RANDOM,
     across,
     error,
     gained,
@@ -28,6 +26,7 @@ from tts.sentences import (
     over_random,
     summary_sentence,
 )
+from tts.types import BASELINES, ORACLE, RANDOM
 from tts.wording import Sheet, interval, visible
 
 PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
@@ -87,22 +86,22 @@ def _table(report: RunReport, layout: _Layout) -> Table:
         cells = [layout.cell(point) for point in curve.points if point.k in layout.ks]
         row = [layout.name(curve), *cells, over_random(curve, layout.between), gained(curve)]
         ends = curve.name == RANDOM or following is None or following.name == ORACLE
-        drawn.add_row(*map(_text, row), style="dim" if curve.name in (RANDOM, ORACLE) else "", end_section=ends)
+        drawn.add_row(*map(_text, row), style="dim" if curve.name in BASELINES else "", end_section=ends)
     drawn.caption = _caption(summary_sentence(report), *notes(report), *_explained(report, layout))
     return drawn
 
 
 def tables(found: Findings) -> list[Table]:
-    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty and by platform, then how
+    """What `tts run` and `tts report` print of one run: selectors by k, then by difficulty, platform and date, then how
     sure all this is and what it cost.
     """
     report = found.report
     sheets = [certainty_sheet(report, found.certainty), account_sheet(report, found.account)]
-    return [table(report), *breakdown_tables(report, found.tags), *map(as_table, sheets)]
+    return [table(report), *breakdown_tables(report, found.parts), *map(as_table, sheets)]
 
 
 def breakdown_tables(report: RunReport, tags: Mapping[str, Sequence[Part]], width: int | None = None) -> list[Table]:
-    """Selectors by difficulty and by platform at the largest k; a tag's values are spread over as many tables as
+    """Selectors by difficulty, platform and date at the largest k; the values of one are spread over as many tables as
     `width` columns demand (None: the terminal's).
     """
     names = max(len(line) for curve in report.curves for line in _Layout((), (), "").name(curve).split("\n"))
@@ -122,7 +121,7 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
         drawn.add_column(header, justify="right", overflow="fold", max_width=PART_WIDTH - 1)
     for curve, points in across(parts):
         cells = [f"{marked(point)}\n{interval(point.low, point.high)}" for point in points]
-        style = "dim" if curve.name in (RANDOM, ORACLE) else ""
+        style = "dim" if curve.name in BASELINES else ""
         drawn.add_row(*map(_text, [_Layout((), (), "").name(curve), *cells]), style=style)
     return drawn
 

@@ -13,10 +13,9 @@ from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
 from tts.errors import counted
 from tts.margins import Margins
-from tts.types import Grade, Score, Verdict
+from tts.types import BASELINES, ORACLE, RANDOM, Grade, Score, Verdict
 from tts.wording import interval, percent
 
-ORACLE, RANDOM = "oracle", "random"
 NO_TAG = "none given"
 CUT_OFF = "length"  # how the sampling of an answer ended that reached max_tokens
 
@@ -35,7 +34,7 @@ def summary_sentence(report: RunReport) -> str:
     """What the run came to in one sentence: the best selector at k = n beside random and oracle."""
     random, oracle = report.curve(RANDOM).points[-1].value, report.curve(ORACLE).points[-1].value
     baselines = f"random {percent(random)}%, oracle {percent(oracle)}%"
-    chosen = [curve for curve in report.curves if curve.name not in (RANDOM, ORACLE)]
+    chosen = _chosen(report)
     if not chosen:
         return f"No selector but the baselines at k = {report.n}: {baselines}."
     best = max(chosen, key=lambda curve: curve.points[-1].value)
@@ -49,6 +48,10 @@ def summary_sentence(report: RunReport) -> str:
         f"{percent(gain.value, True)} points over random {interval(gain.low, gain.high, True)}{unsure}, {part} "
         f"({baselines})."
     )
+
+
+def _chosen(report: RunReport) -> list[Curve]:
+    return [curve for curve in report.curves if curve.name not in BASELINES]
 
 
 def share(efficiency: float) -> str:
@@ -78,6 +81,11 @@ def notes(report: RunReport) -> list[str]:
         f"With {counted(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
         *_cautions(report),
     ]
+    if (many := len(_chosen(report))) > 1:
+        said.append(
+            f"The verdict's intervals are of its selector alone: that it was picked, as the best of {many} on these "
+            "problems, favours it, and is not corrected for."
+        )
     if any(point.estimate == "sampled" for curve in report.curves for point in curve.points):
         said.append("~ is sampled: an average over drawn subsets, ± its standard error; everything else is exact.")
     else:
@@ -158,7 +166,7 @@ def over_random(curve: Curve, between: str = " ") -> str:
 
 def gained(curve: Curve) -> str:
     """The share of what an oracle gains over random; "-" for these two and where there is nothing to gain."""
-    return "-" if curve.name in (RANDOM, ORACLE) else share(curve.efficiency)
+    return "-" if curve.name in BASELINES else share(curve.efficiency)
 
 
 def picture_caption(reports: Sequence[RunReport]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tts import metrics
 from tts.protocols import Allocator, Chance, Policy, Ranked, Selector
+from tts.select import earned
 from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, program_hash
 
 
@@ -67,7 +68,8 @@ def settle(policy: Policy, pools: Sequence[Pool], n_max: Sequence[int]) -> list[
 
 def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[float]) -> float:
     """How right the answer is under a decision: the policy's own, or what the selector chooses among the candidates
-    that were decided on. What the exact estimates average, equals among it, is averaged here too.
+    that were decided on. What the exact estimates average, equals among it and dice, is averaged here too; dice whose
+    odds are not known are thrown once (`tts.select.throws`).
     """
     if decision.answer is not None:
         return correct[decision.answer]
@@ -79,8 +81,8 @@ def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[
     chances = selector.chances(kept, [len(kept)]) if isinstance(selector, Chance) else None
     if chances is not None:
         return float(np.array(correct[: decision.wanted]) @ chances[:, 0])
-    position = selector.select(kept).position
-    return 0.0 if position is None else correct[position]
+    members = np.ones((1, len(kept)), dtype=np.bool_)
+    return float(earned(selector, kept, members, np.array(correct[: decision.wanted], dtype=np.float64))[0])
 
 
 @dataclass(slots=True)

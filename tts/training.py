@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, field_validator
 from tts import ranking
 from tts.config import read_as
 from tts.errors import DataError, check_option
-from tts.jsonl import read_jsonl
+from tts.jsonl import read_jsonl, without_nan
 from tts.models import EMBEDDED, check_device
 from tts.pairs import Pair
 from tts.ranking import Bin, Bootstrap, Interval
@@ -181,7 +181,9 @@ def table(epochs: Sequence[Epoch]) -> "RenderableType":
 
 def keep(path: Path, epochs: Iterable[Epoch]) -> None:
     """Write the epochs, a line each."""
-    path.write_text("".join(json.dumps(_finite(asdict(one))) + "\n" for one in epochs), encoding="utf-8")
+    # Infinity, a scale where every pair is in order, stays.
+    rows = (without_nan(asdict(one), infinite=True) for one in epochs)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def kept(path: Path) -> list[Epoch]:
@@ -210,12 +212,3 @@ def _interval(row: Mapping[str, Any]) -> Interval:
 def _numbers(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The row with null where a number has no value as what it was."""
     return {**row, **{name: math.nan for name in names if row[name] is None}}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null is no value; infinity, a scale where every pair is in order, is Python's own word."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -16,6 +16,7 @@ UNPARSABLE = "unparsable"  # the extraction of a candidate that came with code t
 ERRATA = "errata"  # the tag of a problem whose verdicts are known not to be fair; its value is the kind of fault
 MARSHAL = 2  # the last version of the format in which equal values have equal bytes
 Key = tuple[str, int]  # (problem id, index): which candidate
+RANDOM, ORACLE = BASELINES = "random", "oracle"  # the curves that stand beside every selector
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 

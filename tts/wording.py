@@ -39,6 +39,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: _escape(found[0]), text.replace("\r\n", "\n"))
 
 
+def plain(text: str) -> str:
+    """The same, in which matplotlib finds no formula."""
+    return visible(text).replace("$", r"\$")
+
+
 def marked_up(escaped: str) -> str:
     """Escaped markup in which what `visible` writes out stands in a `span`, apart from the same escape written out."""
     text = escaped.replace("\r\n", "\n")

@@ -120,7 +120,12 @@ def _keep(path: Path | None, values: list[list[Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(wire.dumps(values))
-        os.replace(file.name, path)
+            beside = Path(file.name)
+        try:
+            beside.write_bytes(wire.dumps(values))
+            os.replace(beside, path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
     except OSError as error:
         LOG.warning("Expected values cannot be kept in %s: %s. They are computed again next time.", path.parent, error)

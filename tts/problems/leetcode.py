@@ -129,7 +129,8 @@ def _arguments(text: str, head: _Head) -> Iterator[tuple[Any, ...]]:
     """The arguments in an example's `a = 1, b = [2]`, if they are that."""
     try:
         call = ast.parse(f"f({text.strip()})", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            return
         given = {keyword.arg: value_of(keyword.value, WORDS) for keyword in call.keywords}
         yield tuple(given[name] for name in head.parameters)
     except (SyntaxError, ValueError, KeyError, RecursionError, MemoryError):

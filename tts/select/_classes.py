@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tts.ballots import NEITHER, PARSES, RAN, ballot, done
 from tts.chances import LARGEST, Kind, plurality
 from tts.metrics import Bools, Floats, Ints, pick_chances
 from tts.select._columns import Columns, columns, everyone, first
-from tts.types import Candidate, Pool
+from tts.types import Pool
 
 MEMO = "classes"
-RAN, PARSES, NEITHER = range(3)
-DIGITS = 12  # after the point, to which sums of weights of at most 1 are told apart: beyond is rounding
+WEIGHT_DIGITS = 12  # after the point, to which sums of weights of at most 1 are told apart: beyond is rounding
 Weigh = Callable[[Pool, Bools], Floats]  # a pool and each row's voters (D, n) -> their weights (D, n), at most 1
 
 
@@ -50,32 +50,20 @@ class Classes:
 def classes(pool: Pool) -> Classes:
     """The pool's classes by behaviour, from its memo if they are there."""
     if MEMO not in pool.memo:
-        pool.memo[MEMO] = grouped(pool, [_behaviour(pool, i) for i in range(len(pool))])
+        pool.memo[MEMO] = grouped(pool, [done(pool, i) for i in range(len(pool))])
     found: Classes = pool.memo[MEMO]
     return found
 
 
-def _behaviour(pool: Pool, position: int) -> Hashable:
-    """What a candidate did, None if it did nothing."""
-    behaviour = pool.behaviours[position] if pool.behaviours else None
-    return behaviour.outputs if behaviour is not None and behaviour.ran else None
-
-
-def grouped(pool: Pool, done: Sequence[Hashable]) -> Classes:
-    """The classes of valid candidates that did the same; `done` is None for one that did nothing."""
+def grouped(pool: Pool, whats: Sequence[Hashable]) -> Classes:
+    """The classes of valid candidates that did the same; `whats` has None for one that did nothing."""
     keys = [
-        _key(candidate, position, what)
-        for position, (candidate, what) in enumerate(zip(pool.candidates, done, strict=True))
+        ballot(candidate, position, what)
+        for position, (candidate, what) in enumerate(zip(pool.candidates, whats, strict=True))
     ]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     level = np.array([level for level, _ in keys], dtype=np.int64)
     return Classes(level, np.array([numbers[key] for key in keys], dtype=np.int64), len(numbers))
-
-
-def _key(candidate: Candidate, position: int, done: Hashable) -> tuple[int, Hashable]:
-    if not candidate.valid:
-        return NEITHER, position
-    return (PARSES, candidate.code) if done is None else (RAN, done)
 
 
 def elect(found: Classes, sums: Floats, voters: Bools, known: Columns, place: Ints) -> Ints:
@@ -91,7 +79,7 @@ def heaviest(pool: Pool, members: Bools, weigh: Weigh) -> Ints:
     """(D,): the best program of the class whose voters are heaviest together, row by row."""
     found, known = classes(pool), columns(pool)
     voters = found.voters(members)
-    sums = found.sums(weigh(pool, voters), known.order).round(DIGITS)
+    sums = found.sums(weigh(pool, voters), known.order).round(WEIGHT_DIGITS)
     return elect(found, sums, voters, known, known.place)
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tts.ballots import qualities
 from tts.metrics import Bools, Floats, Ints, dense_ranks
 from tts.types import Pool, Score
 
 MEMO = "columns"
+Z_DIGITS = 9  # to which sums of z-scores are rounded, so that equal ones are equal whatever they were summed beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,11 @@ def columns(pool: Pool) -> Columns:
 
 def _columns(pool: Pool) -> Columns:
     indices = np.array([c.index for c in pool.candidates])
-    valid = np.array([c.valid for c in pool.candidates], dtype=np.bool_)
-    score = numbers([s.value for s in pool.scores])
-    logprob = numbers([c.logprob for c in pool.candidates])
-    quality = np.column_stack([valid, score, logprob])
+    quality = np.array(qualities(pool), dtype=np.float64)
+    valid, score, logprob = quality[:, 0] > 0, quality[:, 1].copy(), quality[:, 2].copy()
     tied, age = dense_ranks(quality), places(np.argsort(indices))
     order = np.lexsort([age, tied])
     return Columns(age, valid, score, logprob, quality, order, places(order), tied)
-
-
-def numbers(values: "list[float | None]") -> Floats:
-    """None becomes -inf."""
-    return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
 
 
 def told(score: Score) -> str:
@@ -67,8 +62,8 @@ def told(score: Score) -> str:
 
 
 def score_of(scores: tuple[Score, ...]) -> Floats:
-    """The values of some scores."""
-    return numbers([score.value for score in scores])
+    """The values of some scores, -inf for None."""
+    return np.array([-np.inf if score.value is None else score.value for score in scores], dtype=np.float64)
 
 
 def places(order: Ints) -> Ints:
@@ -87,6 +82,19 @@ def first(candidates: Bools, place: Ints) -> Ints:
     """(D,): of the candidates (D, n) in each row the one whose place is lowest; -1 where a row has none."""
     found = np.where(candidates, place, len(place)).argmin(axis=1)
     return np.where(candidates.any(axis=1), found, -1)
+
+
+def z_scores(values: Floats, held: Bools) -> Floats:
+    """(D, n): the z-scores of each row's held among the values (n,), by the standard deviation over them; 0 for any
+    other, and where all held are equal.
+    """
+    count = np.maximum(held.sum(axis=1, keepdims=True), 1)
+    known = np.where(held, values, 0.0)
+    centred = np.where(held, known - known.sum(axis=1, keepdims=True) / count, 0.0)
+    largest = np.abs(centred).max(axis=1, keepdims=True)
+    scaled = centred / np.where(largest > 0, largest, 1.0)  # so that no square is lost, however small values are
+    deviation = np.sqrt((scaled**2).sum(axis=1, keepdims=True) / count)
+    return np.asarray(scaled / np.where(deviation > 0, deviation, 1.0))
 
 
 def greatest(values: Floats, candidates: Bools, place: Ints) -> Ints:

@@ -16,8 +16,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from tts.ballots import RAN
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import RAN, Classes, class_chances, elect, grouped, settled, share_of
+from tts.select._classes import Classes, class_chances, elect, grouped, settled, share_of
 from tts.select._columns import columns, everyone
 from tts.select._marks import public_marks, written_marks
 from tts.types import Pool, Selection
@@ -61,7 +62,8 @@ class CodeT:
         """Once no set could be worth as much, though all that come joined it and a new one passed every test."""
         found, passes = self._sets(pool)
         chosen = int(self.choose(pool, everyone(pool))[0])
-        return settled(pool, found, chosen, coming, passes, float(max(len(self._marks(pool, chosen)), 1)))
+        most = self._each(np.array(max(len(self._marks(pool, chosen)), 1), dtype=np.float64))
+        return settled(pool, found, chosen, coming, self._each(passes), float(most))
 
     def _sets(self, pool: Pool) -> tuple[Classes, Floats]:
         """The consensus sets, and how many tests each passes; 1 where there are none."""

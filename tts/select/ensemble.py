@@ -17,10 +17,8 @@ import numpy as np
 
 from tts.errors import ConfigError, unknown
 from tts.metrics import Bools, Floats, Ints
-from tts.select._columns import columns, everyone, greatest, score_of
+from tts.select._columns import Z_DIGITS, columns, everyone, greatest, score_of, z_scores
 from tts.types import Pool, Selection
-
-DIGITS = 9  # to which sums of z-scores are rounded, so that equal ones are equal whatever they were summed beside
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Ensemble:
         else:
             z = np.stack([_z(one, judged) for one in scores])
             spread = z.std(axis=0) if self.how == "bound" else np.zeros(judged.shape)
-            values = (z.mean(axis=0) - self.alpha * spread).round(DIGITS)
+            values = (z.mean(axis=0) - self.alpha * spread).round(Z_DIGITS)
         return greatest(np.broadcast_to(values, judged.shape), judged, known.age)
 
     def select(self, pool: Pool) -> Selection:
@@ -77,13 +75,7 @@ def _ranks(scores: Floats, judged: Bools) -> Floats:
 def _z(scores: Floats, judged: Bools) -> Floats:
     """(D, n): z-scores over the row's judged that have a score; the rest has the lowest of them."""
     held = judged & (scores > -np.inf)
-    count = np.maximum(held.sum(axis=1, keepdims=True), 1)
-    values = np.where(held, scores, 0.0)
-    centred = np.where(held, values - values.sum(axis=1, keepdims=True) / count, 0.0)
-    largest = np.abs(centred).max(axis=1, keepdims=True)
-    scaled = centred / np.where(largest > 0, largest, 1.0)  # so that no square is lost, however small scores are
-    deviation = np.sqrt((scaled**2).sum(axis=1, keepdims=True) / count)
-    z = scaled / np.where(deviation > 0, deviation, 1.0)
+    z = z_scores(scores, held)
     lowest = np.where(held, z, np.inf).min(axis=1, keepdims=True)
     return np.where(held, z, np.where(np.isfinite(lowest), lowest, 0.0))
 

@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from tts.ballots import PARSES, RAN
 from tts.chances import LARGEST
 from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import PARSES, RAN, classes
+from tts.select._classes import classes
 from tts.select._columns import columns, everyone, greatest
 from tts.types import Pool, Selection
 
@@ -37,9 +38,9 @@ class Mbr:
     def select(self, pool: Pool) -> Selection:
         """The program of the least risk."""
         chosen = int(self.choose(pool, everyone(pool))[0])
-        voters = classes(pool).voters(everyone(pool))[0]
-        agreed = int(_agreements(pool)[chosen, voters].sum())
-        return Selection(chosen, f"agrees with others {agreed} times, more than any")
+        others = classes(pool).voters(everyone(pool))[0] & (np.arange(len(pool)) != chosen)
+        agreed = int(_agreements(pool)[chosen, others].sum())
+        return Selection(chosen, f"of least risk; an output of it is another's {agreed} times")
 
 
 def _agreements(pool: Pool) -> Floats:

@@ -43,6 +43,8 @@ class Pessimistic:
         chosen = int(self.choose(pool, everyone(pool))[0])
         found = classes(pool)
         worth = self.worths(pool, found.voters(everyone(pool)))[0, found.label[chosen]]
+        if worth == -np.inf:
+            return Selection(chosen, "of the class sampled first: nothing that votes has a score")
         return Selection(chosen, f"its class scores at least {worth:.3g}")
 
     def worths(self, pool: Pool, voters: Bools) -> Floats:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tts.metrics import Floats
+from tts.metrics import Bools, Floats
 from tts.seeds import seed_of
 from tts.select._columns import columns
 from tts.types import Pool, Selection
@@ -25,6 +25,10 @@ class Random:
     def rank_key(self, pool: Pool) -> Floats:
         """All equal: the exact estimator averages over them."""
         return np.zeros((len(pool), 1))
+
+    def odds(self, pool: Pool, members: Bools) -> Floats:
+        """Each of a row's members is as likely."""
+        return np.asarray(members / np.maximum(members.sum(axis=1, keepdims=True), 1))
 
     def select(self, pool: Pool) -> Selection:
         """A draw that depends on the seed, the problem and which candidates there are, not on their order."""

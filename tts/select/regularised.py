@@ -15,10 +15,9 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints
-from tts.select._columns import columns, everyone, greatest, told
+from tts.select._columns import Z_DIGITS, columns, everyone, greatest, told, z_scores
+from tts.select._subsets import highest
 from tts.types import Pool, Selection
-
-DIGITS = 9  # to which a corrected score is rounded, so that equal ones are equal whatever they were summed beside
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,12 @@ class Regularised:
 
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """The highest corrected score, row by row; of equals the one sampled first."""
+        keys = self.rank_key(pool)
+        if keys is not None:
+            return highest(keys, pool, members)
         known = columns(pool)
         valid = members & known.valid
         judged = np.where(valid.any(axis=1, keepdims=True), valid, members)
-        keys = self.rank_key(pool)
-        if keys is not None:
-            order = np.lexsort([known.age, -keys[:, 2], -keys[:, 1], -keys[:, 0]])
-            return greatest(np.broadcast_to(-np.argsort(order).astype(float), judged.shape), judged, known.age)
         return greatest(self._shortened(pool, judged), judged, known.age)
 
     def select(self, pool: Pool) -> Selection:
@@ -63,12 +61,8 @@ class Regularised:
         known = columns(pool)
         held = judged & known.scored
         lengths = np.array([len(c.code or "") for c in pool.candidates], dtype=np.float64)
-        count = np.maximum(held.sum(axis=1, keepdims=True), 1)
-        mean = np.where(held, lengths, 0.0).sum(axis=1, keepdims=True) / count
-        centred = np.where(held, lengths - mean, 0.0)
-        deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
-        z = centred / np.where(deviation > 0, deviation, 1.0)
-        return np.where(held, (np.where(held, known.score, 0.0) - self.beta * z).round(DIGITS), -np.inf)
+        value = np.where(held, known.score, 0.0) - self.beta * z_scores(lengths, held)
+        return np.where(held, value.round(Z_DIGITS), -np.inf)
 
 
 plugin = Regularised

@@ -3,6 +3,7 @@ rightly; towards 0 it becomes argmax, as the temperature grows random.
 
 Only valid and scored programs are drawn from; where none is, valid ones are as likely as each other, and where nothing
 is valid all are. Estimate: exact by closed form (`chances.softmax`), which averages over the draw and over all subsets.
+In a large pool subsets are drawn, and each is worth the mean over the draw.
 """
 
 import math
@@ -14,9 +15,9 @@ import numpy as np
 
 from tts.chances import LARGEST, softmax
 from tts.errors import ConfigError
-from tts.metrics import Floats, Ints, pick_chances
+from tts.metrics import Bools, Floats, Ints, pick_chances
 from tts.seeds import seed_of
-from tts.select._columns import columns
+from tts.select._columns import columns, everyone
 from tts.types import Pool, Selection
 
 
@@ -42,18 +43,23 @@ class Soft:
         found[scored] = softmax(known.score[scored] / self.temperature, int((~scored).sum()), ks)
         return found
 
+    def odds(self, pool: Pool, members: Bools) -> Floats:
+        """The softmax over a row's members that are drawn from."""
+        levels = np.where(members, self._levels(pool), 3)
+        among = members & (levels == levels.min(axis=1, keepdims=True))
+        scores = np.where(among, np.where(levels == 0, columns(pool).score, 0.0), -np.inf)
+        top = scores.max(axis=1, keepdims=True)
+        weights = np.exp((scores - np.where(np.isfinite(top), top, 0.0)) / self.temperature)
+        return np.asarray(weights / np.where(among.any(axis=1, keepdims=True), weights.sum(axis=1, keepdims=True), 1.0))
+
     def select(self, pool: Pool) -> Selection:
         """A draw that depends on the seed, the problem and which candidates there are, not on their order."""
-        known, levels = columns(pool), self._levels(pool)
-        order = np.argsort(known.age)
-        order = order[levels[order] == levels.min()]
-        scores = known.score[order] if levels.min() == 0 else np.zeros(len(order))
-        weights = np.exp((scores - scores.max()) / self.temperature)
-        shares = np.cumsum(weights / weights.sum())
+        order = np.argsort(columns(pool).age)
+        odds = self.odds(pool, everyone(pool))[0, order]
         indices = sorted(c.index for c in pool.candidates)
         point = seed_of(self.seed, "soft", pool.problem.id, *indices) / 2**63
-        drawn = min(int(np.searchsorted(shares, point, side="right")), len(order) - 1)
-        return Selection(int(order[drawn]), f"drawn with a chance of {weights[drawn] / weights.sum():.0%}")
+        drawn = min(int(np.searchsorted(np.cumsum(odds), point, side="right")), int(np.flatnonzero(odds)[-1]))
+        return Selection(int(order[drawn]), f"drawn with a chance of {odds[drawn]:.0%}")
 
     def _levels(self, pool: Pool) -> Ints:
         """(n,): 0 for what is drawn from, 1 for what is if there is none of these, 2 for what is then."""

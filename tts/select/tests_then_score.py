@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from tts.metrics import Floats
-from tts.select._columns import columns, everyone
+from tts.select._columns import columns, everyone, told
 from tts.select._marks import passed, public_marks
 from tts.select._subsets import choose
 from tts.types import Pool, Selection
@@ -30,7 +30,7 @@ class TestsThenScore:
         """The candidate of the greatest key."""
         chosen = int(choose(self, pool, everyone(pool))[0])
         marks = public_marks(pool, chosen)
-        score = pool.scores[chosen].value
+        score = told(pool.scores[chosen])
         return Selection(chosen, f"passes {sum(marks)} of {len(marks)} public tests, then its score ({score})")
 
 

@@ -3,14 +3,15 @@
 Scores are not comparable across problems, so the threshold is by default relative to the problem's best score; a
 quantile keeps the same share everywhere; an absolute one is for scorers that were calibrated.
 
-Estimate: sampled; what is kept depends on who else was sampled.
+Estimate: sampled; what is kept depends on who else was sampled. Of dice that the following selector throws, the mean
+is taken where it knows their odds.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints
 from tts.protocols import Selector
 from tts.select._columns import columns, everyone
-from tts.select._subsets import choose
+from tts.select._subsets import choose, odds
 from tts.types import Pool, Selection
 
 
@@ -34,6 +35,7 @@ class Threshold:
     value: float = 1.0
     then: str | Mapping[str, Any] = field(default="majority")
     seed: int = 0
+    own_scorer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):
@@ -54,6 +56,25 @@ class Threshold:
     def needs(self) -> tuple[str, ...]:
         """What the following selector needs."""
         return getattr(self.chooser, "needs", ())
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the following selector throws dice."""
+        return getattr(self.chooser, "drawn", False)
+
+    @property
+    def every_scorer(self) -> bool:
+        """Whether the following selector looks at every scorer's scores."""
+        return getattr(self.chooser, "every_scorer", False)
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """Those that the following selector names."""
+        return getattr(self.chooser, "scorers", ())
+
+    def odds(self, pool: Pool, members: Bools) -> Floats | None:
+        """The following selector's, among those kept of each row."""
+        return odds(self.chooser, pool, self.kept(pool, members))
 
     def choose(self, pool: Pool, members: Bools) -> Ints:
         """The following selector's choice among those kept of each row; -1 where none is."""

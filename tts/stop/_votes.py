@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 
+from tts.ballots import PARSES, RAN, ballot, done
 from tts.types import Pool
 
 TINY, CONVERGED, MOST_TERMS = 1e-300, 1e-15, 100_000
@@ -17,12 +18,12 @@ def voting(pool: Pool) -> list[list[int]]:
     Where there are inputs and all failed on them nobody votes, not even for its own text: as soon as one runs, those
     votes would be void.
     """
-    seen = [behaviour for behaviour in pool.behaviours if behaviour is not None and behaviour.outputs]
+    seen = any(behaviour is not None and behaviour.outputs for behaviour in pool.behaviours)
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for i, candidate in enumerate(pool.candidates):
-        behaviour = pool.behaviours[i] if seen else None
-        if candidate.valid and (not seen or (behaviour is not None and behaviour.ran)):
-            groups[candidate.code if behaviour is None else behaviour.outputs].append(i)
+        level, vote = ballot(candidate, i, done(pool, i))
+        if level == (RAN if seen else PARSES):
+            groups[vote].append(i)
     return list(groups.values())
 
 

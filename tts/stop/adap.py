@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tts.ballots import qualities
 from tts.errors import check_count, check_option
 from tts.types import Decision, Pool
 
@@ -47,21 +48,10 @@ class Adap:
 
     def _verified(self, shell: Pool) -> int | None:
         """The best-ranked candidate that was verified and passes."""
-        ranked = sorted(range(len(shell)), key=lambda i: _rank(shell, i), reverse=True)
+        found = qualities(shell)
+        ranked = sorted(range(len(shell)), key=lambda i: (found[i], -shell.candidates[i].index), reverse=True)
         tried = ranked[: math.ceil(self.share * len(shell))]
         return next((i for i in tried if _passes(shell, i)), None)
-
-
-def _rank(pool: Pool, position: int) -> tuple[bool, float, float, int]:
-    """As the selector argmax orders: validity, score, log probability, the first sampled."""
-    candidate, score = pool.candidates[position], pool.scores[position].value
-    logprob = candidate.logprob
-    return (
-        candidate.valid,
-        -math.inf if score is None else score,
-        -math.inf if logprob is None else logprob,
-        -candidate.index,
-    )
 
 
 def _passes(pool: Pool, position: int) -> bool:

@@ -8,9 +8,11 @@ chance to win over the best so far,
 
     gain(n) = g(sigma) / (n + 1),  g(sigma) = E[1 / (1 + exp(-t))] - 1/2,  t ~ Exponential(sigma).
 
-The budget goes out sample by sample to the greatest gain, of equals to the problem that comes first; since a gain only
-falls with n, that is the best way to spend it, and more budget takes from no problem. Of a pilot with fewer than two
-scores nothing is known: its g is 1/2, the greatest. Only the pilot is looked at, so that asking again changes nothing.
+The budget goes out sample by sample to the greatest gain, of equals to the problem that has fewest, then to the one
+that comes first; since a gain only falls with n, that is the best way to spend it, and more budget takes from no
+problem. Of a pilot with fewer than two scores nothing is known: its g is 1/2, the greatest. Where a pilot's upper half
+is of one score, g is 0; such problems share evenly what the others, at the most that each may have, leave. Only the
+pilot is looked at, so that asking again changes nothing.
 """
 
 import heapq
@@ -64,15 +66,14 @@ class Allocate:
     def _spend(self, pilots: Sequence[int], factors: Sequence[float], n_max: Sequence[int]) -> list[int]:
         shares = list(pilots)
         left = math.floor(self.budget * len(pilots)) - sum(pilots)
-        gains = [(-factor / (share + 1), i) for i, (factor, share) in enumerate(zip(factors, shares, strict=True))]
-        heap = [(gain, i) for gain, i in gains if gain < 0 and shares[i] < n_max[i]]
+        heap = [(-factors[i] / (share + 1), share, i) for i, share in enumerate(shares) if share < n_max[i]]
         heapq.heapify(heap)
         while left > 0 and heap:
-            _, i = heapq.heappop(heap)
+            *_, i = heapq.heappop(heap)
             shares[i] += 1
             left -= 1
             if shares[i] < n_max[i]:
-                heapq.heappush(heap, (-factors[i] / (shares[i] + 1), i))
+                heapq.heappush(heap, (-factors[i] / (shares[i] + 1), shares[i], i))
         return shares
 
 

@@ -16,7 +16,7 @@ function seen(hex, opacity) {
 
 // A look's colour; the ink of a baseline is that of the page.
 function inkOf(look) {
-  return look.name === "oracle" ? colour("--ink") : look.colour;
+  return look.name === index.baselines[1] ? colour("--ink") : look.colour;
 }
 
 function layout(more) {
