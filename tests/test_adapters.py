@@ -94,6 +94,18 @@ def test_it_scores_as_the_merged_model_and_as_peft_does(trained: train.Trained, 
     assert len(set(mine.values())) > 20
 
 
+def test_one_trained_on_a_base_without_a_pad_token_scores_as_it_was_trained(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    tiny.save_tokenizer(tmp_path / "base", pad=None)
+    options = {"lora": {"rank": 4}, "batch": 4, "micro_batch": 4, "epochs": 1, "dtype": "float32"}
+    chosen = TrainConfig(model=str(tmp_path / "base"), pairs=str(preferences.write(tmp_path)), **options)
+    found = train.train(chosen, tmp_path / "out", Silent())
+    one = scorer(str(found.adapter))
+    mine, merged = values(one), values(scorer(found.model))
+    assert one.tokenizer.pad_token == one.tokenizer.eos_token
+    assert all(mine[key] == pytest.approx(merged[key], abs=0.1) for key in merged)
+
+
 def test_it_runs_packed_and_padded_alike(adapter: Path) -> None:
     one = scorer(adapter)
     assert isinstance(one.runner.model, Packed)

@@ -19,6 +19,7 @@ from tts.models import EMBEDDED
 
 SHIPPED = Path(__file__).parent / "embedded_scorer"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+TOKENIZER = "tokenizer_config.json"
 PREFIX, HEAD = "base_model.model.", "score.weight"
 PLAIN = {"use_dora": False, "use_rslora": False, "bias": "none", "fan_in_fan_out": False}  # what is computed here
 PATTERNS = ("rank_pattern", "alpha_pattern")
@@ -31,6 +32,11 @@ class Adapter:
     folder: Path
     base: str
     scale: float
+
+    @property
+    def tokenizer(self) -> str:
+        """The model whose tokenizer is the adapter's: its own folder, if one was saved there, else the base."""
+        return str(self.folder) if (self.folder / TOKENIZER).is_file() else self.base
 
 
 def find(model: str, shipped: Path = SHIPPED) -> Adapter | None:
