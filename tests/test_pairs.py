@@ -88,6 +88,14 @@ def test_what_is_called_computed_or_undefined_makes_another_program(other: str) 
     assert skeleton(other) != skeleton("def f(x):\n    return x + 1\n")
 
 
+@pytest.mark.parametrize("body", ["{}: int\n    {}: int", "if True:\n        {} = {} = 0", "{}, {} = 1, 2"])
+def test_fields_of_a_class_keep_their_names(body: str) -> None:
+    text = "class P:\n    {}\n    def f(self, a):\n        b = a\n        return b\n"
+    one, other = (text.format(body.format(*names)) for names in ("xy", "yx"))
+    assert skeleton(one) != skeleton(other)
+    assert skeleton(one) == skeleton(one.replace("b", "c"))
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path(__file__).parent.glob("mini_solutions/*.py")))
 def test_real_programs_of_one_problem_have_skeletons_of_their_own(name: str) -> None:
     codes = programs(name.replace("_", "-"))
