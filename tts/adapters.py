@@ -7,6 +7,7 @@ both run. Here is also where the adapter on the embedded model is found. Loads n
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ModelError, explained
-from tts.models import EMBEDDED
+from tts.models import EMBEDDED, tensor_shapes
 
 SHIPPED = Path(__file__).parent / "embedded_scorer"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -78,6 +79,11 @@ def _check_plain(folder: Path, found: Mapping[str, Any]) -> None:
             f"The adapter in {folder} has {odd[0]}: {found[odd[0]]!r}, which is not applied here. Give the merged "
             "model."
         )
+
+
+def count(adapter: Adapter) -> int:
+    """How many numbers an adapter and its head hold. Raises ModelError for a damaged file."""
+    return sum(math.prod(shape) for shape in tensor_shapes(adapter.folder / WEIGHTS).values())
 
 
 def content_folder(model: str) -> str:
