@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.files import replacing
 from tts.likeness import alike, shingles
 
 TESTS, PUBLIC = 14, 2
@@ -218,5 +219,6 @@ def written(path: Path, apart: Iterable[str]) -> int:
     """Write the rows that are like none of the statements `apart`; how many."""
     others = [shingles(statement) for statement in apart]
     kept = [row for row in rows() if not any(alike(shingles(row["question_content"]), other) for other in others)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    with replacing(path) as beside:
+        beside.write_text("".join(json.dumps(row) + "\n" for row in kept))
     return len(kept)

@@ -16,7 +16,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,13 @@ import _own_problems
 from _results import save
 
 from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
+from tts.ledger import key_of
 from tts.likeness import alike, shingles
+from tts.score._pairs import longest
 from tts.store import open_for_reading
 
 HERE = Path(__file__).parent
-CARD = HERE.parent / "docs" / "model-card.md"
+CARD, CONFIG = HERE.parent / "docs" / "model-card.md", HERE.parent / "configs" / "train-embedded.yaml"
 CACHE = Path("~/.cache/tts").expanduser()
 EVALUATION = (
     {"name": "mini"},
@@ -38,6 +39,8 @@ EVALUATION = (
     {"name": "mbpp", "path": str(CACHE / "data" / "mbpp.jsonl"), "split": "test"},
 )
 TRAINED, RIVALS = "trained", ("likelihood", "length")
+FILES = (adapters.CONFIG, adapters.WEIGHTS, "config.json")  # that are shipped; the tokenizer is the base's
+MOST_BYTES = 25 * 10**6  # of these and the card
 GOAL_POOL, GOAL_K, GOAL_SHARE = "mini-smollm2-135m-n32", 16, 0.4  # issue 9: of the gap between random and oracle
 
 
@@ -136,13 +139,12 @@ def tiny(work: Path) -> Recipe:
 # The stages.
 
 
-def tts(*arguments: object) -> float:
-    """Run a command of tts; its seconds."""
+def tts(*arguments: object, captured: bool = False) -> str:
+    """Run a command of tts; what it printed, if that is captured, 100 columns wide."""
     line = [sys.executable, "-m", "tts.cli", *map(str, arguments)]
     print("$ tts", shlex.join(line[3:]), flush=True)
-    begun = time.monotonic()
-    subprocess.run(line, check=True)
-    return time.monotonic() - begun
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "env": os.environ | {"COLUMNS": "100"}} if captured else {}
+    return subprocess.run(line, check=True, text=True, **how).stdout or ""
 
 
 def sample(recipe: Recipe, pools: Sequence[Pool]) -> list[dict[str, Any]]:
@@ -176,10 +178,11 @@ def _facts(pool: Pool) -> dict[str, Any]:
 
 
 def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
-    """Make the pairs, and leave out those of problems that are alike one that is judged by."""
+    """Make the pairs of what the pools hold now, and leave out those of problems that are alike one that is judged by.
+    Mutants that were executed before are not executed again.
+    """
     made, kept = recipe.work / "all-pairs.jsonl", recipe.work / "pairs.jsonl"
-    if not made.is_file():
-        tts("pairs", *(pool.folder for pool in recipe.training), "--out", made, *recipe.pairs)
+    tts("pairs", *(pool.folder for pool in recipe.training), "--out", made, *recipe.pairs)
     others = [shingles(statement) for statement in recipe.apart]
     all_pairs = pair_rows.read(made)
     leaking = {
@@ -203,21 +206,17 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
 
 
 def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str, Any]]:
-    """Train; the adapter and how it went."""
-    folder = recipe.work / "training"
-    tts(
-        "train",
-        HERE.parent / "configs" / "train-embedded.yaml",
-        f"pairs={rows}",
-        *recipe.train,
-        *more,
-        "--folder",
-        folder,
-    )
+    """Train, in a folder for these pairs and overrides; the adapter and how it went."""
+    overrides = (f"pairs={rows}", *recipe.train, *more)
+    folder = recipe.work / f"training-{key_of(rows.read_text(), *overrides)[:8]}"
+    tts("train", CONFIG, *overrides, "--folder", folder)
     epochs = training.kept(folder / "epochs.jsonl")
     adapter = folder / "adapter"
+    context = json.loads((adapter / "config.json").read_text())["max_position_embeddings"]
     return adapter, {
-        "bytes": sum(path.stat().st_size for path in adapter.iterdir()),
+        "bytes": shipped_bytes(adapter),
+        "longest_scored": context,
+        "longest_trained": longest(context, training.load(CONFIG, overrides).max_length),
         "seconds": round(epochs[-1].seconds, 1),
         "epochs": [
             {
@@ -236,11 +235,13 @@ def judge(recipe: Recipe, adapter: Path) -> list[dict[str, Any]]:
     """The trained scorer beside its rivals on each pool, in a copy, so that pools that others read stay as they are."""
     found = []
     for pool in recipe.judging:
-        if not (pool.folder / "run.sqlite").is_file():
-            sample(recipe, [pool])
+        sample(recipe, [pool])
         copied = recipe.work / "judged" / pool.folder.name
         if not copied.is_dir():
-            shutil.copytree(pool.folder, copied)
+            beside = copied.with_name(f".{copied.name}.part")
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(pool.folder, beside)
+            beside.rename(copied)
         scorer = f"{{name: codescaler, label: {TRAINED}, model: {adapter}}}"
         scorers = f"scorers=[{scorer}, {', '.join(RIVALS)}]"
         tts("run", pool.config, *pool.overrides, scorers, "selectors=[argmax]", "--folder", copied)
@@ -287,21 +288,7 @@ def audit(recipe: Recipe, adapter: Path) -> str:
     scorers = recipe.work / "scorers.yaml"
     scorers.write_text(f"scorers: [{{name: codescaler, label: {TRAINED}, model: {adapter}}}]\n")
     pool = recipe.work / "judged" / recipe.judging[0].folder.name
-    line = [
-        sys.executable,
-        "-m",
-        "tts.cli",
-        "audit",
-        str(scorers),
-        "--pool",
-        str(pool),
-        "--out",
-        str(recipe.work / "audit"),
-    ]
-    print("$ tts", shlex.join(line[3:]), flush=True)
-    said = subprocess.run(
-        line, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "100"}
-    ).stdout
+    said = tts("audit", scorers, "--pool", pool, "--out", recipe.work / "audit", captured=True)
     return "\n".join(text.rstrip() for text in said.splitlines() if not text.startswith("Audit: "))
 
 
@@ -313,6 +300,8 @@ def card(saved: dict[str, Any], audited: str) -> str:
     kept = ("pool", "problems", "strategy", "k", "solved", "interval", "trained_above", "share_of_gap")
     return CARD.read_text().format(
         megabytes=f"{found['bytes'] / 1e6:.1f}",
+        longest_scored=found["longest_scored"],
+        longest_trained=found["longest_trained"],
         overrides=" ".join(saved["overrides"]) or "as it stands",
         commit=saved["commit"],
         hardware=json.dumps(saved["hardware"]),
@@ -337,10 +326,25 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |" for line in lines)
 
 
+def shipped_bytes(adapter: Path) -> int:
+    """Bytes of what is shipped of an adapter."""
+    return sum((adapter / name).stat().st_size for name in FILES)
+
+
+def check_size(adapter: Path, text: str = "") -> None:
+    """Ends the script where adapter and card are larger than what may be shipped."""
+    size = shipped_bytes(adapter) + len(text.encode())
+    if size > MOST_BYTES:
+        sys.exit(
+            f"{adapter} takes {size:,} bytes, and at most {MOST_BYTES:,} are shipped. Lower the rank: lora.rank=16."
+        )
+
+
 def ship(adapter: Path, text: str, to: Path) -> None:
     """Put the adapter and its card where tts looks for the embedded scorer."""
+    check_size(adapter, text)
     to.mkdir(exist_ok=True)
-    for name in (adapters.CONFIG, adapters.WEIGHTS, "config.json"):
+    for name in FILES:
         shutil.copyfile(adapter / name, to / name)  # not its mode: a package is for all users
     (to / "README.md").write_text(text)
 
@@ -379,6 +383,8 @@ def main() -> None:
     pools = sample(recipe, recipe.training)
     rows, pairing = pair(recipe)
     adapter, trained = fit(recipe, rows, a.overrides)
+    if a.ship:
+        check_size(adapter)  # before the hours of judging it
     judged = judge(recipe, adapter)
     show(judged)
     found = {"overrides": a.overrides, "pools": pools, "pairs": pairing, "training": trained, "results": judged}

@@ -7,12 +7,17 @@ from tts.pairs import HELD_OUT, TRAIN, Pair
 from tts.types import Candidate, Problem
 
 
+def statement(i: int) -> str:
+    """One that is like no other: numbers are all the same."""
+    return f"task {''.join(chr(97 + int(digit)) for digit in str(i))}"
+
+
 def pairs(count: int = 24, held_out: int = 8) -> list[Pair]:
     """Pairs told apart by one letter of a program; the last `held_out` of `count` problems are held out."""
     found = []
     for i in range(count):
         side = HELD_OUT if i >= count - held_out else TRAIN
-        found.append(Pair(f"p{i}", f"task {i}", f"x = {i}\nreturn_b", f"x = {i}\nreturn_a", split=side))
+        found.append(Pair(f"p{i}", statement(i), f"x = {i}\nreturn_b", f"x = {i}\nreturn_a", split=side))
     return found
 
 

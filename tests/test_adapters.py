@@ -15,10 +15,12 @@ import torch
 import yaml
 from support import Done, Small, rows_of, tts
 
-from tts import adapters, plugins, train
+from tts import adapters, planning, plugins, train
+from tts import config as configs
 from tts.engine import Engine
-from tts.errors import ModelError
+from tts.errors import ModelError, PlanError
 from tts.generate.transformers import Transformers
+from tts.memory import MemoryPlan
 from tts.models import EMBEDDED
 from tts.pipeline import Silent
 from tts.score._packed import Packed
@@ -92,6 +94,18 @@ def test_it_scores_as_the_merged_model_and_as_peft_does(trained: train.Trained, 
         assert mine[candidate.key] == pytest.approx(expected, abs=1e-3)
         assert mine[candidate.key] == pytest.approx(merged[candidate.key], abs=0.1)
     assert len(set(mine.values())) > 20
+
+
+def test_one_trained_on_a_base_without_a_pad_token_scores_as_it_was_trained(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    tiny.save_tokenizer(tmp_path / "base", pad=None)
+    options = {"lora": {"rank": 4}, "batch": 4, "micro_batch": 4, "epochs": 1, "dtype": "float32"}
+    chosen = TrainConfig(model=str(tmp_path / "base"), pairs=str(preferences.write(tmp_path)), **options)
+    found = train.train(chosen, tmp_path / "out", Silent())
+    one = scorer(str(found.adapter))
+    mine, merged = values(one), values(scorer(found.model))
+    assert one.tokenizer.pad_token == one.tokenizer.eos_token
+    assert all(mine[key] == pytest.approx(merged[key], abs=0.1) for key in merged)
 
 
 def test_it_runs_packed_and_padded_alike(adapter: Path) -> None:
@@ -174,6 +188,68 @@ def test_a_run_with_an_adapter_is_an_ordinary_run(
     assert done.code == 0, done.err
     assert cli("export", "run", "--to", "rows.jsonl").code == 0
     assert all(isinstance(row["scores"]["codescaler"], float) for row in rows_of(tmp_path / "rows.jsonl"))
+
+
+# In the memory plan.
+
+
+def pair(adapter: Path, base: Path, generator: dict[str, Any] | None = None, **memory: Any) -> dict[str, Any]:
+    """A config with an adapter beside a generator."""
+    drawer = {"name": "transformers", "model": str(base), "dtype": "float32", "max_tokens": 64, "batch_size": 1}
+    reward = {"name": "codescaler", "model": str(adapter), "dtype": "float32", "token_budget": 1024, "max_length": 512}
+    sizes = {"device": "cpu", "total_gib": 4, "prompt_tokens": 64, "margin": 0}
+    return {
+        "benchmark": "mini",
+        "generator": {name: value for name, value in (drawer | (generator or {})).items() if value is not None},
+        "scorers": [reward],
+        "selectors": ["argmax"],
+        "memory": sizes | memory,
+    }
+
+
+def planned(*given: Any, **memory: Any) -> MemoryPlan:
+    return planning.plan_for(configs.parse(pair(*given, **memory)))
+
+
+def test_the_plan_counts_once_what_both_hold_to_the_byte(adapter: Path, base: Path) -> None:
+    generator, lent, own = Transformers(model=str(base), dtype="float32"), scorer(adapter), scorer(adapter)
+    lent.borrow(generator)
+    language_model = generator.loaded[0]
+    (both,), (alone,) = planned(adapter, base).scorers, planned(adapter, base, mode="sequential").scorers
+    assert both.weights_bytes == held_bytes(language_model, lent.loaded) - held_bytes(language_model)
+    buffers = sum(tensor.nbytes for tensor in language_model.model.buffers())
+    assert both.lent_bytes == held_bytes(language_model.model) - buffers
+    assert alone.weights_bytes == both.weights_bytes + both.lent_bytes == held_bytes(own.loaded) - buffers
+    assert alone.lent_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "generator", [{"dtype": "bfloat16"}, {"model": "other"}, {"name": "vllm", "batch_size": None}], ids=str
+)
+def test_the_plan_counts_all_of_an_adapter_that_shares_nothing(
+    adapter: Path, base: Path, tmp_path: Path, generator: dict[str, Any]
+) -> None:
+    if "model" in generator:
+        generator = {"model": str(tiny.causal(tmp_path, "Llama", seed=5))}
+    (engine,), (shared,) = planned(adapter, base, generator).scorers, planned(adapter, base).scorers
+    assert engine.weights_bytes == shared.weights_bytes + shared.lent_bytes
+    assert (engine.lent_bytes, engine.notes) == (0, ())
+
+
+def test_a_device_that_holds_the_base_once_is_enough(
+    adapter: Path, base: Path, tmp_path: Path, cli: Callable[..., Done]
+) -> None:
+    found = planned(adapter, base)
+    tight = {"mode": "share", "total_gib": (found.peak_bytes + 100) / 2**30}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(pair(adapter, base, **tight)))
+    done = cli("plan", "config.yaml")
+    assert done.code == 0, done.err
+    assert "is an adapter on the generator's weights: 0.2 MiB of them are held once, and it adds" in " ".join(
+        done.out.split()
+    )
+    shutil.copytree(base, tmp_path / "other")
+    with pytest.raises(PlanError, match="share needs"):
+        planned(adapter, tmp_path / "other", **tight)
 
 
 # The one that is shipped.

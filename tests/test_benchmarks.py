@@ -66,12 +66,27 @@ def test_the_embedded_scorer_s_recipe_runs_from_pools_to_card(tmp_path: Path) ->
     assert [pool["problems"] for pool in saved["pools"]] == [6]
     assert saved["pairs"]["train"]["pairs"] >= 6 <= 3 * saved["pairs"]["held-out"]["pairs"] + 6
     assert saved["training"]["bytes"] < 25e6
+    assert (saved["training"]["longest_trained"], saved["training"]["longest_scored"]) == (768, 8192)
     strategies = {row["strategy"] for row in saved["results"]}
     assert strategies == {"trained", "likelihood", "length", "random", "oracle"}
     card = (tmp_path / "work" / "README.md").read_text()
     assert "| train-tiny | 6 |" in card and "AUC" in card
     again = run(*arguments, timeout_seconds=600)  # all of it is there
     assert again.splitlines()[-1] == said.splitlines()[-1]
+
+
+def test_an_adapter_above_the_size_that_is_shipped_is_refused(tmp_path: Path) -> None:
+    for name in ("adapter_config.json", "config.json"):
+        (tmp_path / name).write_text("{}")
+    ship = "import train_embedded as t; from pathlib import Path; t.ship(Path({!r}), 'card', Path({!r}))"
+    line = [sys.executable, "-c", ship.format(str(tmp_path), str(tmp_path / "shipped"))]
+    for size, code in ((25 * 10**6 - 8, 0), (25 * 10**6 - 7, 1)):
+        with (tmp_path / "adapter_model.safetensors").open("wb") as file:
+            file.truncate(size)
+        done = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr
+    assert "takes 25,000,001 bytes, and at most 25,000,000 are shipped. Lower the rank" in done.stderr
+    assert (tmp_path / "shipped" / "adapter_model.safetensors").stat().st_size == 25 * 10**6 - 8
 
 
 @pytest.mark.long

@@ -336,9 +336,10 @@ def request(
     backend: str = "vllm",
     least: int = 8,
     most: int = 256,
+    lent: bool = False,
 ) -> Request:
     generator = Generator(model(names[0]), 2048, 2048, least, most)
-    scorer = Scorer(model(names[1], backend), 8192, 4096)
+    scorer = Scorer(model(names[1], backend), 8192, 4096, adapter_bytes=2**25 if lent else 0, lent=lent)
     device = Device(kind, int(total * GIB), int(min(free, total) * GIB), int(host * GIB))
     return Request(generator, (scorer,), device, Options(mode))
 
@@ -362,6 +363,7 @@ REQUESTS = st.builds(
     backend=st.sampled_from(["vllm", "transformers"]),
     least=st.integers(1, 40),
     most=st.integers(40, 300),
+    lent=st.booleans(),
 )
 
 

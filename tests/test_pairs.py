@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tts.pairs import (
     Material,
     Pair,
     Rules,
+    _balanced,
     choose,
     length_accuracy,
     sided,
@@ -84,6 +86,14 @@ def test_layout_comments_docstrings_and_names_of_variables_make_no_other_program
 )
 def test_what_is_called_computed_or_undefined_makes_another_program(other: str) -> None:
     assert skeleton(other) != skeleton("def f(x):\n    return x + 1\n")
+
+
+@pytest.mark.parametrize("body", ["{}: int\n    {}: int", "if True:\n        {} = {} = 0", "{}, {} = 1, 2"])
+def test_fields_of_a_class_keep_their_names(body: str) -> None:
+    text = "class P:\n    {}\n    def f(self, a):\n        b = a\n        return b\n"
+    one, other = (text.format(body.format(*names)) for names in ("xy", "yx"))
+    assert skeleton(one) != skeleton(other)
+    assert skeleton(one) == skeleton(one.replace("b", "c"))
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path(__file__).parent.glob("mini_solutions/*.py")))
@@ -147,6 +157,26 @@ def test_length_tells_nothing_where_right_programs_are_mostly_longer() -> None:
     assert len({pair.problem_id for pair in even.pairs}) > 40  # of problems with several pairs first
 
 
+lopsided = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(1, 4)), min_size=1, max_size=14)
+
+
+@given(lopsided)
+def test_balance_drops_the_farthest_lengths_one_by_one_and_last_pairs_last(items: list[tuple[int, int, int]]) -> None:
+    """Against the definition: again and again the worst of what is left."""
+    pairs = [Pair(f"p{p}", f"p{p}", "a" * a, "b" * b) for p, a, b in items]
+    kept = list(pairs)
+    while abs(surplus := sum(pair.longer for pair in kept)) > 1:
+        counts = Counter(pair.statement for pair in kept)
+        mine = [pair for pair in kept if pair.longer * surplus > 0]
+        worst = max(mine, key=lambda pair: (counts[pair.statement] > 1, pair.stretch))
+        kept.remove(worst)
+    if len(kept) <= 1 < len(pairs):
+        with pytest.raises(DataError, match="--no-balance"):
+            _balanced(pairs, TRAIN)
+    else:
+        assert sorted(map(repr, _balanced(pairs, TRAIN))) == sorted(map(repr, kept))
+
+
 def test_where_every_chosen_program_is_longer_no_balance_can_be_had() -> None:
     given_ = [
         Material(letters(i), f"alpha{letters(i)}", (program(1, 9), program(2, 9)), (program(3), program(4)))
@@ -197,12 +227,66 @@ def test_problems_that_are_alike_are_on_one_side(texts: list[str], share: float,
     assert set(sides) == {TRAIN, HELD_OUT}
 
 
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.floats(0.01, 0.9), st.integers(0, 7))
+def test_what_is_held_out_is_as_near_to_the_share_as_groups_allow(sizes: list[int], share: float, seed: int) -> None:
+    total, aim = sum(sizes), share * sum(sizes)
+    sides = split([text for i, size in enumerate(sizes) for text in alikes(letters(i), size)], share, seed)
+    held = sides.count(HELD_OUT)
+    assert 0 < held < total
+    assert abs(held - aim) <= aim or held == min(sizes)  # no farther than with none held out, which is not allowed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_large_group_does_not_empty_the_training_side(seed: int) -> None:
+    texts = [*alikes("b", 90), *(f"alpha{letters(i)} delta{letters(i)} phi{letters(i)}" for i in range(10))]
+    sides = split(texts, 0.1, seed)
+    assert sides.count(HELD_OUT) == 10 and set(sides[:90]) == {TRAIN}
+
+
+def test_where_groups_do_not_allow_the_share_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert split([*alikes("b", 99), "alpha delta phi"], 0.1, 0).count(HELD_OUT) == 1
+    assert "1 of 100 problems are held out, not 10.0: those that are alike are on one side, the most of them 99." in (
+        caplog.text
+    )
+
+
+def alikes(name: str, count: int) -> list[str]:
+    """Statements that differ in a number."""
+    return [f"alpha{name} beta{name} gamma{name} {i}" for i in range(count)]
+
+
 def test_pairs_without_a_side_get_one_by_their_problem() -> None:
     given_ = [Pair(letters(i), f"alpha{letters(i)}", "a", str(j), split=UNSPLIT) for i in range(10) for j in range(3)]
     found = sided(given_, 0.3, 0)
     assert len({(pair.statement, pair.split) for pair in found}) == 10
     assert sum(pair.split == HELD_OUT for pair in found) == 9
     assert sided(found, 0.9, 1) == found
+
+
+@pytest.mark.parametrize("side", [TRAIN, HELD_OUT])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("other", ["alpha beta gamma 1", "alpha beta gamma 2"], ids=["same", "alike"])
+def test_a_given_side_is_that_of_all_that_are_alike(side: str, seed: int, other: str) -> None:
+    known = Pair("a", "alpha beta gamma 1", "x", "y", split=side)
+    free = [Pair("b", other, "x", "z", split=UNSPLIT)]
+    free += [Pair(letters(i), f"alpha{letters(i)}", "x", "y", split=UNSPLIT) for i in range(8)]
+    found = sided([*free, known], 0.5, seed)
+    assert found[0].split == found[-1].split == side
+    assert {pair.split for pair in found} == {TRAIN, HELD_OUT}
+
+
+@pytest.mark.parametrize("other", ["alpha beta gamma 1", "alpha beta gamma 2"], ids=["same", "alike"])
+def test_sides_that_contradict_each_other_are_refused(other: str) -> None:
+    both = [Pair("a", "alpha beta gamma 1", "x", "y", split=TRAIN), Pair("b", other, "x", "y", split=HELD_OUT)]
+    with pytest.raises(DataError, match=r"Problem 'a' is given the side 'train', and .* 'b' the side 'held-out'.*anew"):
+        sided(both, 0.1, 0)
+
+
+def test_what_has_no_side_may_all_be_trained_on_where_others_are_held_out() -> None:
+    known, free = Pair("a", "alpha", "x", "y", split=HELD_OUT), Pair("b", "beta", "x", "y", split=UNSPLIT)
+    assert [pair.split for pair in sided([known, free], 0.5, 0)] == [HELD_OUT, TRAIN]
+    other = replace(known, split=TRAIN)
+    assert [pair.split for pair in sided([other, free], 0.5, 0)] == [TRAIN, HELD_OUT]
 
 
 # From runs to files.

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,27 @@ def config(base: Path, pairs: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{"model": str(base), "pairs": str(pairs), "save_steps": 3, **plain, **changes})
 
 
+class Stopped(Exception):
+    """What a training was stopped by."""
+
+
+class Stopping(Silent):
+    """Ends a training after so many of its steps."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def advance(self, stage: str) -> None:
+        """One step is done."""
+        self.left -= 1
+        if not self.left:
+            self.stop()
+
+    def stop(self) -> None:
+        """What happens then."""
+        raise Stopped
+
+
 def run(chosen: TrainConfig, folder: Path) -> train.Trained:
     return train.train(chosen, folder, Silent())
 
@@ -108,7 +130,7 @@ def test_it_is_an_ordinary_sequence_classifier_and_nothing_else_is_left(trained:
     assert (type(model).__name__, model.config.num_labels) == ("LlamaForSequenceClassification", 1)
     assert AutoTokenizer.from_pretrained(trained.model).chat_template == tiny.TEMPLATE
     kept = {path.name for path in folder.iterdir()}
-    assert kept == {"config.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
+    assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
 
 
 def test_a_finished_training_is_not_done_again(trained: train.Trained, base: Path) -> None:
@@ -126,6 +148,53 @@ def test_another_training_does_not_go_on_in_its_folder(trained: train.Trained, b
     other = config(base, folder.parent / "pairs.jsonl", lora=lora, learning_rate=0.1)
     with pytest.raises(ConfigError, match=r"training with learning_rate: 0.005, and now it is 0.1.*--folder"):
         run(other, folder)
+
+
+def test_other_pairs_under_the_same_name_are_another_training(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=1)
+    run(chosen, tmp_path / "out")
+    preferences.write(tmp_path, preferences.pairs(23))
+    with pytest.raises(ConfigError, match=r"training with content of pairs: '\w+', and now it is '\w+'.*--folder"):
+        run(chosen, tmp_path / "out")
+
+
+def test_another_base_under_the_same_name_is_another_training(tmp_path: Path) -> None:
+    chosen = config(tiny.causal(tmp_path / "base", "Llama"), preferences.write(tmp_path), epochs=1)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(2))
+    tiny.causal(tmp_path / "base", "Llama", seed=5)
+    with pytest.raises(ConfigError, match="holds a training with content of model"):
+        run(chosen, tmp_path / "out")
+
+
+def test_what_a_kill_at_the_end_left_goes(trained: train.Trained, base: Path) -> None:
+    folder = trained.model.parent
+    for name in ("checkpoints", "best"):
+        (folder / name / "deep").mkdir(parents=True)
+    lora = yaml.safe_load((folder / "config.yaml").read_text())["lora"]
+    run(config(base, folder.parent / "pairs.jsonl", lora=lora), folder)
+    assert not (folder / "checkpoints").exists() and not (folder / "best").exists()
+
+
+def test_dropout_of_the_adapter_is_there_in_training_and_not_at_a_look(base: Path, tmp_path: Path) -> None:
+    pairs = preferences.write(tmp_path)
+    plain, dropped = (
+        run(config(base, pairs, epochs=1, lora={**LORA, "dropout": share}), tmp_path / str(share)).epochs
+        for share in (0.0, 0.9)
+    )
+    assert plain[0].loss == dropped[0].loss
+    assert plain[1].train_loss != dropped[1].train_loss
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])
+def test_a_step_has_as_many_pairs_whatever_devices_there_are(place: str, tmp_path: Path) -> None:
+    from trl import RewardConfig
+
+    arguments = RewardConfig(output_dir=str(tmp_path), per_device_train_batch_size=4, use_cpu=True)
+    arguments._n_gpu = 4  # as transformers finds where there are four
+    assert arguments.train_batch_size == 16
+    train._on_one_device(arguments, torch.device(place))
+    assert (arguments.train_batch_size, arguments.device) == (4, torch.device(place))
 
 
 def test_a_reward_model_is_trained_further(trained: train.Trained, tmp_path: Path) -> None:
@@ -163,11 +232,16 @@ def look(pairs: list[Pair], found: dict[tuple[str, str], float]) -> Epoch:
     return training.looked(pairs, found, Bootstrap(100), epoch=1.0, step=1, seconds=0.5, train_loss=None)
 
 
-def test_it_stops_when_patience_is_over_and_keeps_the_best(base: Path, tmp_path: Path) -> None:
-    hopeless = [
-        Pair(f"p{i}", f"task {i}", *(("a", "b") if i % 2 else ("b", "a")), split=HELD_OUT if i % 3 == 0 else TRAIN)
-        for i in range(24)
+def hopeless_pairs() -> list[Pair]:
+    """Pairs of which nothing can be learnt."""
+    return [
+        Pair(f"p{i}", preferences.statement(i), *programs, split=HELD_OUT if i % 3 == 0 else TRAIN)
+        for i, programs in enumerate((("b", "a"), ("a", "b")) * 12)
     ]
+
+
+def test_it_stops_when_patience_is_over_and_keeps_the_best(base: Path, tmp_path: Path) -> None:
+    hopeless = hopeless_pairs()
     found = run(config(base, preferences.write(tmp_path, hopeless), epochs=50, patience=2), tmp_path / "out")
     best = found.epochs.index(found.best)
     assert len(found.epochs) == best + 3 < 50
@@ -236,6 +310,71 @@ def test_what_was_ended_goes_on_and_comes_to_the_same(base: Path, tmp_path: Path
     assert all(mine_[key] == pytest.approx(theirs_[key], abs=1e-3) for key in mine_)
 
 
+class Unwritable(Stopping):
+    """After so many steps, the file of looks cannot be written any more, so that the next look is lost."""
+
+    def __init__(self, step: int, file: Path) -> None:
+        super().__init__(step)
+        self.file, self.held = file, b""
+
+    def stop(self) -> None:
+        """A folder in its place."""
+        self.held = self.file.read_bytes()
+        self.file.unlink()
+        self.file.mkdir()
+
+    def mend(self) -> None:
+        """The file as it was."""
+        self.file.rmdir()
+        self.file.write_bytes(self.held)
+
+
+def test_patience_that_ends_with_a_look_that_was_lost_ends_it_then(base: Path, tmp_path: Path) -> None:
+    """Stopped between the checkpoint of an epoch's end and the look there."""
+    pairs = preferences.write(tmp_path, hopeless_pairs())
+    chosen = config(base, pairs, epochs=50, patience=2, save_steps=4)
+    whole = run(chosen, tmp_path / "whole")
+    assert whole.epochs[-1].step < 200
+    stopping = Unwritable(whole.epochs[-1].step, tmp_path / "out" / "epochs.jsonl")
+    with pytest.raises(UserError, match="cannot be written"):
+        train.train(chosen, tmp_path / "out", stopping)
+    stopping.mend()
+    found = run(chosen, tmp_path / "out")
+    assert [one.step for one in found.epochs] == [one.step for one in whole.epochs]
+
+
+def test_weights_are_those_of_the_look_that_is_the_best_after_a_kill_undid_another(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path))
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(6))
+    shutil.rmtree(tmp_path / "out" / "checkpoints")  # the look after step 4 is undone, which was the best
+    file = tmp_path / "out" / "epochs.jsonl"
+    first, second = (json.loads(line) for line in file.read_text().splitlines())
+    assert second["loss"] < first["loss"]
+    first["accuracy"]["value"], first["loss"] = 1.0, 0.0  # another machine's numbers: nothing will be better
+    file.write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    found = run(chosen, tmp_path / "out")
+    assert found.best.step == 0 and len(found.epochs) == 3
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    values = scores(found.model, held)
+    margins = [values[pair.problem_id, 0] - values[pair.problem_id, 1] for pair in held]
+    assert np.mean(margins) == pytest.approx(first["mean_margin"], rel=1e-3)
+
+
+def test_weights_that_are_gone_are_told(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path))
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(12))
+    for file in (tmp_path / "out" / "best").iterdir():
+        file.write_bytes((base / "model.safetensors").read_bytes())
+    keep = (tmp_path / "out" / "epochs.jsonl").read_text().splitlines()
+    best = json.loads(keep[0])
+    best["accuracy"]["value"], best["loss"] = 1.0, 0.0
+    (tmp_path / "out" / "epochs.jsonl").write_text("\n".join([json.dumps(best), *keep[1:]]) + "\n")
+    with pytest.raises(DataError, match=r"step-0.safetensors does not hold the weights that were the best"):
+        run(chosen, tmp_path / "out")
+
+
 # The same tokens as at scoring.
 
 
@@ -285,6 +424,22 @@ def test_too_small_a_disk_is_refused_before_training(base: Path, tmp_path: Path,
     with pytest.raises(UserError, match=r"has 0.00 GiB free, and checkpoints and model will take up to 0.00 GiB"):
         run(config(base, preferences.write(tmp_path), lora=None), disk.folder / "out")
     assert not list((disk.folder / "out").glob("checkpoints"))
+
+
+def test_checkpoints_that_are_there_are_not_asked_for_again(base: Path, tmp_path: Path, disk: Disk) -> None:
+    chosen, folder = config(base, preferences.write(tmp_path), lora=None, save_steps=2), disk.folder / "out"
+    disk.mount("size=32m")
+    with pytest.raises(Stopped):
+        train.train(chosen, folder, Stopping(5))
+    tokenizer = train._tokenizer(str(base))
+    data = train._tokens(preferences.pairs(), tokenizer, 1024)
+    course = train._Course(chosen, folder, train._load(chosen, tokenizer), tokenizer, data, Silent())
+    used, held = (shutil.disk_usage(disk.folder).used, train._held_bytes(folder))
+    needed = course._needed_bytes()
+    assert needed > held > 100_000
+    disk.mount(f"size={used + needed - held // 2}")
+    assert shutil.disk_usage(disk.folder).free < needed
+    assert run(chosen, folder).epochs[-1].step == 12
 
 
 def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ both run. Here is also where the adapter on the embedded model is found. Loads n
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import ModelError, explained
-from tts.models import EMBEDDED
+from tts.models import EMBEDDED, tensor_shapes
 
 SHIPPED = Path(__file__).parent / "embedded_scorer"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+TOKENIZER = "tokenizer_config.json"
 PREFIX, HEAD = "base_model.model.", "score.weight"
 PLAIN = {"use_dora": False, "use_rslora": False, "bias": "none", "fan_in_fan_out": False}  # what is computed here
 PATTERNS = ("rank_pattern", "alpha_pattern")
@@ -31,6 +33,11 @@ class Adapter:
     folder: Path
     base: str
     scale: float
+
+    @property
+    def tokenizer(self) -> str:
+        """The model whose tokenizer is the adapter's: its own folder, if one was saved there, else the base."""
+        return str(self.folder) if (self.folder / TOKENIZER).is_file() else self.base
 
 
 def find(model: str, shipped: Path = SHIPPED) -> Adapter | None:
@@ -72,6 +79,11 @@ def _check_plain(folder: Path, found: Mapping[str, Any]) -> None:
             f"The adapter in {folder} has {odd[0]}: {found[odd[0]]!r}, which is not applied here. Give the merged "
             "model."
         )
+
+
+def count(adapter: Adapter) -> int:
+    """How many numbers an adapter and its head hold. Raises ModelError for a damaged file."""
+    return sum(math.prod(shape) for shape in tensor_shapes(adapter.folder / WEIGHTS).values())
 
 
 def content_folder(model: str) -> str:

@@ -123,7 +123,9 @@ class Generator:
 class Scorer:
     """What is asked of one reward model: `token_budget` tokens run at once, pairs of up to `max_length` tokens.
 
-    `path` is its place in the config, for messages; `cache_bytes` vLLM's keys and values, where they were given.
+    `path` is its place in the config, for messages; `cache_bytes` vLLM's keys and values, where they were given. If it
+    is an adapter, with `adapter_bytes` beside those of its base, which is `model`: whether a generator that stays
+    loaded has `lent` it the base's weights.
     """
 
     model: Model
@@ -131,6 +133,8 @@ class Scorer:
     max_length: int | None = None
     path: str = "scorers.0"
     cache_bytes: int | None = None
+    adapter_bytes: int = 0
+    lent: bool = False
 
     @property
     def longest(self) -> int:
@@ -156,8 +160,8 @@ class EnginePlan:
     `concurrency`: a generator's sequences at once. `token_budget`: a scorer's tokens at once. `batched_tokens`: vLLM's
     max_num_batched_tokens. `asleep_bytes` stay on the device and `host_bytes` go to the host when the engine sleeps.
     `loading_bytes`, on a CPU, are taken while vLLM loads: the file is mapped beside the weights. The kernel takes a
-    file's pages back where memory is short, so a plan fits without them. `notes`: what a reader of the plan should
-    know, in sentences.
+    file's pages back where memory is short, so a plan fits without them. `lent_bytes` of weights are the generator's
+    and not counted again. `notes`: what a reader of the plan should know, in sentences.
     """
 
     role: Literal["generator", "scorer"]
@@ -176,6 +180,7 @@ class EnginePlan:
     batched_tokens: int | None
     host_bytes: int
     loading_bytes: int
+    lent_bytes: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -196,10 +201,12 @@ def _engine(
     kv_bytes: int,
     activation_bytes: int,
     longest: int,
+    adapter: int = 0,
+    lent: int = 0,
 ) -> EnginePlan:
-    """An engine's share with its sizes filled in."""
+    """An engine's share with its sizes filled in; `adapter` bytes come to the model's weights, `lent` ones go."""
     activation_bytes += int(ALLOCATOR_SLACK[device.kind] * activation_bytes)
-    weights, runtime = weights_bytes(model), runtime_bytes(model, device.kind)
+    weights, runtime = weights_bytes(model) + adapter - lent, runtime_bytes(model, device.kind)
     total = weights + kv_bytes + activation_bytes + runtime
     return EnginePlan(
         role=role,
@@ -216,8 +223,9 @@ def _engine(
         concurrency=None,
         token_budget=None,
         batched_tokens=None,
-        host_bytes=host_bytes(model) if device.kind == "cuda" else 0,
+        host_bytes=host_bytes(model) + adapter - lent if device.kind == "cuda" else 0,
         loading_bytes=_loading_bytes(model, device.kind),
+        lent_bytes=lent,
     )
 
 
@@ -291,9 +299,29 @@ def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
         budget = max(budget, scorer.longest)  # a single pair is run even if it is longer than the budget
         takes = _padded_bytes if any(model.shape.windows) else _packed_bytes
         kv, activation = takes(model, budget, scorer.longest, device.kind)
-    made = _engine(model, device, "scorer", kv, activation, scorer.longest)
+    adapter, lent = _adapter_bytes(scorer)
+    made = _engine(model, device, "scorer", kv, activation, scorer.longest, adapter, lent)
     batched = scorer.token_budget if model.backend == "vllm" else None
-    return dataclasses.replace(made, token_budget=scorer.token_budget, batched_tokens=batched)
+    notes = tuple(_about_lent(made))
+    return dataclasses.replace(made, token_budget=scorer.token_budget, batched_tokens=batched, notes=notes)
+
+
+def _adapter_bytes(scorer: Scorer) -> tuple[int, int]:
+    """What an adapter adds to its base's weights, and what of these is not its own. Its head is in the first."""
+    if not scorer.adapter_bytes:
+        return 0, 0
+    shape = scorer.model.shape
+    head = shape.head * DTYPE_BYTES[scorer.model.dtype] if shape.classifier else 0
+    return scorer.adapter_bytes - head, weights_bytes(scorer.model) - head if scorer.lent else 0
+
+
+def _about_lent(made: EnginePlan) -> Iterator[str]:
+    """A note on what is held once."""
+    if made.lent_bytes:
+        yield (
+            f"{made.model} is an adapter on the generator's weights: {made.lent_bytes / MIB:.1f} MiB of them are held "
+            f"once, and it adds {made.weights_bytes / MIB:.1f} MiB."
+        )
 
 
 def _packed_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[int, int]:

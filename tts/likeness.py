@@ -43,10 +43,11 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
 
 def _number(tree: ast.Module) -> None:
     """Variables and parameters get numbers in the order in which the tree holds them; what can be seen or called from
-    outside keeps its name, and so does whatever a keyword argument may mean.
+    outside keeps its name, as a class's fields do, and so does whatever a keyword argument may mean.
     """
     nodes = list(ast.walk(tree))
     kept = {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg} | set(vars(builtins))
+    kept |= {name for node in nodes if isinstance(node, ast.ClassDef) for name in _fields(node)}
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     numbers: dict[str, str] = {}
@@ -55,6 +56,15 @@ def _number(tree: ast.Module) -> None:
         name = getattr(node, field) if field else ""
         if name in own - kept:
             setattr(node, field, numbers.setdefault(name, f"v{len(numbers)}"))
+
+
+def _fields(node: ast.AST) -> Iterator[str]:
+    """What a class's own text stores: whoever has the class sees these by name, and in a dataclass in their order."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _fields(child)
 
 
 def does_nothing(code: str) -> bool:

@@ -167,7 +167,10 @@ def _too_small(scorer: Scorer, device: Device) -> bool:
 
 def _build(request: Request, mode: Mode, concurrency: int) -> MemoryPlan:
     """The plan for so many sequences at once, whether it fits or not."""
-    device, engines = request.device, [scorer_plan(scorer, request.device) for scorer in request.scorers]
+    device = request.device
+    borrow = mode == "share" and request.generator is not None  # else the generator's weights come and go
+    scorers = (dataclasses.replace(scorer, lent=scorer.lent and borrow) for scorer in request.scorers)
+    engines = [scorer_plan(scorer, device) for scorer in scorers]
     if request.generator is not None:
         engines.insert(0, generator_plan(request.generator, device, concurrency))
     return MemoryPlan(mode, device, tuple(engines), int(request.options.margin * device.total_bytes))
@@ -279,7 +282,8 @@ def _scorer_ways(request: Request, position: int, scorer: Scorer) -> Iterator[Wa
     if scorer.cache_bytes is not None:
         yield from _other_cache(scorer.path, pair_kv_bytes(scorer, request.device.kind), changed)
     for name, shape in code_scalers().items():
-        smaller = changed(model=dataclasses.replace(scorer.model, name=name, shape=shape))
+        model = dataclasses.replace(scorer.model, name=name, shape=shape)
+        smaller = changed(model=model, adapter_bytes=0, lent=False)
         if shape.parameters < scorer.model.shape.parameters and find(smaller) is not None:
             yield WayOut(f"{scorer.path}.model={name} instead of {scorer.model.name} fits", smaller)
             return

@@ -83,6 +83,19 @@ def content(model: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def tensor_shapes(file: Path) -> dict[str, list[int]]:
+    """The shape of each tensor in a safetensors file, by its name, from the file's header. Raises ModelError for a
+    damaged file.
+    """
+    try:
+        with file.open("rb") as data:
+            size = min(int.from_bytes(data.read(8), "little"), file.stat().st_size)
+            header = json.loads(data.read(size))
+        return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"The weights in {file} are damaged ({error!r}). Download or make the model again.") from error
+
+
 def read_config(model: str) -> tuple[dict[str, Any], str] | None:
     """(parsed config.json, its path) of a folder, or of a hub name in the local cache; None for a hub name that is not
     there.

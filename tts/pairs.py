@@ -6,10 +6,11 @@ problems that are alike are never on both sides of the split. Chooses only: runs
 `pair_rows.py`'s.
 """
 
+import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from tts.errors import DataError, check_option, counted
 from tts.likeness import does_nothing, groups, skeleton
 from tts.seeds import seed_of
 
+LOG = logging.getLogger("tts")
 SAMPLED = "sampled"  # the source of a pair whose programs are both a model's
 TRAIN, HELD_OUT = "train", "held-out"
 UNSPLIT = ""  # of a pair from a file that says nothing of sides
@@ -141,7 +143,7 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     found: list[Pair] = []
     for side in (TRAIN, HELD_OUT):
         mine = [replace(p, split=side) for p in _of_side(mixed, sides, side, rules)]
-        kept = _balanced(mine, side, rules.seed) if rules.balance else mine
+        kept = _balanced(mine, side) if rules.balance else mine
         dropped += Dropped(unbalanced=len(mine) - len(kept))
         found += kept
     order = {one.statement: i for i, one in enumerate(mixed)}
@@ -151,8 +153,11 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
 def _of_side(mixed: Sequence[Material], sides: Sequence[str], side: str, rules: Rules) -> list[Pair]:
     """The pairs of one side's problems; each problem begins with the kind that the ones before it had less of."""
     found: list[Pair] = []
+    surplus = 0
     for one in (one for one, its in zip(mixed, sides, strict=True) if its == side):
-        found += _of_problem(one, sum(pair.longer for pair in found), rules)
+        mine = _of_problem(one, surplus, rules)
+        surplus += sum(pair.longer for pair in mine)
+        found += mine
     return found
 
 
@@ -235,15 +240,22 @@ def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
     return found
 
 
-def _balanced(pairs: list[Pair], side: str, seed: int) -> list[Pair]:
-    """Without so many of those by whose lengths the chosen one could be told that both kinds are as many: of problems
-    with the most pairs and of the farthest lengths first. Raises DataError if nothing would be left.
+def _balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
+    """Without so many of those by whose lengths the chosen one could be told that both kinds are as many: those of the
+    farthest lengths first, but a problem's last pair only once no other problem can spare one. Raises DataError if
+    nothing would be left.
     """
-    kept = list(pairs)
-    while abs(surplus := sum(pair.longer for pair in kept)) > 1:
-        kind = 1 if surplus > 0 else -1
-        held = Counter(pair.problem_id for pair in kept)
-        kept.remove(max((p for p in kept if p.longer == kind), key=lambda p: (held[p.problem_id] > 1, p.stretch)))
+    surplus = sum(pair.longer for pair in pairs)
+    kind, excess = (1 if surplus > 0 else -1), max(0, abs(surplus) - 1)
+    held = Counter(pair.statement for pair in pairs)
+    farthest = sorted((i for i, p in enumerate(pairs) if p.longer == kind), key=lambda i: -pairs[i].stretch)
+    spared: list[int] = []
+    last: list[int] = []
+    for i in farthest:
+        (spared if held[pairs[i].statement] > 1 else last).append(i)
+        held[pairs[i].statement] -= 1
+    gone = set((spared + last)[:excess])
+    kept = [pair for i, pair in enumerate(pairs) if i not in gone]
     if len(kept) <= 1 < len(pairs):
         which = "longer" if pairs[0].longer > 0 else "shorter"
         raise DataError(
@@ -255,28 +267,70 @@ def _balanced(pairs: list[Pair], side: str, seed: int) -> list[Pair]:
 
 
 def sided(pairs: Sequence[Pair], held_out: float, seed: int) -> list[Pair]:
-    """The pairs with a side each: those without one get it by their problem, as `split` says."""
-    statements = list(dict.fromkeys(pair.statement for pair in pairs if pair.split == UNSPLIT))
-    sides = dict(zip(statements, split(statements, held_out, seed) if statements else (), strict=True))
-    return [replace(pair, split=sides.get(pair.statement, pair.split)) for pair in pairs]
+    """The pairs with a side each: a group of problems that are alike has the side that any of its pairs was given, and
+    groups without one are drawn as `split` says. Raises DataError for a group that was given both, or as `split`.
+    """
+    statements = list(dict.fromkeys(pair.statement for pair in pairs))
+    group = dict(zip(statements, groups(statements), strict=True))
+    given: dict[int, Pair] = {}
+    for pair in pairs:
+        if pair.split != UNSPLIT:
+            first = given.setdefault(group[pair.statement], pair)
+            if first.split != pair.split:
+                raise _leaks(first, pair)
+    sides = {first: pair.split for first, pair in given.items()}
+    drawn = _drawn(statements, list(group.values()), sides, held_out, seed)
+    side = dict(zip(statements, drawn, strict=True))
+    return [replace(pair, split=side[pair.statement]) for pair in pairs]
+
+
+def _leaks(one: Pair, other: Pair) -> DataError:
+    same = "the same problem" if one.statement == other.statement else "one alike, directly or by others,"
+    return DataError(
+        f"Problem {one.problem_id!r} is given the side {one.split!r}, and {same} as {other.problem_id!r} the side "
+        f"{other.split!r}, so training would see what is held out. Make one file of all, which draws the sides anew: "
+        "`tts pairs FILE... --out pairs.jsonl`."
+    )
 
 
 def split(statements: Sequence[str], held_out: float, seed: int) -> list[str]:
-    """The side of each problem: groups of problems that are alike are drawn until at least a share `held_out` of the
-    problems is held out. Raises DataError if all are alike.
+    """The side of each problem: groups of problems that are alike are drawn as long as each brings what is held out
+    nearer to a share `held_out` of the problems; at least one group is on each side. Raises DataError if all are alike.
     """
-    group = groups(statements)
-    if held_out == 0:
-        return [TRAIN] * len(statements)
-    sizes = Counter(group)
-    if len(sizes) < 2:
-        raise DataError(
-            f"All {counted(len(statements), 'problem')} with both kinds of program are alike, so none can be held out "
-            "without leaking. Add runs on other problems, or hold none out: --held-out 0."
-        )
+    return _drawn(statements, groups(statements), {}, held_out, seed)
+
+
+def _drawn(
+    statements: Sequence[str], group: Sequence[int], given: Mapping[int, str], held_out: float, seed: int
+) -> list[str]:
+    """As `split`; `group` has the position of the first statement of each one's group, `given` some groups' sides."""
+    sizes = Counter(first for first in group if first not in given)
     order = sorted(sizes, key=lambda first: seed_of(seed, "split", statements[first]))
-    held: set[int] = set()
-    for first in order[:-1]:
-        if sum(sizes[one] for one in held) < held_out * len(statements):
-            held.add(first)
-    return [HELD_OUT if first in held else TRAIN for first in group]
+    held = _held({first: sizes[first] for first in order}, held_out, set(given.values())) if held_out else ()
+    sides = {**dict.fromkeys(order, TRAIN), **dict.fromkeys(held, HELD_OUT), **given}
+    return [sides[first] for first in group]
+
+
+def _held(sizes: Mapping[int, int], held_out: float, known: Collection[str]) -> list[int]:
+    """Which groups are held out, given their sizes in the order of the draw and which sides there are already."""
+    held: list[int] = []
+    count, total = 0, sum(sizes.values())
+    aim = held_out * total
+    for first, size in sizes.items():
+        if count + size < total and count + size - aim <= aim - count:
+            held.append(first)
+            count += size
+    if sizes and not held and HELD_OUT not in known:
+        if len(sizes) == 1 and TRAIN not in known:
+            raise DataError(
+                f"All {counted(total, 'problem')} with both kinds of program are alike, so none can be held out "
+                "without leaking. Add runs on other problems, or hold none out: --held-out 0."
+            )
+        held = [min(sizes, key=lambda first: sizes[first])]
+        count = sizes[held[0]]
+    if abs(count - aim) >= 1:
+        LOG.warning(
+            "%d of %s are held out, not %.1f: those that are alike are on one side, the most of them %d.",
+            *(count, counted(total, "problem"), aim, max(sizes.values())),
+        )
+    return held

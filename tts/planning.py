@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tts import plugins
-from tts.adapters import find as find_adapter
+from tts import adapters, plugins
+from tts.adapters import Adapter
 from tts.config import Config, MemoryConfig
 from tts.environment import gpu_memory, host_memory
 from tts.errors import ConfigError, ModelError, counted, unknown
@@ -22,7 +22,7 @@ from tts.footprint import GIB, Backend, Device, EnginePlan, Generator, Kind, Lor
 from tts.generate.vllm import lora_rank, lora_weights
 from tts.hub import NotFetched, fetch
 from tts.memory import MemoryPlan, Mode, Options, gib, plan
-from tts.models import EMBEDDED, cpu_has_bfloat16, read_config
+from tts.models import EMBEDDED, cpu_has_bfloat16, locate, read_config, tensor_shapes
 from tts.plugins import Spec
 from tts.shapes import (
     DTYPE_BYTES,
@@ -97,7 +97,8 @@ def _plan(models: Models, here: bool) -> MemoryPlan:
     """With the device's given sizes or those that are detected. `here`: it is this machine's."""
     device, given = find_device(models, here), models.memory
     generator = None if models.generator is None else _generator(models.generator, given, device.kind)
-    scorers = tuple(_scorer(spec, path, device.kind) for spec, path in models.on(device.kind).values())
+    lender = None if models.generator is None or generator is None else (models.generator, generator.model)
+    scorers = tuple(_scorer(spec, path, device.kind, lender) for spec, path in models.on(device.kind).values())
     return plan(generator, scorers, device, Options(given.mode, given.margin))
 
 
@@ -308,10 +309,10 @@ def _check_context(model: Model, longest: int | None, max_tokens: int) -> None:
         )
 
 
-def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
+def _scorer(spec: Spec, path: str, kind: Kind, lender: tuple[Spec, Model] | None) -> Scorer:
     chosen = _Chosen.of("scorer", spec, path)
     backend: Backend = "vllm" if chosen.options.get("backend") == "vllm" else "transformers"
-    adapter = find_adapter(str(chosen.options.get("model")))
+    adapter = adapters.find(str(chosen.options.get("model")))
     model = _model(chosen, backend, kind)
     if not model.shape.classifier:
         if adapter is None and not has_value_head(model.name):
@@ -331,7 +332,20 @@ def _scorer(spec: Spec, path: str, kind: Kind) -> Scorer:
         chosen.count("max_length"),
         path,
         chosen.count("kv_cache_memory_bytes"),
+        0 if adapter is None else adapters.count(adapter) * DTYPE_BYTES[model.dtype],
+        adapter is not None and lender is not None and _lends(*lender, adapter, spec, model, kind),
     )
+
+
+def _lends(drawer: Spec, held: Model, adapter: Adapter, scorer: Spec, model: Model, kind: Kind) -> bool:
+    """Whether the generator, while it stays loaded, gives an adapter its weights: of the same model in the same dtype
+    and place, as its `lend` will ask.
+    """
+    places = {str(spec.options.get("device", "auto")).replace("auto", kind) for spec in (drawer, scorer)}
+    if held.backend != "transformers" or held.dtype != model.dtype or len(places) > 1:
+        return False
+    names = {adapter.base, held.name}
+    return len(names) == 1 or (EMBEDDED not in names and len({locate(name) for name in names}) == 1)
 
 
 def _model(chosen: _Chosen, backend: Backend, kind: Kind) -> Model:
@@ -394,11 +408,7 @@ def has_value_head(model: str) -> bool:
     try:
         if index.is_file():
             return VALUE_HEAD in json.loads(index.read_bytes())["weight_map"]
-        if not weights.is_file():
-            return False
-        with weights.open("rb") as file:
-            size = min(int.from_bytes(file.read(8), "little"), weights.stat().st_size)
-            return VALUE_HEAD in json.loads(file.read(size))
+        return weights.is_file() and VALUE_HEAD in tensor_shapes(weights)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The weights in {model} are damaged ({error!r}). Download the model again.") from error
 

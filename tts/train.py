@@ -12,7 +12,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ from tts import pair_rows
 from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
 from tts.files import replacing
 from tts.jsonl import user_path
-from tts.models import device_and_dtype, load_tokenizer, loading, locate
+from tts.ledger import key_of
+from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
 from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("tts")
 INSTALL = "pip install -c constraints.txt -e '.[train]'"
 NEEDED = ("trl", "peft", "datasets", "accelerate", "transformers", "torch")
-CONFIG, EPOCHS, CHECKPOINTS, BEST, MODEL, ADAPTER = (
-    *("config.yaml", "epochs.jsonl", "checkpoints", "best", "model", "adapter"),
+CONFIG, INPUTS, EPOCHS, CHECKPOINTS, BEST, MODEL, PART, ADAPTER = (
+    *("config.yaml", "inputs.yaml", "epochs.jsonl", "checkpoints", "best", "model", ".model.part", "adapter"),
 )
 KEPT_CHECKPOINTS = 2
 FLOAT32 = 4
@@ -72,12 +73,14 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     _check_installed()
     pairs = _pairs(config)
     tokenizer = _tokenizer(config.model)
-    _claim(config, folder)
+    _claim(config, pairs, folder)
     model = _load(config, tokenizer)
     data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
     course = _Course(config, folder, model, tokenizer, data, progress)
     if not (folder / MODEL / "config.json").is_file():
         course.run()
+    for leftover in (CHECKPOINTS, BEST):  # of this call, or of one that was killed once the model was there
+        shutil.rmtree(folder / leftover, ignore_errors=True)
     adapter = folder / ADAPTER
     return Trained(
         epochs=tuple(kept(folder / EPOCHS)),
@@ -96,22 +99,37 @@ def _check_installed() -> None:
         raise ConfigError(f"tts train needs {', '.join(missing)}. Run, in tts's folder: {INSTALL}")
 
 
-def _claim(config: TrainConfig, folder: Path) -> None:
-    """Make the folder this training's. Raises ConfigError, naming what differs, for one of another training."""
-    file, mine = folder / CONFIG, config.model_dump(mode="json")
+def _claim(config: TrainConfig, pairs: Sequence[Pair], folder: Path) -> None:
+    """Make the folder this training's. Raises ConfigError, naming what differs, for one of another training, of other
+    pairs or of another base under the same names.
+    """
+    mine = {CONFIG: config.model_dump(mode="json"), INPUTS: _contents(config, pairs)}
     with explained(UserError, f"{folder} cannot be written", "Free some space, or give another --folder."):
         folder.mkdir(parents=True, exist_ok=True)
-        if not file.is_file():
-            file.write_text(yaml.safe_dump(mine, sort_keys=False), encoding="utf-8")
+        if not (folder / CONFIG).is_file():
+            for file, values in reversed(mine.items()):  # the config last: with it the folder is taken
+                with replacing(folder / file) as beside:
+                    beside.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
             return
-        held = yaml.safe_load(file.read_text(encoding="utf-8"))
-    differing = [name for name in mine if held.get(name) != mine[name]]
-    if differing:
-        name = differing[0]
-        raise ConfigError(
-            f"{folder} holds a training with {name}: {held.get(name)!r}, and now it is {mine[name]!r}. Give another "
-            "--folder, or the config that this one began with."
-        )
+        held = {name: value for file in mine for name, value in _values(folder / file).items()}
+    for name, now in (item for values in mine.values() for item in values.items()):
+        if held.get(name) != now:
+            raise ConfigError(
+                f"{folder} holds a training with {name}: {held.get(name)!r}, and now it is {now!r}. Give another "
+                "--folder, or what this one began with."
+            )
+
+
+def _contents(config: TrainConfig, pairs: Sequence[Pair]) -> dict[str, str]:
+    """What the names in a config stand for, as digests."""
+    return {
+        "content of pairs": key_of([key_of(*astuple(pair)) for pair in pairs]),
+        "content of model": content(locate(config.model)),
+    }
+
+
+def _values(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 # Pairs and their tokens.
@@ -197,6 +215,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
     """
     import torch
     from transformers import AutoModelForSequenceClassification
+    from trl.trainer.utils import disable_dropout_in_model
 
     place, computed = device_and_dtype(config.device, config.dtype)
     torch.manual_seed(config.seed)
@@ -209,6 +228,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"{config.model!r} cannot be trained as a reward model: {reason}") from error
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    disable_dropout_in_model(model)  # the base's own; trl would disable the adapter's as well
     return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
 
 
@@ -237,6 +257,10 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
 # The training.
 
 
+class _Over(Exception):
+    """The look that a kill prevented says that no step is to be taken."""
+
+
 class _Course:
     """One training on its way in its folder."""
 
@@ -257,12 +281,13 @@ class _Course:
 
     def run(self) -> None:
         """Train from the last checkpoint on, and save what came out best."""
-        _check_disk(self.folder, self._needed_bytes())
+        _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
         with self._writing():
             trainer = self._trainer()
             last = _last_checkpoint(self.folder / CHECKPOINTS)
             if not (self.epochs and last is not None and over(self.epochs, self.config.patience)):
-                trainer.train(resume_from_checkpoint=None if last is None else str(last))
+                with contextlib.suppress(_Over):
+                    trainer.train(resume_from_checkpoint=None if last is None else str(last))
             self._finish()
 
     def _writing(self) -> contextlib.AbstractContextManager[None]:
@@ -270,10 +295,12 @@ class _Course:
         return explained(UserError, f"{self.folder} cannot be written", remedy)
 
     def _needed_bytes(self) -> int:
-        """Checkpoints hold what is trained and two moments of it; the best weights, and the model at the end."""
+        """Checkpoints hold what is trained and two moments of it; up to three looks' weights, and the model at the
+        end.
+        """
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT32
         whole = sum(p.numel() * p.element_size() for p in self.model.parameters())
-        return int(SPARE * ((KEPT_CHECKPOINTS + 1) * 3 * trained + 2 * trained + whole))
+        return int(SPARE * ((KEPT_CHECKPOINTS + 1) * 3 * trained + 3 * trained + whole))
 
     def _trainer(self) -> Any:
         from transformers import PrinterCallback, TrainerCallback
@@ -293,6 +320,7 @@ class _Course:
             def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 course.look(state)
                 control.should_training_stop |= over(course.epochs, course.config.patience)
+                control.should_save |= not Path(args.output_dir, f"checkpoint-{state.global_step}").is_dir()
 
         trainer = RewardTrainer(
             model=self.model,
@@ -309,7 +337,7 @@ class _Course:
 
         c = self.config
         place, _ = device_and_dtype(c.device, c.dtype)
-        return RewardConfig(
+        found = RewardConfig(
             output_dir=str(self.folder / CHECKPOINTS),
             num_train_epochs=c.epochs,
             per_device_train_batch_size=c.micro_batch,
@@ -320,6 +348,7 @@ class _Course:
             weight_decay=c.weight_decay,
             center_rewards_coefficient=c.center or None,
             gradient_checkpointing=c.gradient_checkpointing,
+            disable_dropout=False,
             max_length=None,  # what is too long is left out already
             pad_to_multiple_of=None,
             bf16=self.bfloat16,
@@ -335,17 +364,21 @@ class _Course:
             disable_tqdm=True,
             dataloader_pin_memory=place.type != "cpu",
         )
+        _on_one_device(found, place)
+        return found
 
     # Looks at the held-out pairs.
 
     def begin(self, state: Any) -> None:
-        """Forget looks at what a kill undid, and take the one that it prevented."""
+        """Forget looks at what a kill undid, and take the one that it prevented. Raises _Over if that ends it."""
         self.progress.stage("train", state.max_steps, state.global_step)
         self.epochs = [one for one in self.epochs if one.step <= state.global_step]
         self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
         ended = state.global_step % self._steps_per_epoch(state) == 0
         if ended and all(one.step < state.global_step for one in self.epochs):
             self.look(state)
+        if over(self.epochs, self.config.patience):
+            raise _Over
 
     def _steps_per_epoch(self, state: Any) -> int:
         steps: int = state.max_steps
@@ -372,8 +405,9 @@ class _Course:
             found.loss,
         )
         if best_of(self.epochs) is found:
-            self._save_best()
+            self._save_weights(found)
         keep(self.folder / EPOCHS, self.epochs)
+        self._drop_weights()
 
     def _scores(self) -> dict[Program, float]:
         """The held-out programs' logits, padded, a few at a time."""
@@ -398,19 +432,36 @@ class _Course:
         """What is trained, by name, copied."""
         return {name: p.detach().cpu().clone() for name, p in self.model.named_parameters() if p.requires_grad}
 
-    def _save_best(self) -> None:
+    def _weights_of(self, look: Epoch) -> Path:
+        return self.folder / BEST / f"step-{look.step}.safetensors"
+
+    def _save_weights(self, look: Epoch) -> None:
         from safetensors.torch import save_file
 
-        with replacing(self.folder / BEST / "trained.safetensors") as beside:
+        with replacing(self._weights_of(look)) as beside:
             save_file(self._trained_weights(), beside)
 
-    def _finish(self) -> None:
-        """Save the best weights as a model of its own, and the adapter alone; checkpoints go."""
+    def _drop_weights(self) -> None:
+        """All but the best look's and those that would be the best if a kill undid the last look."""
+        needed = {self._weights_of(best_of(some)) for some in (self.epochs, self.epochs[:-1]) if some}
+        for file in set((self.folder / BEST).iterdir()) - needed:
+            file.unlink()
+
+    def _restore(self) -> None:
+        """The best look's weights into the model. Raises DataError where they are not there or not the model's."""
         from safetensors.torch import load_file
 
-        best = load_file(self.folder / BEST / "trained.safetensors")
-        self.model.load_state_dict(best, strict=False)
-        beside = self.folder / f".{MODEL}.part"
+        file = self._weights_of(best_of(self.epochs))
+        weights = load_file(file) if file.is_file() else {}
+        trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        if weights.keys() != trained:
+            raise DataError(f"{file} does not hold the weights that were the best. Train anew in another --folder.")
+        self.model.load_state_dict(weights, strict=False)
+
+    def _finish(self) -> None:
+        """Save the best weights as a model of its own, and the adapter alone."""
+        self._restore()
+        beside = self.folder / PART
         shutil.rmtree(beside, ignore_errors=True)
         if self.lora:
             self._save_adapter()
@@ -419,11 +470,9 @@ class _Course:
         self.model.to(self.dtype).save_pretrained(beside)
         self.tokenizer.save_pretrained(beside)
         beside.rename(self.folder / MODEL)
-        shutil.rmtree(self.folder / CHECKPOINTS)
-        shutil.rmtree(self.folder / BEST)
 
     def _save_adapter(self) -> None:
-        """As peft does, in bfloat16, with the base by the name that it was given."""
+        """As peft does, in bfloat16, with the base by the name that it was given and the tokenizer as it trained."""
         import torch
         from safetensors.torch import load_file, save_file
 
@@ -435,12 +484,32 @@ class _Course:
         base = self.model.get_base_model()
         base.config.architectures = [type(base).__name__]
         base.config.save_pretrained(place)
+        self.tokenizer.save_pretrained(place)
         (place / "README.md").unlink(missing_ok=True)  # peft's empty card
 
 
 def _batches(programs: Sequence[Program], size: int) -> Iterator[Sequence[Program]]:
     for start in range(0, len(programs), size):
         yield programs[start : start + size]
+
+
+def _on_one_device(arguments: Any, place: Any) -> None:
+    """A step is of `batch` pairs on the device that was asked for: by itself transformers starts at cuda:0 and splits a
+    batch of n times as many among n GPUs.
+    """
+    import torch
+
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    if place.type == "cuda":
+        place = torch.device("cuda", torch.cuda.current_device() if place.index is None else place.index)
+        torch.cuda.set_device(place)
+    vars(arguments)["_setup_devices"] = place  # where transformers keeps the device that it found
+
+
+def _held_bytes(folder: Path) -> int:
+    """What a training that goes on has written of what it will need."""
+    places = (folder / name for name in (CHECKPOINTS, BEST, PART, ADAPTER))
+    return sum(file.stat().st_size for place in places for file in place.rglob("*") if file.is_file())
 
 
 def _check_disk(folder: Path, needed: int) -> None:

@@ -126,7 +126,7 @@ class CodeScaler:
     @cached_property
     def tokenizer(self) -> Any:
         """Loaded when first used. Raises ModelError if it has no chat template or no pad token."""
-        name = self.model if self.adapter is None else self.adapter.base
+        name = self.model if self.adapter is None else self.adapter.tokenizer
         found = load_tokenizer("codescaler", name)
         check_pad(found, name)
         return found
