@@ -631,7 +631,7 @@ def test_a_selector_that_compares_what_programs_do_runs_them_on_the_request_s_te
 def test_a_selector_that_counts_passed_tests_goes_before_the_score() -> None:
     with serving(config(selectors=["tests_then_score"])) as served:
         told = served.tts("x", tts={"public_tests": [{"input": "", "output": "x 1\n"}]})
-        assert (told["winner"], told["why"]) == (1, "passes 1 of 1 public tests, then its score (1.0)")
+        assert (told["winner"], told["why"]) == (1, "passes 1 of 1 public tests, then its score (1)")
 
 
 # Its life.
