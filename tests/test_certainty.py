@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_report import assemble, found_of, made_up, printed, sampled, task
 
 from tts import certainty, extrapolation, formats, report
-from tts.certainty_report import certainty_sheet, pairs_sheet
+from tts.certainty_report import certainty_sheet, forecast_caption, pairs_sheet
 from tts.significance import detectable, holm, mcnemar
 
 # McNemar and Holm
@@ -178,4 +178,5 @@ def test_with_one_selector_there_is_nothing_to_compare() -> None:
     run = assemble("r", [(task("a"), [sampled("a", 0, "x")], [False], [1.0])], ["argmax"], ["likelihood"])
     found = certainty.certainty(run)
     assert found.comparisons == () and found.detectable is None
+    assert found.forecasts == () and "foretells no more" in forecast_caption(run, found)  # from one sample
     assert "McNemar" not in printed(report.as_table(certainty_sheet(run, found)), 100)

@@ -272,7 +272,7 @@ def test_each_engine_has_its_gpus_for_itself(session, tmp_path):
     log = tmp_path / "log"
     with on(session, partial(timed, Timed(seconds=0.02, log=str(log))), gpus=2, labels=()) as engine:
         deadline, seen = time.monotonic() + 60, set()
-        while len(seen) < 2 and time.monotonic() < deadline:  # on a busy machine one may do it all before the other is up
+        while len(seen) < 2 and time.monotonic() < deadline:  # one may do it all before the other is up
             engine.submit(asked(4, 8))
             everything(engine)
             seen = {tuple(line.split()[:2]) for line in log.read_text().splitlines()}

@@ -45,6 +45,14 @@ def test_a_run_that_asks_for_more_than_it_has_is_not_complete(small: Small) -> N
     assert not after.complete
 
 
+def test_a_run_that_a_policy_shortened_is_complete(small: Small) -> None:
+    bring_up(small, "stopping={name: fixed, k: 2, ahead: 0}")
+    found = live.look(small.folder / "run")
+
+    assert found.stages[0] == live.Stage("generate", 6, 6)
+    assert found.complete
+
+
 def test_programs_are_counted_once_however_often_they_were_sampled(small: Small) -> None:
     bring_up(small)
     with open_for_writing(small.folder / "run") as store:

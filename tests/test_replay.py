@@ -254,6 +254,7 @@ def test_from_the_command_line(finished):
         (["--policy", "bata"], "No 'bata' in tts/stop. Did you mean 'beta'?"),
         (["--policy", "{name: beta, confidense: 1}"], "Did you mean 'confidence'?"),
         (["--policy", "{"], "is not readable YAML"),
+        (["--policy", "{name: fixed, k: []}"], "k is an empty list. Give it values to try"),
         (["--policy", "3"], "A policy is a name or a mapping"),
         (["--policy", "beta", "--to", "r.pdf"], "ends in .png or .svg"),
         (["--policy", "beta", "--selector", "best"], "No 'best' in the selectors of run"),

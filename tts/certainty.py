@@ -114,8 +114,12 @@ def _detectable(report: RunReport, compared: Sequence[Comparison]) -> Detectable
 
 
 def forecasts(report: RunReport) -> tuple[Forecast, ...]:
-    """pass@k at the run's largest n doubled, and doubled again."""
+    """pass@k at the run's largest n doubled, and doubled again; none from one sample a problem, which says how often
+    programs are right and not whether always the same problems' are.
+    """
     samples = np.array([len(item.candidates) for item in report.fair])
+    if samples.max() < 2:
+        return ()
     right = np.array([int(sum(item.correct)) for item in report.fair])
     ks = [int(samples.max()) * 2**power for power in range(1, DOUBLINGS + 1)]
     level, seed = report.config.report.level, report.config.seed

@@ -51,14 +51,19 @@ def _notes(report: RunReport, found: Certainty) -> list[str]:
             f"{percent(size.disagreement)}%, a true difference under {percent(size.difference)} points is missed "
             f"more often than {100 * (1 - size.power):.0f}% of the time (at {level(report)})."
         )
-    foretold = ", ".join(f"{f.k}: {percent(f.value)}% {interval(f.low, f.high)}" for f in found.forecasts)
-    return [*said, f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}."]
+    if found.forecasts:
+        foretold = ", ".join(f"{f.k}: {percent(f.value)}% {interval(f.low, f.high)}" for f in found.forecasts)
+        said.append(f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}.")
+    return said
 
 
 def forecast_caption(report: RunReport, found: Certainty) -> str:
     """Of a picture of pass@k, up to n and beyond."""
+    exact = f"{sizes([report])}. pass@k, which is the oracle's curve: exact up to n = {report.n}"
+    if not found.forecasts:
+        return f"{exact}; one sample a problem foretells no more. Shaded: {level(report)} intervals over problems."
     return (
-        f"{sizes([report])}. pass@k, which is the oracle's curve: exact up to n = {report.n}, then as a beta-binomial "
+        f"{exact}, then as a beta-binomial "
         f"fit foretells it, to k = {found.forecasts[-1].k}. Shaded: {level(report)} intervals, up to n a bootstrap "
         "over problems, beyond it of where a continued run on such problems would lie."
     )

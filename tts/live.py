@@ -56,8 +56,9 @@ def look(folder: Path) -> Progress:
         config = analysis.stored_config(store)
         grader = analysis.stored_grader(store)
         found = store.counts(grader, store.meta("observer") or grader, store.meta("scorers") or {})
-    n = config.generator.n
-    wanted = found.candidates if n is None else max(n * found.problems, found.candidates)
+        stopped = len(analysis.stored_stops(store) or {})
+    n = 0 if stopped == found.problems else config.generator.n or 0  # a policy may have had enough before n
+    wanted = max(n * found.problems, found.candidates)
     stages = [Stage(FIRST_STAGE, found.candidates, wanted)]
     stages += [Stage(f"score {label}", done, found.candidates) for label, done in found.scored.items()]
     stages.append(Stage("grade", sum(found.verdicts.values()), found.programs))

@@ -94,11 +94,13 @@ class Setting:
 
 def settings(value: object, n: int) -> list[Setting]:
     """The policies that a name or a mapping stands for: one for each combination of options that are lists; with no
-    list, and the policy's knob left out, one for each of the knob's values that n candidates allow.
+    list, and the policy's knob left out, one for each of the knob's values that n candidates allow. Raises ConfigError.
     """
     spec = Spec.parse("policy", value)
     plugin = plugins.find("policy", spec.name)
     swept = {name: given for name, given in spec.options.items() if isinstance(given, list)}
+    if empty := [name for name, given in swept.items() if not given]:
+        raise ConfigError(f"policy {spec.name!r}: {empty[0]} is an empty list. Give it values to try, or leave it out.")
     knob: tuple[str, Sequence[Any]] | None = getattr(plugin, "knob", None)
     if not swept and knob is not None and knob[0] not in spec.options:
         fitting = [one for one in knob[1] if _possible(spec, {knob[0]: one}, n)]
