@@ -74,6 +74,7 @@ def test_scores_are_those_of_the_transformers_backend_and_rank_alike(folder, poo
     assert_alike(mine, theirs, 1e-3)
 
 
+@pytest.mark.long
 def test_scores_in_bfloat16_too(folder):
     given, pooled = pairs(13, 16), scorer(folder, "vllm", dtype="bfloat16")
     try:

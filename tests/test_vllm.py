@@ -143,7 +143,7 @@ def test_a_prompt_beyond_the_longest_sequence_is_told_before_anything_is_sampled
     assert greedy.unfinished == 0
 
 
-@pytest.mark.parametrize("model", ["embedded", "qwen2.5-coder-0.5b"])
+@pytest.mark.parametrize("model", ["embedded", pytest.param("qwen2.5-coder-0.5b", marks=pytest.mark.long)])
 def test_a_real_model_writes_what_it_writes_in_transformers(model):
     name = model if model == EMBEDDED else str(tiny.real(model))
     task = problem("add", "Write a Python function that adds two numbers.")
