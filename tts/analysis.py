@@ -23,7 +23,7 @@ from tts.errors import StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
-from tts.select import earned, throws
+from tts.select import earned, ignores_scores, throws
 from tts.store import Store
 from tts.types import (
     ORACLE,
@@ -340,12 +340,12 @@ def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, 
 def _once(selector: Selector) -> bool:
     """Whether one curve is all: it looks at no score, or at every scorer's alike."""
     alike = getattr(selector, "every_scorer", False) and not getattr(selector, "own_scorer", False)
-    return getattr(selector, "ignores_scores", False) or alike
+    return ignores_scores(selector) or alike
 
 
 def _scorers_of(selector: Selector, label: str, labels: Sequence[str]) -> tuple[str, ...]:
     """Those of the run's scorers that a selector looks at, with the pool's own `label`."""
-    if not labels or getattr(selector, "ignores_scores", False):
+    if not labels or ignores_scores(selector):
         return ()
     if not getattr(selector, "every_scorer", False):
         return (label,)

@@ -51,6 +51,11 @@ def throws(selector: Selector, pool: Pool) -> bool:
     return _draws(selector) and odds(selector, pool, everyone(pool)) is None
 
 
+def ignores_scores(selector: Selector) -> bool:
+    """Whether it chooses alike whatever the scores are."""
+    return bool(getattr(selector, "ignores_scores", False))
+
+
 def _draws(selector: Any) -> bool:
     """Whether its choice among equal keys is drawn, and not the first."""
     return bool(getattr(selector, "drawn", False))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from tts.config import ServeSettings
 from tts.errors import InfraError
 from tts.protocols import Selector
+from tts.select import ignores_scores
 from tts.serving.choosing import Choice, choose
 from tts.serving.meters import Meters
 from tts.serving.observer import Observer
@@ -49,7 +50,7 @@ class Decider:
         self._shortfall(order, late)
         selector, unscored = order.wish.selector, self._unscored(order, late)
         try:
-            if unscored and not _ignores_scores(selector):
+            if unscored and not ignores_scores(selector):
                 raise Missing(SCORER, unscored, bool(late))
             if unscored:
                 said = f"scores are missing, which {order.wish.select!r} does not look at, since {unscored}"
@@ -78,7 +79,7 @@ class Decider:
 
     def _pool(self, order: Order) -> Pool:
         """What the selector chooses from: what is scored, or all that is drawn if it does not look at scores."""
-        return order.chosen_from or (order.pool() if _ignores_scores(order.wish.selector) else order.scored())
+        return order.chosen_from or (order.pool() if ignores_scores(order.wish.selector) else order.scored())
 
     def _unscored(self, order: Order, late: Late) -> str:
         """Why scores are missing, if so many are that there is nothing to choose by."""
@@ -126,7 +127,3 @@ class Decider:
             raise replace(more, why=f"{missing.why}; for the fallback {label!r}, {more.why}").refusal from more
         order.degraded.append(f"chosen by the fallback selector {label!r}, since {missing.why}")
         return choice
-
-
-def _ignores_scores(selector: Selector) -> bool:
-    return bool(getattr(selector, "ignores_scores", False))
