@@ -11,10 +11,13 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts import plugins
 from tts.errors import DataError
 from tts.grade import Grade, GradeJob, Grader, leading_public
+from tts.problems._examples import SHOWN_BY, examples
 from tts.problems.humaneval import HumanEval
 from tts.problems.mbpp import SPLITS, Mbpp
 from tts.prompts import extract
@@ -23,6 +26,11 @@ from tts.types import Call as AnyCall
 from tts.types import Check, Message, Tolerance, Verdict
 
 Call = partial(AnyCall, strict=True)  # as all of these benchmarks' tests are, but for LeetCode's
+constants = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=5,
+)
 LIMITS = Limits(cpu_seconds=2.0, memory_mib=256, output_mib=1)
 
 
@@ -190,6 +198,34 @@ def test_an_example_that_is_shown_twice_is_one_public_test(bench):
 
     assert [one.returns for one in benchmark.problems()[0].public_tests] == [3, 5]
     assert [one.returns for one in benchmark.tests("HumanEval/7")] == [3, 5, 7]
+
+
+@given(sign=st.sampled_from(SHOWN_BY), argument=constants, returns=constants, comment=st.booleans())
+@settings(max_examples=200)
+def test_an_example_on_one_line_is_read_whatever_its_sign(sign, argument, returns, comment):
+    doc = (
+        f"Examples:\n    * total({argument!r}, 1) {'# ' * comment}{sign} {returns!r}\n    total(3) {sign} x\n    total"
+    )
+
+    assert examples(doc, "total") == [Call("total", (argument, 1), returns, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("line", "returns"),
+    [
+        ("total([1]) => true", True),
+        (">>> total([1]) == 'a'  # one", "a"),
+        ("total([\n  1\n]) == (2,\t3)", (2, 3)),
+        ("subtotal([1]) == 4", None),  # another function
+        ("total([1])\n== 4", None),
+        ("total([1]) == 1 + 2 = 3", None),
+        ("total([1]) gives 4", None),
+        ("total([1)) == 4", None),
+        ("total(n) = 4", None),
+    ],
+)
+def test_what_reads_as_an_example_is_one(line, returns):
+    assert [test.returns for test in examples(line, "total")] == ([] if returns is None else [returns])
 
 
 @pytest.mark.parametrize(
