@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.files import replacing
 from tts.likeness import alike, shingles
+from tts.writing import replacing
 
 TESTS, PUBLIC = 14, 2
 LETTERS = "abcdeilmnorstuvAEMTS   "

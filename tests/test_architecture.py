@@ -31,9 +31,9 @@ LAYERS = [
     {"sentences", "audit_form", "audit_pool", "audit_probing"},
     {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
-    {"scoring", "breakdown", "certainty", "cost", "margins", "replay"},
+    {"scoring", "breakdown", "certainty", "cost", "margins", "replay", "export"},
     {"merging"},
-    {"analysis", "best_of", "files", "selftest", "preview", "serving", "ray_grading"},
+    {"analysis", "best_of", "grade_files", "score_files", "selftest", "preview", "serving", "ray_grading"},
     {"ray_places"},
     {"pipeline", "hosting", "ray_session"},
     {"dispatch"},
@@ -43,7 +43,7 @@ LAYERS = [
     set(FAMILIES),
     {"vllm_engine", "ranking", "probes", "rm_bench", "chances", "extrapolation", "mutants"} | {"likeness", "adapters"},
     {"plugins", "prompts", "metrics", "models", "hub", "environment", "jsonl", "seeds", "memory", "watcher", "wording"}
-    | {"ballots", "significance", "access", "terminal"},
+    | {"ballots", "significance", "access", "terminal", "writing"},
     {"footprint"},
     {"protocols", "shapes"},
     {"types", "errors"},
@@ -51,7 +51,6 @@ LAYERS = [
 LAYER_OF = {unit: depth for depth, units in enumerate(LAYERS) for unit in units}
 
 EXCEPTIONS = {
-    ("files", "analysis"): "an export joins a run's candidates with their grades, as the report does",
     ("score/public_tests", "sandbox"): "the one scorer that executes (DESIGN.md)",
     (
         "problems/_expected",
@@ -87,7 +86,7 @@ HEAVY = {
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"picture", "replay_report", "training_picture"},
     "jinja2": {"page"},
-    "pyarrow": {"files", "pair_rows", "problems/_files"},
+    "pyarrow": {"export", "pair_rows", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
     "huggingface_hub": {"hub", "models"},

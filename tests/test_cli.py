@@ -24,7 +24,7 @@ from support import (
     write_rows,
 )
 
-from tts import __version__, files, plugins
+from tts import __version__, grade_files, plugins
 from tts.grade import Grader, Undecided
 from tts.pipeline import Silent
 from tts.sandbox import Level, Limits, examine, find_confinement
@@ -392,10 +392,11 @@ class TestGrade:
         assert len(rows_of(tmp_path / "g.jsonl")) == 5
 
     def test_rows_that_differ_are_named_up_to_five(self):
-        line = files.differing_line([("q", index) for index in range(7)])
+        line = grade_files.differing_line([("q", index) for index in range(7)])
 
         assert line.startswith("7 rows have another verdict") and line.endswith(": q 0, q 1, q 2, q 3, q 4 and 2 more.")
-        assert files.differing_line([]).startswith("0 rows have") and files.differing_line([]).endswith("comparison.")
+        none = grade_files.differing_line([])
+        assert none.startswith("0 rows have") and none.endswith("comparison.")
 
     def test_what_our_machinery_could_not_decide_is_infra_error_and_is_not_kept(self, tmp_path):
         write_rows(tmp_path / "p.jsonl", [DOUBLE])
@@ -405,10 +406,10 @@ class TestGrade:
         ]
         write_rows(tmp_path / "c.jsonl", rows)
 
-        def found(grader: Grader) -> tuple[files.Graded, list]:
+        def found(grader: Grader) -> tuple[grade_files.Graded, list]:
             names = [tmp_path / name for name in ("p.jsonl", "c.jsonl", "g.jsonl")]
             with Verdicts(tmp_path / "cache", print) as verdicts:
-                return files.grade(*names, grader, verdicts, Silent()), rows_of(tmp_path / "g.jsonl")
+                return grade_files.grade(*names, grader, verdicts, Silent()), rows_of(tmp_path / "g.jsonl")
 
         graded, (failed, none) = found(Unlucky(Limits(), 1))
         nothing = {"seconds": 0.0, "tests": 3, "passed": 0, "failed_test": None, "wall_seconds": 0.0, "peak_mib": 0.0}
@@ -416,11 +417,11 @@ class TestGrade:
         nothing |= {"isolation": "test", "level": str(find_confinement().level), "language": "python"}
         assert failed == nothing | {"index": 0, "verdict": "infra_error", "detail": "bad luck"}
         assert none == nothing | {"index": 1, "verdict": "no_code"}
-        assert graded == files.Graded(1, [], 2, 0, {"infra_error": 1, "no_code": 1}, 1, None)
+        assert graded == grade_files.Graded(1, [], 2, 0, {"infra_error": 1, "no_code": 1}, 1, None)
 
         graded, (again, _) = found(Grader(Limits(), 1))
         assert again["verdict"] == "wrong_answer"
-        assert graded == files.Graded(0, [], 2, 0, {"no_code": 1, "wrong_answer": 1}, 1, 0.0)
+        assert graded == grade_files.Graded(0, [], 2, 0, {"no_code": 1, "wrong_answer": 1}, 1, 0.0)
 
     @pytest.mark.parametrize(
         ("broken", "reason"),

@@ -21,7 +21,7 @@ from support import command, environment, programs, tts
 from timed import Refusing, Timed, TimedScore
 
 from tts import config as configs
-from tts import files, pipeline
+from tts import export, pipeline
 from tts.cluster import AHEAD, RayCluster, RayEngine, _check_versions
 from tts.config import ClusterConfig
 from tts.engine import Drawn, Engine, Rated
@@ -83,7 +83,7 @@ def bring_up(folder: Path, name: str, *overrides: str, **changes):
 def exported(run: Path) -> list[str]:
     """The lines of a run's export without what measures its grading."""
     with open_for_reading(run) as store:
-        files.export(store, run / "rows.jsonl", "rows")
+        export.export(store, run / "rows.jsonl", "rows")
     rows = [json.loads(line) for line in (run / "rows.jsonl").read_text().splitlines()]
     return [json.dumps({name: value for name, value in row.items() if name not in MEASURED}) for row in rows]
 

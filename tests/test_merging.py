@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import IDS, Small, bring_up, rows_of
 
-from tts import analysis, files
+from tts import analysis, export
 from tts.errors import StoreError
 from tts.findings import Findings
 from tts.formats import as_json
@@ -20,7 +20,7 @@ MEASURED = ("seconds", "wall_seconds", "peak_mib")
 
 def exported(run: Path) -> list[str]:
     with open_for_reading(run) as store:
-        files.export(store, run / "rows.jsonl", "rows")
+        export.export(store, run / "rows.jsonl", "rows")
     return [
         json.dumps({name: value for name, value in row.items() if name not in MEASURED})
         for row in rows_of(run / "rows.jsonl")

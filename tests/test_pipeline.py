@@ -17,7 +17,7 @@ import pytest
 import yaml
 from support import IDS, SELECTORS, Small, bring_up, command, environment, programs, rows_of, tts, write_rows
 
-from tts import files
+from tts import export
 from tts.errors import ModelError, StoreError
 from tts.plugins import FREE
 from tts.store import SCHEMAS, open_for_reading
@@ -94,7 +94,7 @@ def run(small: Small) -> Callable[..., None]:
 def rows(folder: Path) -> list[str]:
     """A run's exported rows without what was measured, which no two runs share."""
     with open_for_reading(folder) as store:
-        files.export(store, folder / "exported.jsonl", "rows")
+        export.export(store, folder / "exported.jsonl", "rows")
     found = rows_of(folder / "exported.jsonl")
     for row in found:
         del row["seconds"], row["wall_seconds"], row["peak_mib"]
@@ -500,7 +500,7 @@ def test_a_run_keeps_to_a_problems_own_tolerance_and_shows_how_a_public_test_dif
     small.write(scorers=[], selectors=["random"])
     bring_up(small)
     with open_for_reading(small.folder / "run") as store:
-        files.export(store, small.folder / "rows.jsonl", "rows")
+        export.export(store, small.folder / "rows.jsonl", "rows")
 
     found = {row["question_id"]: row for row in rows_of(small.folder / "rows.jsonl")}
     assert (found["near"]["verdict"], found["near"]["diff"]) == ("passed", "")

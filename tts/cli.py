@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from tts.audit import Asked, Audit
     from tts.config import Config, ServeConfig
     from tts.cost import Unit
-    from tts.files import Graded
     from tts.findings import Findings
     from tts.grade import Grader
+    from tts.grade_files import Graded
     from tts.pipeline import Workplace
     from tts.sandbox import Confinement
 
@@ -539,20 +539,20 @@ def grade(
 
     Example: tts grade problems.jsonl candidates.jsonl --out grades.jsonl --workers 4
     """
-    from tts import files
+    from tts import grade_files
 
-    asked = files.GradeOptions(
+    asked = grade_files.GradeOptions(
         timeout, memory_mib, output_mib, tolerance, also, isolation, level, unsafe, language, workers
     )
     kept_in = _cache(cache, no_cache)
     if kept_in is not None:
-        files.check_apart(out, kept_in)
+        grade_files.check_apart(out, kept_in)
     with _stoppable(f"Nothing was graded, and {out} was not written."):
         grader = asked.grader()
         _warn_of_level(grader.confinement)
         _ = grader.runtime  # not to be had, it should be told before anything is read
     found = _graded(problems, candidates, out, grader, kept_in)
-    for line in files.graded_lines(found, grader, out):
+    for line in grade_files.graded_lines(found, grader, out):
         _say(line)
     if found.undecided:
         raise InfraError(
@@ -561,14 +561,14 @@ def grade(
 
 
 def _graded(problems: Path, candidates: Path, out: Path, grader: "Grader", kept_in: Path | None) -> "Graded":
-    from tts import files
+    from tts import grade_files
     from tts.verdicts import Verdicts
 
     with Verdicts(kept_in, _say) as verdicts:
         kept = "verdicts found so far are kept, and the same command goes on from there"
         again = kept if verdicts.usable else "the same command grades anew"
         with _stoppable(f"{out} was not written; {again}."), _bars() as progress:
-            return files.grade(problems, candidates, out, grader, verdicts, progress)
+            return grade_files.grade(problems, candidates, out, grader, verdicts, progress)
 
 
 def _cache(given: Path | None, none: bool) -> Path | None:
@@ -651,11 +651,11 @@ def _pairs_and_options(given: list[str], self_test: bool) -> tuple[Path | None, 
 
 
 def _score(pairs: Path, scorer: Any, out: Path) -> None:
-    from tts import files
+    from tts import score_files
 
     remedy = "What is known is kept beside the output; the same command goes on from there."
     with _stoppable(remedy), _bars() as progress:
-        files.score(pairs, scorer, out, progress)
+        score_files.score(pairs, scorer, out, progress)
     for note in getattr(scorer, "notes", ()):
         _say(note)
 
@@ -718,7 +718,7 @@ def _holds_something(file: Path) -> bool:
 def _audited(asked: "Asked", folder: Path) -> "Audit":
     """Audit, print, and write what was found."""
     from tts import audit as audits
-    from tts import audit_report, files
+    from tts import audit_report, writing
 
     with _bars() as progress:
         found = audits.audit(asked, folder, progress, _warn_of_level)
@@ -727,7 +727,7 @@ def _audited(asked: "Asked", folder: Path) -> "Audit":
         (audit_report.FILE, json.dumps(saved, indent=1) + "\n"),
         (audit_report.PAGE, audit_report.page(saved, folder.resolve().name)),
     ):
-        with files.replacing(folder / name, " What was found is kept.") as beside:
+        with writing.replacing(folder / name, " What was found is kept.") as beside:
             beside.write_text(text, encoding="utf-8")
     console = terminal.console()
     console.print(audit_report.terminal(saved, console.width))
@@ -762,12 +762,12 @@ def pairs(
 
     Example: tts pairs runs/mbpp-0.5b runs/mbpp-135m --out runs/pairs.jsonl --mutants 2
     """
-    from tts import files, pair_rows
+    from tts import pair_rows, writing
     from tts.pairs import Rules, choose
 
     rules = Rules(per_problem, held_out, mutants, balance, seed)
     pair_rows.check_ending(out)
-    files.check_writable(out, *(place for place in places if place.is_file()))
+    writing.check_writable(out, *(place for place in places if place.is_file()))
     kept_in = out.with_name(f"{out.name}.verdicts.jsonl")
     with _stoppable("What was executed is kept beside the output; the same command goes on from there."):
         with _bars() as progress:
@@ -841,11 +841,11 @@ def export(
 
     Example: tts export runs/demo --to demo.parquet
     """
-    from tts import files
+    from tts import export
     from tts.store import open_for_reading
 
     with open_for_reading(folder) as store:
-        count = files.export(store, to, format)
+        count = export.export(store, to, format)
     print(f"{counted(count, 'row')} in {to}")
 
 

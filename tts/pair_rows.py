@@ -18,7 +18,6 @@ from tts.analysis import Judged, judge, stored_config
 from tts.audit_probing import Trial
 from tts.config import Config
 from tts.errors import ConfigError, DataError, InfraError, StoreError, counted, explained
-from tts.files import replacing
 from tts.grade import Grader
 from tts.jsonl import expect, read_jsonl
 from tts.ledger import Ledger
@@ -28,6 +27,7 @@ from tts.plugins import build
 from tts.seeds import seed_of
 from tts.store import open_for_reading
 from tts.types import program_hash
+from tts.writing import replacing
 
 COLUMNS = ("question_content", "code_pos", "code_neg")  # of CodeScalerPair-51K
 TRIED = 2  # changed programs executed for each that is wanted: some pass all the same

@@ -20,7 +20,6 @@ import yaml
 
 from tts import pair_rows
 from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
-from tts.files import replacing
 from tts.jsonl import user_path
 from tts.ledger import key_of
 from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
@@ -29,6 +28,7 @@ from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
 from tts.training import Epoch, TrainConfig, best_of, keep, kept, looked, over
+from tts.writing import replacing
 
 if TYPE_CHECKING:
     from datasets import Dataset

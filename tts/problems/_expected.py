@@ -7,18 +7,17 @@ every program would fail there, and is named. It compares nothing and makes no t
 
 import hashlib
 import logging
-import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tts.errors import DataError, InfraError
+from tts.errors import DataError, InfraError, UserError
 from tts.models import cache_folder
 from tts.sandbox import Job, Limits, Outcome, Status, find_confinement, run_programs
 from tts.sandbox.guest import wire
 from tts.types import Call, Test
+from tts.writing import replacing
 
 LOG = logging.getLogger("tts")
 VERSION = 2  # of what is kept: raise it when a row may give other calls or values
@@ -114,18 +113,10 @@ def _kept(path: Path, count: int) -> list[list[Any]] | None:
 
 
 def _keep(path: Path | None, values: list[list[Any]]) -> None:
-    """Written beside its place and renamed, so that a killed run leaves nothing half done."""
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            beside = Path(file.name)
-        try:
+        with replacing(path) as beside:
             beside.write_bytes(wire.dumps(values))
-            os.replace(beside, path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        LOG.warning("Expected values cannot be kept in %s: %s. They are computed again next time.", path.parent, error)
+    except UserError as error:
+        LOG.warning("Expected values are not kept: %s They are computed again next time.", error)

@@ -1,65 +1,32 @@
-"""Whole files in, whole files out: what `tts grade`, `tts score` and `tts export` do.
+"""What `tts grade` does: a file of candidates in, a file of verdicts out.
 
-Everything wrong with the input is found before any work; results are written beside their place and renamed, so that a
-file is either the old one or complete.
+Everything wrong with the input is found before any work.
 """
 
-import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from tts import metrics, prompts
-from tts.analysis import grade_of, stored_config, stored_grader, stored_scores
-from tts.engine import expected
-from tts.errors import ConfigError, DataError, UserError, counted, explained, unknown
+from tts.errors import ConfigError, DataError, counted, unknown
 from tts.grade import Comparison, GradeJob, Grader, Undecided
 from tts.jsonl import expect, read_jsonl
-from tts.ledger import Ledger, key_of
-from tts.pipeline import Progress, finite
-from tts.plugins import build, fingerprint
-from tts.protocols import Benchmark, Scorer
+from tts.pipeline import Progress
+from tts.plugins import build
+from tts.protocols import Benchmark
 from tts.sandbox import Isolation, Limits, Runtime
-from tts.store import Store, encode
-from tts.types import Candidate, Grade, Problem, Score, Test, Verdict, program_hash
+from tts.store import encode
+from tts.types import Candidate, Grade, Problem, Test, Verdict, program_hash
 from tts.verdicts import Key, Verdicts, hash_of_tests
 from tts.wording import percent
+from tts.writing import check_writable, write_rows
 
 LOG = logging.getLogger("tts")
 INFRA_ERROR = "infra_error"
 MOST_NAMED = 5  # rows in one message
-NO_GRADE = Grade("", "", Verdict.NO_CODE, 0.0, 0, 0)
-
-
-def _writing(path: Path, kept: str = "") -> AbstractContextManager[None]:
-    return explained(UserError, f"{path} cannot be written", f"Free some space, or give another file to write.{kept}")
-
-
-def _places(path: Path) -> tuple[Path, Path]:
-    """Where a result goes, links followed, and a name in the same folder, which is made. Raises OSError, and UserError
-    for what is no file.
-    """
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        raise UserError(f"{path} cannot be written: it is no ordinary file. Give the path of a file to write.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target, target.with_name(f".{target.name}.{os.getpid()}.part")
-
-
-def check_writable(path: Path, *inputs: Path) -> None:
-    """Find out before long work whether its result has a place, and is not one of its inputs. Raises UserError."""
-    for given in inputs:
-        if path.exists() and path.samefile(given):
-            raise ConfigError(f"--out {path} is the input {given}, which it would overwrite. Give another --out.")
-    with _writing(path):
-        _, beside = _places(path)
-        beside.touch()
-        beside.unlink()
 
 
 def check_apart(out: Path, cache: Path) -> None:
@@ -68,30 +35,6 @@ def check_apart(out: Path, cache: Path) -> None:
     names = [place, *(place.with_name(place.name + end) for end in ("-wal", "-shm", "-journal"))]
     if out.resolve() in names or (out.exists() and cache.exists() and out.samefile(cache)):
         raise ConfigError(f"--out {out} is or goes with {cache}, the file of verdicts. Give another --out or --cache.")
-
-
-@contextmanager
-def replacing(path: Path, kept: str = "") -> Iterator[Path]:
-    """The name of a file to write, which takes `path`'s place when all went well. Raises UserError if it cannot, with
-    a sentence on what is `kept` all the same.
-    """
-    with _writing(path, kept):
-        target, beside = _places(path)
-        try:
-            yield beside
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kept: str = "") -> int:
-    count = 0
-    # What UTF-8 cannot hold, a lone surrogate, is written as JSON's own escape.
-    with replacing(path, kept) as beside, beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +211,7 @@ def _write_grades(
         {"question_id": name, "index": row.index, **_grade_row(result, asked[row.problem_id].tests, also_lcb), **how}
         for name, row, result in graded
     ]
-    _write_rows(out, rows, kept)
+    write_rows(out, rows, kept)
     return [(row["question_id"], row["index"]) for row in rows if row.get("lcb_verdict") is not None]
 
 
@@ -330,10 +273,10 @@ def _grade_row(result: Result, tests: int, also_lcb: bool) -> dict[str, Any]:
     if also_lcb:
         other = result.lcb_verdict
         row["lcb_verdict"] = None if other in (None, result.verdict) else str(other)
-    return row | _details(result)
+    return row | details(result)
 
 
-def _details(grade: Grade) -> dict[str, Any]:
+def details(grade: Grade) -> dict[str, Any]:
     """What else is known of a program's run; nothing of a hidden test's input or expected output is in it."""
     return {
         "failed_test": grade.failed_test,
@@ -343,156 +286,3 @@ def _details(grade: Grade) -> dict[str, Any]:
         "stderr": grade.stderr,
         "diff": grade.diff,
     }
-
-
-Pair = tuple[Problem, Candidate]
-
-
-def score(pairs: Path, scorer: Scorer, out: Path, progress: Progress) -> int:
-    """Score a file of pairs {"id", "question", "code"}; the number of rows. Raises DataError before scoring
-    anything. What is known is in OUT.part until all is, and the same command goes on from there.
-    """
-    names, asked = _read_pairs(pairs)
-    check_writable(out, pairs)
-    with _kept(out) as ledger:
-        scores = _scores(asked, scorer, ledger, progress)
-        if not scores:
-            LOG.warning("%s holds no pair: %s will be empty.", pairs, out)
-        elif all(score.value is None for score in scores):
-            LOG.warning("No pair got a score; of the first is said: %s.", scores[0].why)
-        rows = ({"id": name, "value": s.value, "why": s.why} for name, s in zip(names, scores, strict=True))
-        return _write_rows(out, rows)
-
-
-def _read_pairs(path: Path) -> tuple[list[str | int], list[Pair]]:
-    """The rows' ids, and the pairs, each a problem of its own."""
-    names, asked = [], []
-    for position, (number, row) in enumerate(read_jsonl(path)):
-        where = f"{path}, line {number}"
-        names.append(expect(row, "id", (str, int), where))
-        problem = Problem(id=str(position), statement=expect(row, "question", str, where), messages=())
-        code = expect(row, "code", str, where)
-        asked.append((problem, Candidate(problem.id, 0, code, code, "given")))
-    return names, asked
-
-
-@contextmanager
-def _kept(out: Path) -> Iterator[Ledger]:
-    """The scores that are known, in a file beside the one to write, which goes when that is there or nothing is in
-    it. A user's error says that it stays.
-    """
-    target = out.resolve()
-    part = target.with_name(f"{target.name}.part")
-    with Ledger(part) as ledger:
-        try:
-            yield ledger
-        except UserError as error:
-            if not len(ledger):
-                raise
-            are = "is" if len(ledger) == 1 else "are"
-            kept = f"{counted(len(ledger), 'score')} {are} kept in {part}; the same command goes on from there."
-            raise UserError(f"{error} {kept}") from error
-        finally:
-            if not len(ledger):
-                part.unlink()
-    part.unlink(missing_ok=True)
-
-
-def _scores(asked: Sequence[Pair], scorer: Scorer, ledger: Ledger, progress: Progress) -> list[Score]:
-    """The pairs' scores in their order, from the ledger or else of the scorer, whose go there as they come."""
-    identity = fingerprint(type(scorer).__name__, scorer)
-    keys = {problem.id: key_of(identity, problem.statement, candidate.code) for problem, candidate in asked}
-    facts = {name: fact for name, key in keys.items() if (fact := ledger.find("score", key)) is not None}
-    found = {name: Score(name, 0, fact["value"], fact["why"]) for name, fact in facts.items()}
-    missing = [pair for pair in asked if pair[0].id not in found]
-    progress.stage("score", len(asked), len(found))
-    wanted = {candidate.key for _, candidate in missing}
-    for item in expected("scorer", wanted, scorer.score(missing)) if missing else ():
-        found[item.problem_id] = made = finite(item)
-        ledger.keep("score", keys[item.problem_id], value=made.value, why=made.why)
-        progress.advance("score")
-    return [found[problem.id] for problem, _ in asked]
-
-
-def export(store: Store, path: Path, layout: str) -> int:
-    """Write a run's candidates; the number of rows. Raises ConfigError for an unknown layout or ending."""
-    if layout == "livecodebench":
-        samples = _livecodebench(store)
-        with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
-            json.dump(samples, file, indent=1)
-        return len(samples)
-    if layout != "rows":
-        raise ConfigError(unknown(layout, "the export formats", ["rows", "livecodebench"]))
-    if path.suffix == ".parquet":
-        return _parquet(list(_export_rows(store)), path)
-    if path.suffix != ".jsonl":
-        raise ConfigError(f"--to must end in .jsonl or .parquet, got {path.name!r}.")
-    return _write_rows(path, _export_rows(store))
-
-
-def _by_problem(store: Store) -> Iterator[tuple[Problem, list[Candidate]]]:
-    problems = {problem.id: problem for problem in store.problems()}
-    mine: dict[str, list[Candidate]] = {name: [] for name in problems}
-    for candidate in store.candidates():
-        mine[candidate.problem_id].append(candidate)
-    yield from ((problems[name], found) for name, found in mine.items())
-
-
-def _export_rows(store: Store) -> Iterator[dict[str, Any]]:
-    config = stored_config(store)
-    scores = stored_scores(store, config)
-    grades = store.grades(stored_grader(store))
-    for _, candidates in _by_problem(store):
-        for c in candidates:
-            found = {label: held[c.key].value if c.key in held else None for label, held in scores.items()}
-            graded = grade_of(c, grades)
-            yield {
-                "question_id": c.problem_id,
-                "index": c.index,
-                "text": c.text,
-                "code": c.code,
-                "extraction": c.extraction,
-                "finish": c.finish,
-                "prompt_tokens": c.prompt_tokens,
-                "tokens": c.tokens,
-                "logprob": c.logprob,
-                "scores": found,
-                "verdict": None if graded is None else str(graded.verdict),
-                "seconds": None if graded is None else round(graded.seconds, 6),
-                **(dict.fromkeys(_details(NO_GRADE)) if graded is None else _details(graded)),
-            }
-
-
-def _livecodebench(store: Store) -> list[dict[str, Any]]:
-    """The list that LiveCodeBench's runner saves and its custom evaluator reads."""
-    rows = []
-    for problem, candidates in _by_problem(store):
-        tags = problem.tags
-        rows.append(
-            {
-                "question_title": tags.get("title", ""),
-                "question_content": problem.statement,
-                "platform": tags.get("platform", ""),
-                "question_id": problem.id,
-                "contest_id": tags.get("contest_id", ""),
-                "contest_date": tags.get("contest_date", ""),
-                "starter_code": problem.starter_code,
-                "difficulty": tags.get("difficulty", ""),
-                "output_list": [c.text for c in candidates],
-                "code_list": [c.code or "" for c in candidates],
-            }
-        )
-    return rows
-
-
-def _parquet(rows: list[dict[str, Any]], path: Path) -> int:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError("Writing Parquet needs pyarrow. Run: pip install pyarrow. Or use .jsonl.") from error
-    for row in rows:
-        row["scores"] = row["scores"] or None  # Parquet has no type for a struct without fields
-    with replacing(path) as beside:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), beside)
-    return len(rows)
