@@ -280,6 +280,22 @@ def test_a_changed_problem_is_refused_by_its_name(logged, run):
     assert contents(logged.folder / "run") == before
 
 
+def test_other_tests_of_a_problem_are_said_and_its_samples_graded_anew(logged, run, caplog):
+    run("generator.n=1")
+    path = logged.folder / "problems.jsonl"
+    before, first = facts(logged.folder), rows_of(path)[0]
+    tests = [test | {"output": f"{test['output']}1"} for test in json.loads(first["public_test_cases"])]
+    write_rows(path, [first | {"public_test_cases": json.dumps(tests)}, *rows_of(path)[1:]])
+    run("generator.n=1")
+
+    assert "The tests of 1 problem are not what they were when" in caplog.text and f"({IDS[0]})" in caplog.text
+    after = facts(logged.folder)
+    assert [after[table] == before[table] for table in ("candidates", "grades")] == [True, False]
+    caplog.clear()
+    run("generator.n=1")
+    assert "not what they were" not in caplog.text
+
+
 def test_a_run_that_could_not_sample_may_be_corrected(logged, run):
     with pytest.raises(ModelError, match="nowhere"):
         run("generator={name: test_pipeline:Missing, n: 1}")

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -242,7 +243,24 @@ class TestProblems:
             list(store.add_candidates([Candidate("b", 0, "text")]))
 
             with pytest.raises(StoreError, match="Problem 'b' is not what it was"):
-                store.add_problems([problem("a"), problem("b", digest="other")])
+                store.add_problems([problem("a"), replace(problem("b"), statement="other")])
+            assert store.problems() == [problem("a"), problem("b")]
+
+    def test_a_problem_with_other_tests_keeps_its_samples_and_nothing_that_its_tests_may_have_decided(self, folder):
+        with open_for_writing(folder) as store:
+            store.add_problems([problem("a"), problem("b")])
+            list(store.add_candidates([Candidate(name, 0, "text", "code") for name in "ab"]))
+            for name in "ab":
+                list(store.add_scores("scorer", [Score(name, 0, 1.0)]))
+                list(store.add_grades("grader", [Grade(name, "p", Verdict.PASSED, 0.0, 1, 1)]))
+                list(store.add_behaviours("grader", [(name, "p", Behaviour(("1",)))]))
+
+            assert store.add_problems([problem("a"), problem("b", digest="other")]) == ["b"]
+            assert [found.key for found in store.candidates()] == [("a", 0), ("b", 0)]
+            assert list(store.scores("scorer")) == [("a", 0)]
+            assert list(store.grades("grader")) == [("a", "p")]
+            assert list(store.behaviours("grader")) == [("a", "p")]
+            assert store.add_problems([problem("a"), problem("b", digest="other")]) == []
 
     def test_a_problem_with_candidates_may_be_found_faulty_and_cleared_again(self, folder):
         faulty = Problem(id="b", statement="s", messages=(), digest="d", tags={"errata": "bad_tests"})

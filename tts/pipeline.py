@@ -27,6 +27,7 @@ from tts.store import Store, encode
 from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Problem, Score, program_hash
 
 LOG = logging.getLogger("tts")
+MOST_NAMED = 5  # problems in one message
 GENERATE = "generate"
 
 
@@ -176,7 +177,7 @@ def run(
     wanted = _wanted(problems, parts.generator, config.generator.n)
     store.claim(_known(fingerprint(config, parts.benchmark, parts.generator), store))
     _check_tests(problems, parts.benchmark, store)
-    store.add_problems(problems)
+    _say_changed(store.add_problems(problems), store)
     _observing(config, "")  # its file of tests should be found missing now
     grader = _settled(config, parts, problems, wanted, store)
     if grader is None:
@@ -194,6 +195,18 @@ def run(
             undecided += _observe(_observing(config, grader.version), grading, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
+
+
+def _say_changed(ids: Sequence[str], store: Store) -> None:
+    if ids:
+        LOG.warning(
+            "The tests of %s are not what they were when %s was begun (%s%s): the samples stay, their scores and "
+            "verdicts are made again.",
+            counted(len(ids), "problem"),
+            store.folder,
+            ", ".join(ids[:MOST_NAMED]),
+            ", ..." if len(ids) > MOST_NAMED else "",
+        )
 
 
 def _grader(config: Config, level: str) -> Grader:
@@ -277,10 +290,10 @@ def _wanted(problems: Sequence[Problem], generator: Generator, n: int | None) ->
 
 
 def _check_tests(problems: Sequence[Problem], benchmark: Benchmark, store: Store) -> None:
-    """Decode the tests of every new problem now: a broken one should not be found after hours of sampling."""
-    known = {problem.id for problem in store.problems()}
+    """Decode the tests of every new or changed problem now: a broken one should not be found after hours of work."""
+    known = {problem.id: problem for problem in store.problems()}
     for problem in problems:
-        if problem.id not in known:
+        if known.get(problem.id) != problem:
             benchmark.tests(problem.id)
 
 

@@ -69,6 +69,8 @@ SCHEMAS = {
     3: (*TABLES, SCORES[3], GRADES[2], SPENT),
 }
 FACTS = ("candidates", "scores", "grades", "behaviours", "spent")
+BY_TESTS = ("scores", "grades", "behaviours")  # of these what the tests may have decided
+ASKED = ("statement", "messages", "starter_code")  # what a problem's samples depend on
 REMARKS = (ERRATA,)  # tags that change nothing of what is sampled or graded
 NEWER = ("strict", "seconds")  # fields of tests that older files have not
 # How values that JSON has not, or would change, are kept: an object of one of these names.
@@ -268,29 +270,37 @@ class Store:
             )
         self.set_meta({"fingerprint": given})
 
-    def add_problems(self, problems: Sequence[Problem]) -> None:
+    def add_problems(self, problems: Sequence[Problem]) -> list[str]:
         """Store the problems in their order; those of before that are not among them stay, but out of sight.
 
-        Raises StoreError if one with candidates has changed since it was stored. What REMARKS say of it may change.
+        Where a problem asks for what it asked and is tested otherwise, its samples stay, and what its tests may have
+        decided is dropped: scores, verdicts, behaviours. The ids of these are returned. What REMARKS say of it may
+        change.
+        Raises StoreError if one with candidates asks for something else than when it was stored.
         """
         sampled = "(SELECT problem_id FROM candidates)"
         known = dict(self._all(_row, f"SELECT id, digest FROM problems WHERE id IN {sampled}"))
         digests = {problem.id: program_hash(_dump_problem(_without_remarks(problem))) for problem in problems}
-        for problem in problems:
-            if known.get(problem.id, digests[problem.id]) != digests[problem.id]:
+        changed = [p for p in problems if known.get(p.id, digests[p.id]) != digests[p.id]]
+        for problem in changed:
+            (stored,) = self._all(_load_problem, "SELECT id, data FROM problems WHERE id = ?", (problem.id,))
+            if any(getattr(problem, name) != getattr(stored, name) for name in ASKED):
                 raise StoreError(
-                    f"Problem {problem.id!r} is not what it was when {self.folder} was begun (its prompt or its tests "
-                    "changed). Restore the benchmark's file, or give another --folder."
+                    f"Problem {problem.id!r} is not what it was when {self.folder} was begun: its prompt changed. "
+                    "Restore the benchmark's file, or give another --folder."
                 )
         rows = [(p.id, position, digests[p.id], encode(_dump_problem(p))) for position, p in enumerate(problems)]
         with self._writing():
             self._db.execute(f"DELETE FROM problems WHERE id NOT IN {sampled}")
             self._db.execute("UPDATE problems SET position = -1")
             self._db.executemany(
-                "INSERT INTO problems VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET position = excluded.position, data = excluded.data",
+                "INSERT INTO problems VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+                "SET position = excluded.position, digest = excluded.digest, data = excluded.data",
                 rows,
             )
+            for table in BY_TESTS:
+                self._db.executemany(f"DELETE FROM {table} WHERE problem_id = ?", [(p.id,) for p in changed])
+        return [problem.id for problem in changed]
 
     def problems(self) -> list[Problem]:
         """The problems of the last config, in their order."""
