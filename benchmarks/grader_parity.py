@@ -294,9 +294,7 @@ def by_hashes(verdicts: Sequence[bool | None]) -> str | None:
     if len(set(verdicts)) == 1:
         return None
     passed = sum(verdict is True for verdict in verdicts)
-    return (
-        f"chance: the reference leaves it Python's hash seed, and passes the program under {passed} of {len(verdicts)}"
-    )
+    return f"chance: Python's hash seed, of which the reference passes the program under {passed} of {len(verdicts)}"
 
 
 def timed_out(said: str) -> bool:
