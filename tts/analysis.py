@@ -333,7 +333,7 @@ def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, 
             name = item.label if position == 0 else f"{item.label}:{label}"
             used = _scorers_of(selector, label, list(scores))
             found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
-    best = {item.problem.id: _oracle_choice(item) for item in judged}
+    best = {item.problem.id: _oracle_choice(item.first(ks[-1])) for item in judged}
     found.insert(1, baseline.drawn_up(Named(ORACLE, ORACLE, ()), _Estimates.of_exact(baseline.oracle, RANK_KEY), best))
     return found
 
@@ -415,7 +415,7 @@ class _Baseline:
     def curve(self, of: Named, selector: Selector, pools: Sequence[Pool], correct: Sequence[metrics.Floats]) -> Curve:
         """A selector's curve over all problems, and what it picks from each."""
         estimates = _estimate(selector, of.name, pools, correct, self.config, self.ks)
-        choices = {pool.problem.id: selector.select(pool) for pool in pools}
+        choices = {pool.problem.id: selector.select(_first(pool, self.ks[-1])) for pool in pools}
         drawn = self.drawn_up(of, estimates, choices)
         return replace(drawn, drawn=getattr(selector, "drawn", False), saved=_saved(selector, pools))
 
@@ -442,6 +442,10 @@ class _Baseline:
             ),
             method=found.method,
         )
+
+
+def _first(pool: Pool, n: int) -> Pool:
+    return pool if len(pool) <= n else pool.take(range(n))
 
 
 def _saved(selector: Selector, pools: Sequence[Pool]) -> Saved | None:
