@@ -12,7 +12,7 @@ from itertools import takewhile
 import numpy as np
 
 from tts.protocols import Allocator, Policy, Selector
-from tts.select import odds
+from tts.select import asked, odds
 from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, program_hash
 
 
@@ -76,8 +76,8 @@ def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[
     known = odds(selector, kept, np.ones((1, len(kept)), dtype=np.bool_))
     if known is not None:
         return float(known[0] @ np.array(correct[: decision.wanted]))
-    chosen = selector.select(kept).position
-    return 0.0 if chosen is None else correct[chosen]
+    chosen = asked(selector, kept, range(len(kept)))
+    return 0.0 if chosen < 0 else correct[chosen]
 
 
 @dataclass(slots=True)

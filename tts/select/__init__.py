@@ -1,5 +1,5 @@
 """Pool -> Selection: one file per strategy."""
 
-from tts.select._subsets import earned, ignores_scores, odds, throws
+from tts.select._subsets import asked, earned, ignores_scores, odds, throws
 
-__all__ = ["earned", "ignores_scores", "odds", "throws"]
+__all__ = ["asked", "earned", "ignores_scores", "odds", "throws"]

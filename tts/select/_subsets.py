@@ -50,10 +50,18 @@ def earned(
     if known is not None:
         return known @ correct, True
     rows = [rng.permutation(np.flatnonzero(row)).tolist() for row in members]
-    there = np.array([_asked(selector, pool, row) for row in rows])
-    back = np.array([_asked(selector, pool, row[::-1]) for row in rows])
+    there = np.array([asked(selector, pool, row) for row in rows])
+    back = np.array([asked(selector, pool, row[::-1]) for row in rows])
     padded = np.append(correct, 0.0)
     return (padded[there] + padded[back]) / 2, bool((there == back).all()) and not _draws(selector)
+
+
+def asked(selector: Selector, pool: Pool, positions: Sequence[int]) -> int:
+    """The position that `select` chooses of these, had they been sampled in this order; -1 for none."""
+    if not positions:
+        return -1
+    chosen = selector.select(_renumbered(pool.take(positions))).position
+    return -1 if chosen is None else positions[chosen]
 
 
 def throws(selector: Selector, pool: Pool) -> bool:
@@ -76,14 +84,6 @@ def _equals(selector: Selector, pool: Pool, members: Bools) -> Bools | None:
         return selector.best(pool, members)
     keys = selector.rank_key(pool) if isinstance(selector, Ranked) else None
     return None if keys is None else highest(keys, members)
-
-
-def _asked(selector: Selector, pool: Pool, positions: Sequence[int]) -> int:
-    """The position that it chooses of these, had they been sampled in this order; -1 for none."""
-    if not positions:
-        return -1
-    chosen = selector.select(_renumbered(pool.take(positions))).position
-    return -1 if chosen is None else positions[chosen]
 
 
 def _renumbered(pool: Pool) -> Pool:
