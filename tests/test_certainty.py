@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from test_report import assemble, found_of, made_up, printed, sampled, task
 
 from tts import certainty, extrapolation, formats, report
+from tts.analysis import RunReport
 from tts.certainty_report import certainty_sheet, forecast_caption, pairs_sheet
+from tts.errors import ConfigError
 from tts.significance import detectable, holm, mcnemar
 
 # McNemar and Holm
@@ -151,6 +153,46 @@ def test_comparisons_count_the_problems_that_one_of_two_choices_solves() -> None
     assert first.p == pytest.approx(mcnemar(3, 1)) and first.holm == 1.0
     assert first.difference.value == pytest.approx(0.5)
     assert found.detectable is not None and found.detectable.problems == 4
+
+
+def test_what_is_compared_is_cut_to_the_candidates_that_all_problems_have() -> None:
+    """The third candidate of some problems is right and scores best, and changes nothing at k = n = 2."""
+
+    def made(longest: int) -> RunReport:
+        pools = []
+        for i in range(6):
+            n = longest if i % 2 else 2
+            code = [sampled(f"p{i}", j, f"x = {j}") for j in range(n)]
+            pools.append((task(f"p{i}"), code, [False, i < 4, True][:n], [0.0, 1.0, 9.0][:n]))
+        return assemble("r", pools, ["argmax", "majority"], ["likelihood", "length"])
+
+    even, uneven = made(2), made(3)
+
+    assert uneven.n == 2
+    for curve in uneven.curves:
+        choices = {name: choice.position for name, choice in curve.choices.items()}
+        assert choices == {name: choice.position for name, choice in even.curve(curve.name).choices.items()}
+    mine, theirs = certainty.comparisons(uneven), certainty.comparisons(even)
+    assert [(c.only_one, c.only_other, c.p, c.holm) for c in mine] == [
+        (c.only_one, c.only_other, c.p, c.holm) for c in theirs
+    ]
+    notes = [certainty_sheet(run, certainty.certainty(run)).notes for run in (uneven, even)]
+    assert ["from each problem's first 2 candidates" in " ".join(said) for said in notes] == [True, False]
+
+
+def test_any_selector_can_be_what_the_others_are_compared_with() -> None:
+    run = made_up()
+    found = certainty.certainty(run)
+    names = {name for c in found.comparisons for name in (c.one, c.other)}
+    sheet = certainty_sheet(run, found, "majority")
+
+    assert sheet.headers[0] == "majority against"
+    assert {row[0] for row in sheet.rows} == names - {"majority"}
+    ahead = run.curve("majority").points[-1].value - run.curve("argmax").points[-1].value
+    (cells,) = [row for row in sheet.rows if row[0] == "argmax"]
+    assert cells[1].startswith(f"{100 * ahead:+.1f} [")
+    with pytest.raises(ConfigError, match=r"No 'majorty' in the selectors that are compared.*majority"):
+        certainty_sheet(run, found, "majorty")
 
 
 def test_a_run_says_how_sure_it_is_in_table_and_json() -> None:

@@ -198,14 +198,26 @@ def test_few_subsets_are_enumerated_and_exact(problem: Problem, k: int) -> None:
     k = min(k, n)
     seen: list[tuple[int, ...]] = []
 
-    def choose(members: np.ndarray) -> np.ndarray:
+    def choose(members: np.ndarray) -> tuple[np.ndarray, bool]:
         seen.extend(tuple(np.flatnonzero(row).tolist()) for row in members)
-        return picked(problem, members)
+        return picked(problem, members), True
 
     got = sampled_best_of_k(choose, n, k, draws=max(2, math.comb(n, k)), rng=np.random.default_rng(0))
     assert got == Estimate(got.value, 0.0, exact=True)
     assert got.value == pytest.approx(brute_force(problem, k), abs=1e-12)
     assert seen == list(combinations(range(n), k))
+
+
+def test_what_is_not_all_there_is_to_know_is_asked_of_drawn_subsets_and_not_exact() -> None:
+    asked = []
+
+    def choose(members: np.ndarray) -> tuple[np.ndarray, bool]:
+        asked.append(len(members))
+        return members[:, 0].astype(float), False
+
+    got = sampled_best_of_k(choose, 5, 5, draws=40, rng=np.random.default_rng(0))
+    assert not got.exact and got.value == 1.0 and got.se > 0
+    assert asked == [1, 40]
 
 
 @pytest.mark.parametrize("k", [2, 8, 20])
@@ -215,9 +227,9 @@ def test_many_subsets_are_sampled_near_the_exact_value(k: int) -> None:
     exact = best_of_k(*problem, [k])[0]
     values: list[float] = []
 
-    def choose(members: np.ndarray) -> np.ndarray:
+    def choose(members: np.ndarray) -> tuple[np.ndarray, bool]:
         values.extend(picked(problem, members).tolist())
-        return np.array(values)
+        return np.array(values), True
 
     got = sampled_best_of_k(choose, 40, k, draws=500, rng=rng)
     assert not got.exact
@@ -229,9 +241,9 @@ def test_drawn_subsets_are_of_one_size_uniform_and_seeded() -> None:
     def draw(seed: int) -> list[list[bool]]:
         subsets: list[list[bool]] = []
 
-        def choose(members: np.ndarray) -> np.ndarray:
+        def choose(members: np.ndarray) -> tuple[np.ndarray, bool]:
             subsets.extend(members.tolist())
-            return np.zeros(len(members))
+            return np.zeros(len(members)), True
 
         sampled_best_of_k(choose, 30, 6, 2000, np.random.default_rng(seed))
         return subsets
@@ -256,7 +268,7 @@ def test_pick_chances_are_what_best_of_k_weighs_with(problem: Problem) -> None:
 @pytest.mark.parametrize(("n", "k", "draws"), [(4, 5, 100), (4, 0, 100), (4, 2, 1)])
 def test_sampling_refuses_what_cannot_be(n: int, k: int, draws: int) -> None:
     with pytest.raises(ValueError, match="must"):
-        sampled_best_of_k(lambda members: np.ones(len(members)), n, k, draws, np.random.default_rng(0))
+        sampled_best_of_k(lambda members: (np.ones(len(members)), True), n, k, draws, np.random.default_rng(0))
 
 
 # intervals

@@ -18,7 +18,7 @@ from tts import analysis, comparison, config, report, sentences
 from tts.analysis import Judged, RunReport
 from tts.errors import UserError
 from tts.findings import Findings
-from tts.types import Behaviour, Candidate, Grade, Problem, Score, Verdict
+from tts.types import Behaviour, Candidate, Grade, Problem, Score, Stdin, Verdict
 
 Pools = Sequence[tuple[Problem, Sequence[Candidate], Sequence[bool], Sequence[float | None]]]
 
@@ -205,6 +205,65 @@ def test_the_summary_by_hand() -> None:
         "argmax at k = 2: 50.0% [0.0, 100.0], +25.0 points over random [0.0, +50.0], no certain gain at 95%, "
         "100% of what an oracle could gain (random 25.0%, oracle 50.0%)."
     )
+
+
+def test_the_verdict_names_whoever_is_tied_whatever_rounding_says() -> None:
+    run = by_hand("r", (1.0, 0.0))
+    best = next(curve for curve in run.curves if curve.name == "argmax")
+    off = [replace(point, value=point.value + 1e-12) for point in best.points]
+    other = replace(best, name="majority", points=tuple(off))
+    tied = replace(run, curves=(*run.curves, other))
+
+    assert "argmax at k = 2, the best of 2 selectors, tied with majority: 50.0%" in sentences.summary_sentence(tied)
+    worse = replace(other, points=tuple(replace(point, value=point.value - 0.01) for point in off))
+    assert "tied" not in sentences.summary_sentence(replace(run, curves=(*run.curves, worse)))
+
+
+@pytest.mark.parametrize(
+    ("selectors", "scorers", "named"),
+    [
+        (["argmax", "majority"], ["likelihood"], None),
+        (["argmax", "majority", "staged"], ["likelihood"], "staged"),
+        (["argmax", "majority"], ["likelihood", "public_tests"], "argmax:public_tests"),
+        (["tests_then_score"], ["public_tests"], "tests_then_score"),
+    ],
+)
+def test_problems_without_public_tests_are_counted_where_somebody_looks_at_these(selectors, scorers, named) -> None:
+    tested = replace(task("b"), public_tests=(Stdin("1", "1"),))
+    pools = [
+        (problem, [sampled(problem.id, i, f"x = {i}") for i in range(2)], [True, False], [0.0, 1.0])
+        for problem in (task("a"), tested, task("c"))
+    ]
+    said = [note for note in sentences.notes(assemble("r", pools, selectors, scorers)) if "no public tests" in note]
+
+    assert bool(said) == (named is not None)
+    if named is not None:
+        assert said[0].startswith("2 of 3 problems have no public tests. There ") and f"{named} choose" in said[0]
+        assert "highest log probability" in said[0]
+    assert not [n for n in sentences.notes(assemble("r", pools[1:2], selectors, scorers)) if "no public tests" in n]
+
+
+def test_two_selectors_of_two_runs_can_be_paired(run: RunReport) -> None:
+    other = made_up("runs/other", n=4, seed=1)
+    found = comparison.compare(run, other, ("argmax", "majority"))
+
+    assert [row.selector for row in found.rows] == ["argmax and majority"] * 3
+    assert found.rows[-1].values[0] == pytest.approx(run.curve("argmax").points[run.ks.index(4)].value)
+    assert found.rows[-1].values[1] == pytest.approx(other.curve("majority").points[-1].value)
+
+
+def test_two_runs_of_the_same_samples_are_told_apart_from_others(run: RunReport) -> None:
+    def texts(report: RunReport, backwards: bool) -> RunReport:
+        judged = []
+        for item in report.judged:
+            mine = [replace(c, text=f"{report.folder} {c.index}") for c in item.candidates]
+            judged.append(replace(item, candidates=tuple(mine[::-1] if backwards else mine)))
+        return replace(report, judged=tuple(judged))
+
+    mine, other = texts(run, False), texts(made_up("runs/other", seed=1), False)
+    turned = texts(replace(run), True)
+    told = [any("same samples" in note for note in comparison.compare(mine, b).notes) for b in (mine, turned, other)]
+    assert told == [True, True, False]
 
 
 def test_compare_pairs_the_problems_that_both_have() -> None:

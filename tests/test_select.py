@@ -17,7 +17,8 @@ from test_contracts import pool_of, pools
 
 from tts import analysis, chances, config, plugins
 from tts.analysis import Judged
-from tts.select._subsets import odds
+from tts.select import odds
+from tts.select.random import Random
 from tts.stopping import worth
 from tts.types import Behaviour, Candidate, Decision, Grade, Pool, Problem, Score, Selection, Stdin, Verdict
 
@@ -30,11 +31,6 @@ Chosen = dict[int, float]  # position -> the chance that it is chosen; what is m
 def shared(positions: Sequence[int]) -> Chosen:
     """Each as likely."""
     return {i: 1 / len(positions) for i in positions}
-
-
-def youngest(pool: Pool, positions: Sequence[int]) -> Chosen:
-    """The one sampled first."""
-    return {min(positions, key=lambda i: pool.candidates[i].index): 1.0}
 
 
 def low(value: float | None) -> float:
@@ -53,7 +49,7 @@ def greatest(pool: Pool, key: Callable[[int], Any], positions: Sequence[int] | N
 
 
 def best(pool: Pool, positions: Sequence[int]) -> Chosen:
-    return youngest(pool, greatest(pool, lambda i: quality(pool, i), positions))
+    return shared(greatest(pool, lambda i: quality(pool, i), positions))
 
 
 def groups(pool: Pool, done: Callable[[int], Any]) -> list[list[int]]:
@@ -84,19 +80,11 @@ def marks(pool: Pool, i: int, kind: str) -> tuple[bool, ...]:
     return {"public": found.passed, "written": found.written, "both": found.passed + found.written}[kind]
 
 
-def elected(pool: Pool, found: Sequence[list[int]], worth: Callable[[list[int]], float], then: Callable) -> Chosen:
-    """The class worth most, of equal ones that sampled first; then one of it."""
-    near = max(map(worth, found))
-    tied = [group for group in found if worth(group) == near or math.isclose(worth(group), near, rel_tol=1e-12)]
-    first = min(tied, key=lambda group: min(pool.candidates[i].index for i in group))
-    return then(pool, first)
-
-
-def any_of_a_greatest(pool: Pool, found: Sequence[list[int]], worth: Callable[[list[int]], float]) -> Chosen:
-    """Classes that tie share the win, and so do the members of a class."""
+def elected(found: Sequence[list[int]], worth: Callable[[list[int]], float]) -> list[int]:
+    """The members of the class that is worth most; of all that are, rounding apart."""
     top = max(map(worth, found))
-    tied = [group for group in found if worth(group) == top]
-    return {i: 1 / len(tied) / len(group) for group in tied for i in group}
+    tied = [g for g in found if worth(g) == top or math.isclose(worth(g), top, rel_tol=1e-11, abs_tol=1e-11)]
+    return [i for group in tied for i in group]
 
 
 def random(pool: Pool) -> Chosen:
@@ -108,7 +96,7 @@ def argmax(pool: Pool) -> Chosen:
 
 
 def majority(pool: Pool) -> Chosen:
-    return any_of_a_greatest(pool, groups(pool, behaviour(pool)), len)
+    return shared(elected(groups(pool, behaviour(pool)), len))
 
 
 def codet(pool: Pool, tests: str = "public", power: int = 2) -> Chosen:
@@ -118,7 +106,7 @@ def codet(pool: Pool, tests: str = "public", power: int = 2) -> Chosen:
         mine = marks(pool, group[0], tests) if pool.candidates[group[0]].valid else ()
         return len(group) * (sum(mine) if mine else 1) ** power
 
-    return any_of_a_greatest(pool, groups(pool, lambda i: marks(pool, i, tests) or None), worth)
+    return shared(elected(groups(pool, lambda i: marks(pool, i, tests) or None), worth))
 
 
 def soft(pool: Pool, temperature: float = 1.0) -> Chosen:
@@ -139,7 +127,7 @@ def weighted_vote(pool: Pool) -> Chosen:
     def weight(i: int) -> float:
         return 1.0 if not known else 0.0 if scores[i] is None else math.exp(scores[i] - max(known))
 
-    return elected(pool, found, lambda group: math.fsum(map(weight, group)), best)
+    return best(pool, elected(found, lambda group: math.fsum(map(weight, group))))
 
 
 def mob(pool: Pool, m: int | None = None) -> Chosen:
@@ -153,7 +141,7 @@ def mob(pool: Pool, m: int | None = None) -> Chosen:
         tied = [i for i in voters if quality(pool, i) == top]  # which of equals is drawn is a matter of symmetry
         for i in tied:
             wins[i] += Fraction(1, len(tied))
-    return elected(pool, found, lambda group: float(sum(wins[i] for i in group)), best)
+    return best(pool, elected(found, lambda group: float(sum(wins[i] for i in group))))
 
 
 def mbr(pool: Pool) -> Chosen:
@@ -161,13 +149,13 @@ def mbr(pool: Pool) -> Chosen:
     found = groups(pool, done)
     voters = [i for group in found for i in group]
     if done(voters[0]) is None or not pool.candidates[voters[0]].valid:
-        return elected(pool, found, len, youngest)
+        return shared(elected(found, len))
 
     def risk(i: int) -> int:
         pairs = [(a, b) for j in voters for a, b in zip(done(i), done(j), strict=True)]
         return sum(a is None or b is None or a != b for a, b in pairs)
 
-    return youngest(pool, greatest(pool, lambda i: -risk(i), voters))
+    return shared(greatest(pool, lambda i: -risk(i), voters))
 
 
 def by_tests_then_score(pool: Pool) -> Chosen:
@@ -196,7 +184,7 @@ def pessimistic(pool: Pool, alpha: float = 1.0) -> Chosen:
         known = [pool.scores[i].value for i in group if pool.scores[i].value is not None]
         return statistics.fmean(known) - alpha * math.log(voters) / (len(group) + 1) if known else -math.inf
 
-    return elected(pool, found, worth, best)
+    return best(pool, elected(found, worth))
 
 
 def judged_by(pool: Pool) -> list[int]:
@@ -220,7 +208,7 @@ def ensemble(pool: Pool, how: str = "rank", alpha: float = 1.0) -> Chosen:
             found.append(each.get(i, min(each.values(), default=0.0)))
         return round(statistics.fmean(found) - (alpha * statistics.pstdev(found) if how == "bound" else 0), 7)
 
-    return youngest(pool, greatest(pool, (lambda i: -rank(i)) if how == "rank" else z, among))
+    return shared(greatest(pool, (lambda i: -rank(i)) if how == "rank" else z, among))
 
 
 def regularised(pool: Pool, by: str = "length", beta: float = 0.5) -> Chosen:
@@ -240,7 +228,7 @@ def regularised(pool: Pool, by: str = "length", beta: float = 0.5) -> Chosen:
         z = (sizes[i] - statistics.fmean(sizes.values())) / spread if spread else 0.0
         return round(pool.scores[i].value - beta * z, 7)
 
-    return youngest(pool, greatest(pool, value, known) if known else among)
+    return shared(greatest(pool, value, known) if known else among)
 
 
 def threshold(pool: Pool) -> Chosen:
@@ -249,8 +237,7 @@ def threshold(pool: Pool) -> Chosen:
     if not kept:
         return {}
     part = pool.take(kept)
-    (chosen,) = elected(part, groups(part, behaviour(part)), len, youngest)
-    return {kept[chosen]: 1.0}
+    return shared([kept[i] for i in elected(groups(part, behaviour(part)), len)])
 
 
 DEFINED: Mapping[str, tuple[Any, Callable[[Pool], Chosen]]] = {
@@ -291,9 +278,13 @@ def test_every_selector_is_defined_here() -> None:
 @few
 @given(pool=pools())
 def test_a_selector_chooses_what_its_definition_allows(spec, define, pool) -> None:
-    chosen = plugins.build("selector", spec).select(pool).position
-    allowed = define(pool)
-    assert (chosen is None and not allowed) or allowed[chosen] > 0
+    """Any of several as good by dice, or else the one of them that was sampled first."""
+    selector = plugins.build("selector", spec)
+    chosen, allowed = selector.select(pool).position, define(pool)
+    if chosen is None or getattr(selector, "drawn", False):
+        assert (chosen is None and not allowed) or allowed[chosen] > 0
+    else:
+        assert chosen == min(allowed, key=lambda i: pool.candidates[i].index)
 
 
 def judged(pool: Pool, correct: Sequence[bool]) -> Judged:
@@ -343,6 +334,77 @@ def test_its_estimate_is_the_mean_over_all_subsets(spec, define, data) -> None:
 
     assert [point.estimate for point in found.points] == ["exact"] * len(pool)
     assert [point.value for point in found.points] == pytest.approx(over_all_subsets(define, pool, correct), abs=1e-9)
+
+
+def sampled_as(pool: Pool, order: Sequence[int]) -> Pool:
+    """The pool, had its candidates been sampled and stored in this order of positions."""
+    part = pool.take(order)
+
+    def anew(found: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(replace(one, index=index) for index, one in enumerate(found))
+
+    scores = {label: anew(found) for label, found in part.all_scores.items()}
+    return replace(part, candidates=anew(part.candidates), scores=anew(part.scores), all_scores=scores)
+
+
+@every_definition
+@few
+@given(data=st.data())
+def test_no_exact_figure_depends_on_the_order_in_which_candidates_were_sampled(spec, define, data) -> None:
+    pool = data.draw(pools(max_size=6))
+    correct = data.draw(st.lists(st.booleans(), min_size=len(pool), max_size=len(pool)))
+    order = data.draw(st.permutations(range(len(pool))))
+
+    here, there = curve(spec, pool, correct), curve(spec, sampled_as(pool, order), [correct[i] for i in order])
+
+    assert [p.estimate for p in here.points] == [p.estimate for p in there.points] == ["exact"] * len(pool)
+    assert [p.value for p in here.points] == pytest.approx([p.value for p in there.points], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec, _ in DEFINED.values()] + ["test_select:First"], ids=lambda spec: str(spec)
+)
+def test_a_sampled_figure_depends_on_that_order_within_its_error(spec) -> None:
+    """Twelve candidates in six pairs of equals, of which the one sampled first is right."""
+    outputs = [(str(i % 3),) for i in range(12)]
+    texts = [f"print({i % 6})" for i in range(12)]
+    pool = pool_of([float(i % 6 % 4) for i in range(12)], outputs, texts, [-1.0] * 12)
+    pool = replace(pool, behaviours=tuple(replace(b, passed=(True,) * 3) for b in pool.behaviours if b))
+    correct = [i < 6 for i in range(12)]
+    orders = [range(12), range(11, -1, -1)]
+
+    here, there = (curve(spec, sampled_as(pool, o), [correct[i] for i in o], draws=150) for o in orders)
+
+    for mine, other in zip(here.points, there.points, strict=True):
+        assert abs(mine.value - other.value) <= 4 * math.hypot(mine.se, other.se) + 1e-9
+    assert here.method != "sampled" or {p.estimate for p in here.points} == {"exact", "sampled"}
+
+
+@dataclass(frozen=True)
+class First:
+    """Somebody's selector that can only be asked, and knows no candidate from another."""
+
+    def select(self, pool: Pool) -> Selection:
+        return Selection(min(range(len(pool)), key=lambda i: pool.candidates[i].index))
+
+
+@dataclass(frozen=True)
+class Shortest:
+    """Another, of which equals are rare."""
+
+    def select(self, pool: Pool) -> Selection:
+        return Selection(min(range(len(pool)), key=lambda i: (len(pool.candidates[i].code or ""), i)))
+
+
+def test_what_can_only_be_asked_is_exact_only_where_it_has_no_equals() -> None:
+    codes = ["x" * i for i in range(1, 9)]
+    correct = [i in (0, 2, 7) for i in range(8)]
+    found = curve("test_select:Shortest", pool_of([0.0] * 8, codes=codes), correct, draws=100)
+    assert {p.estimate for p in found.points} == {"exact"} and found.points[-1].value == 1.0
+    for spec, same in (("test_select:First", codes), ("test_select:Shortest", ["same"] * 8)):
+        found = curve(spec, pool_of([0.0] * 8, codes=same), correct, draws=100)
+        assert [p.estimate for p in found.points] == ["exact"] + ["sampled"] * 7
+        assert all(abs(p.value - 3 / 8) <= 4 * p.se + 1e-12 for p in found.points)
 
 
 def test_a_closed_form_is_exact_where_subsets_are_too_many_to_ask() -> None:
@@ -404,7 +466,7 @@ def test_no_throw_of_dice_is_taken_for_exact() -> None:
             assert point.value == pytest.approx(1 / 3)
             assert (point.estimate, point.se) == ("exact", 0.0)
     for spec in ({"name": "test_select:Dice"}, KEEP_ALL | {"then": "test_select:Dice"}):
-        found = curve(spec, pool, correct)
+        found = curve(spec, pool, correct, draws=100)
         assert found.drawn and {point.estimate for point in found.points} == {"sampled"}
         for point in found.points:
             assert abs(point.value - 1 / 3) < 4 * point.se
@@ -431,7 +493,7 @@ class Dice:
     drawn: ClassVar[bool] = True
 
     def select(self, pool: Pool) -> Selection:
-        return plugins.build("selector", {"name": "random", "seed": 7}).select(pool)
+        return Random(seed=7).select(pool)
 
 
 @pytest.mark.parametrize("spec", ["random", "soft", KEEP_ALL | {"then": "soft"}, "argmax"], ids=str)
@@ -451,7 +513,7 @@ def test_odds_are_the_definition_of_each_subset(spec, data) -> None:
         if part is None:
             assert not chances_of_it.any()
             continue
-        defined = {"random": random, "soft": soft, "argmax": lambda p: best(p, range(len(p)))}[name](part)
+        defined = {"random": random, "soft": soft, "argmax": argmax}[name](part)
         expected = [defined.get(kept.index(i), 0.0) if i in kept else 0.0 for i in range(len(pool))]
         assert chances_of_it == pytest.approx(expected)
 
@@ -477,7 +539,8 @@ def marked(passed: Sequence[tuple[bool, ...]], scores: Sequence[float | None] | 
     problem = Problem("p", "", (), tuple(Stdin(str(i), "") for i in range(len(passed[0]))))
     candidates = tuple(Candidate("p", i, "", f"print({i})", "tagged") for i in range(len(passed)))
     found = tuple(Score("p", i, value) for i, value in enumerate(scores or [0.0] * len(passed)))
-    return Pool(problem, candidates, found, tuple(Behaviour(("1",) * len(m), m) for m in passed))
+    done = tuple(Behaviour(("1",) * len(m), m) for m in passed)
+    return Pool(problem, candidates, found, done, {"mine": found, "other": found})
 
 
 @pytest.mark.parametrize(
@@ -491,6 +554,67 @@ def marked(passed: Sequence[tuple[bool, ...]], scores: Sequence[float | None] | 
 def test_pessimism_prefers_what_several_share(alpha: float, expected: int) -> None:
     pool = pool_of([2.0, 1.5, 1.5, 1.5], [("1",), ("2",), ("2",), ("2",)])
     assert chosen({"name": "pessimistic", "alpha": alpha}, pool) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "passed", "expected"),
+    [
+        ("whole", [(True, False)] * 2 + [(True, True)], 2 / 3),  # 2 * 1 and 1 * 2: three programs are as good
+        ("root", [(True, False)] * 4 + [(True, True)], 4 / 5),  # 4 * 1 and 1 * 4: five
+    ],
+)
+def test_sets_of_unequal_size_that_tie_share_by_their_programs(size, passed, expected) -> None:
+    spec, pool = {"name": "codet", "size": size}, marked(passed)
+    correct = [not mine[1] for mine in passed]
+    assert curve(spec, pool, correct).points[-1].value == pytest.approx(expected)
+    orders = itertools.permutations(range(len(pool)))
+    answers = [correct[order[chosen(spec, sampled_as(pool, order))]] for order in orders]
+    assert statistics.fmean(answers) == pytest.approx(expected), "which is how often its answer is right, by order"
+
+
+def test_what_differs_by_rounding_alone_is_equal() -> None:
+    """0.1 + 0.2 is not 0.3 to a computer, but to whoever chooses."""
+    by_belief = pool_of([0.4, 0.5], logprobs=[-0.1, -0.2])
+    assert 0.4 - 0.1 > 0.5 - 0.2 and chosen({"name": "regularised", "by": "logprob", "beta": 1.0}, by_belief) == 1
+    near = pool_of([0.3, 1.3])
+    assert 1.3 - 1.0 > 0.3 and chosen({"name": "threshold", "value": 1.0}, near) == 0
+    means = pool_of([0.2, 0.2, 0.2, 0.1, 0.2, 0.3], [("1",)] * 3 + [("2",)] * 3)
+    found = curve({"name": "pessimistic", "alpha": 0.0}, means, [False] * 5 + [True])
+    assert found.points[-1].value == 1.0, "of both classes the best program"
+
+
+@pytest.mark.parametrize("temperature", [1e-10, 1e-16, 1e-18, 1e-300, 5e-324])
+@pytest.mark.filterwarnings("error")
+def test_soft_towards_0_is_argmax(temperature: float) -> None:
+    pool, correct = pool_of([0.3, -1.1, -2.7, 0.3, 5.1, -1.1]), [True, False, True, False, False, True]
+    found = curve({"name": "soft", "temperature": temperature}, pool, correct)
+    exact = curve("argmax", pool, correct)
+    assert found.method == "closed form"
+    assert [p.value for p in found.points] == pytest.approx([p.value for p in exact.points], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "spec", ["soft", {"name": "soft", "temperature": 1e-3}, {"name": "soft", "temperature": 1e300}]
+)
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [1e300, 1e300, 0.0, 1.0, -1e300],
+        [1e308, -1e308, 0.5, 1e308, 0.0],
+        [-1e5, -1e5 - 1, -2e5, 0.0, 0.04],
+        [0.0, -39.0, -41.0, -79.0, -81.0],
+        [1e-300, 0.0, -1e-300, 2e-300, 3.0],
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_soft_is_exact_for_scores_of_any_size(spec, scores: list[float]) -> None:
+    pool, correct = pool_of(scores), [True, False, True, False, True]
+    temperature = 1.0 if spec == "soft" else spec["temperature"]
+    found = curve(spec, pool, correct)
+    exact = over_all_subsets(lambda part: soft(part, temperature), pool, correct)
+    assert found.method == "closed form" and {p.estimate for p in found.points} == {"exact"}
+    assert [p.value for p in found.points] == pytest.approx(exact, abs=1e-11)
+    plugins.build("selector", "weighted_vote").select(pool)  # without a warning
 
 
 def test_codet_weighs_the_size_of_a_set_with_the_tests_it_passes() -> None:
@@ -519,10 +643,21 @@ def test_reasons_say_what_is_so() -> None:
 
     assert said("mbr", alone) == "of least risk; an output of it is another's 0 times"
     assert said("mbr", alike) == "of least risk; an output of it is another's 1 times"
-    assert said("pessimistic", unscored) == "of the class sampled first: nothing that votes has a score"
+    assert said("pessimistic", unscored) == "nothing that votes has a score"
     assert said("pessimistic", pool_of([1.0])) == "its class scores at least 1"
     assert said("tests_then_score", marked([(True, False)], [None])).endswith("(none)")
     assert said("tests_then_score", marked([(True, False)], [1 / 3])).endswith("(0.3333)")
+
+
+def test_reasons_say_what_broke_a_tie() -> None:
+    likelier = pool_of([1.0, 1.0, 0.0], [("1",)] * 3, logprobs=[-2.0, -1.0, -0.1])
+    equal = pool_of([1.0, 1.0, 0.0], [("1",)] * 3, logprobs=[-1.0, -1.0, -0.1])
+    alone = pool_of([2.0, 1.0, 0.0], [("1",)] * 3, logprobs=[-2.0, -1.0, -0.1])
+    for spec in ("argmax", "tests_then_score", "staged", "weighted_vote", "mob", "pessimistic"):
+        first, second, third = (plugins.build("selector", spec).select(p).why for p in (likelier, equal, alone))
+        assert ", of 2 with that score the one of the highest log probability" in first
+        assert ", the first sampled of 2 equals" in second
+        assert "log probability" not in third and "equals" not in third
 
 
 def test_mob_is_majority_with_one_draw_and_argmax_with_many() -> None:

@@ -23,7 +23,7 @@ from tts.errors import StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
-from tts.select import earned, ignores_scores, throws
+from tts.select import earned, ignores_scores
 from tts.store import Store
 from tts.types import (
     ORACLE,
@@ -50,6 +50,7 @@ RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
 Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
 NO_SCORER: Mapping[str, Scores] = MappingProxyType({UNSCORED: {}})
+DIGITS = 12  # of a value, so that equal averages are equal whatever order they were added in
 MIN_DRAWS = 16  # subsets per problem and k, however many problems share the budget
 
 
@@ -90,10 +91,10 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Curve:
     """One selector with the `scorers` that it uses, by label; none, one or several. `per_problem` is (P, K); `choices`
-    holds what it picks from each problem's full pool, and `over_random` the paired difference to
-    random at k = n. `method` says how it is estimated: "rank key" and "closed form" are exact at every k, "sampled"
-    where there are more subsets than are drawn. `drawn` says that its choices are thrown by dice, `saved` what a
-    selector that prunes would not have done.
+    holds what it picks from each problem's first n candidates, n being the last k, and `over_random` the paired
+    difference to random at k = n. `method` says how it is estimated: "rank key" and "closed form" are exact at every k,
+    "sampled" where there are more subsets than are drawn. `drawn` says that its choices are thrown by dice, `saved`
+    what a selector that prunes would not have done.
     """
 
     name: str
@@ -332,7 +333,7 @@ def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, 
             name = item.label if position == 0 else f"{item.label}:{label}"
             used = _scorers_of(selector, label, list(scores))
             found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
-    best = {item.problem.id: _oracle_choice(item) for item in judged}
+    best = {item.problem.id: _oracle_choice(item.first(ks[-1])) for item in judged}
     found.insert(1, baseline.drawn_up(Named(ORACLE, ORACLE, ()), _Estimates.of_exact(baseline.oracle, RANK_KEY), best))
     return found
 
@@ -385,15 +386,14 @@ class _Estimates:
 
     @classmethod
     def of_exact(cls, values: metrics.Floats, method: str) -> "_Estimates":
-        values = values.round(12)  # so that equal averages are equal at each k, whatever order they were added in
-        return cls(values, np.zeros(values.shape[1]), [True] * values.shape[1], method)
+        return cls(values.round(DIGITS), np.zeros(values.shape[1]), [True] * values.shape[1], method)
 
     @classmethod
     def of_cells(cls, grid: Sequence[Sequence[metrics.Estimate]]) -> "_Estimates":
         values = np.array([[cell.value for cell in row] for row in grid])
         squares = np.array([[cell.se**2 for cell in row] for row in grid])
         exact = [all(row[column].exact for row in grid) for column in range(values.shape[1])]
-        return cls(values, np.sqrt(squares.sum(axis=0)) / len(grid), exact, SAMPLED)
+        return cls(values.round(DIGITS), np.sqrt(squares.sum(axis=0)) / len(grid), exact, SAMPLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,9 +413,9 @@ class _Baseline:
         return cls(random, oracle, config, ks)
 
     def curve(self, of: Named, selector: Selector, pools: Sequence[Pool], correct: Sequence[metrics.Floats]) -> Curve:
-        """A selector's curve over all problems, and what it picks from each full pool."""
+        """A selector's curve over all problems, and what it picks from each."""
         estimates = _estimate(selector, of.name, pools, correct, self.config, self.ks)
-        choices = {pool.problem.id: selector.select(pool) for pool in pools}
+        choices = {pool.problem.id: selector.select(_first(pool, self.ks[-1])) for pool in pools}
         drawn = self.drawn_up(of, estimates, choices)
         return replace(drawn, drawn=getattr(selector, "drawn", False), saved=_saved(selector, pools))
 
@@ -442,6 +442,10 @@ class _Baseline:
             ),
             method=found.method,
         )
+
+
+def _first(pool: Pool, n: int) -> Pool:
+    return pool if len(pool) <= n else pool.take(range(n))
 
 
 def _saved(selector: Selector, pools: Sequence[Pool]) -> Saved | None:
@@ -484,13 +488,14 @@ def _estimate(
 def _sampled(
     selector: Selector, name: str, pool: Pool, correct: metrics.Floats, k: int, draws: int, seed: int
 ) -> metrics.Estimate:
-    def worth(members: metrics.Bools) -> metrics.Floats:
-        return earned(selector, pool, members, correct)
-
     rng = np.random.default_rng(seed_of(seed, name, pool.problem.id, k))
+
+    def worth(members: metrics.Bools) -> tuple[metrics.Floats, bool]:
+        return earned(selector, pool, members, correct, rng)
+
     # At k = 1 all n subsets are enumerated: every selector must equal random there.
     most = max(draws, len(pool)) if k == 1 else draws
-    return metrics.sampled_best_of_k(worth, len(pool), k, most, rng, throws(selector, pool))
+    return metrics.sampled_best_of_k(worth, len(pool), k, most, rng)
 
 
 def paired(report: RunReport) -> dict[tuple[str, str], metrics.Difference]:

@@ -70,7 +70,8 @@ def certainty(report: RunReport) -> Certainty:
 def comparisons(report: RunReport) -> tuple[Comparison, ...]:
     """Every two selectors whose choice is no throw of dice, in the report's order, with Holm's correction over all.
 
-    McNemar's test is over what each selector chose from all n candidates of a problem: below k = n accuracy is an
+    McNemar's test is over what each selector chose from the first n candidates of a problem, n being the least that
+    all problems have, as the curves' last k is: below k = n accuracy is an
     average over subsets, and no count of problems solved.
     """
     options = report.config.report
@@ -98,7 +99,7 @@ def _difference(one: Curve, other: Curve, settings: tuple[int, float, int]) -> m
 
 
 def _right(curve: Curve, judged: Sequence[Judged]) -> metrics.Bools:
-    """(P,): whether the curve's choice from each problem's whole pool passes."""
+    """(P,): whether the curve's choice from each problem's first n passes."""
     chosen = [(item.correct, curve.choices[item.problem.id].position) for item in judged]
     return np.array([position is not None and correct[position] == 1.0 for correct, position in chosen])
 

@@ -2,15 +2,19 @@
 
 from tts.analysis import RunReport
 from tts.certainty import Certainty, Comparison
-from tts.errors import counted
-from tts.sentences import level, sizes
+from tts.errors import ConfigError, counted, unknown
+from tts.sentences import leaders, level, most, sizes
 from tts.wording import Sheet, interval, percent
 
 
-def certainty_sheet(report: RunReport, found: Certainty) -> Sheet:
-    """The best selector against each other, what the benchmark's size can show, and pass@k beyond n."""
-    names = dict.fromkeys(name for c in found.comparisons for name in (c.one, c.other))
-    best = max(names, key=lambda name: report.curve(name).points[-1].value, default="")
+def certainty_sheet(report: RunReport, found: Certainty, against: str | None = None) -> Sheet:
+    """One selector against each other, by default the best, what the benchmark's size can show, and pass@k beyond n.
+    Raises ConfigError where no selector `against` is compared.
+    """
+    names = list(dict.fromkeys(name for c in found.comparisons for name in (c.one, c.other)))
+    if against is not None and against not in names:
+        raise ConfigError(unknown(against, "the selectors that are compared (no baseline, none that draws)", names))
+    best = against or next((curve.name for curve in leaders([report.curve(name) for name in names])), "")
     beside = [(name, found.between(best, name)) for name in names]
     return Sheet(
         title=f"how sure, k = {report.n}",
@@ -41,8 +45,8 @@ def _notes(report: RunReport, found: Certainty) -> list[str]:
     ]
     if found.comparisons:
         said.append(
-            "p: McNemar's exact test on what each selector chose at k = n, over the problems that only one of the two "
-            f"solves; Holm: corrected for {counted(len(found.comparisons), 'comparison')} of selectors."
+            f"p: McNemar's exact test on what each selector chose at k = n{_cut(report)}, over the problems that only "
+            f"one of the two solves; Holm: corrected for {counted(len(found.comparisons), 'comparison')} of selectors."
         )
     if found.detectable is not None:
         size = found.detectable
@@ -55,6 +59,10 @@ def _notes(report: RunReport, found: Certainty) -> list[str]:
         foretold = ", ".join(f"{f.k}: {percent(f.value)}% {interval(f.low, f.high)}" for f in found.forecasts)
         said.append(f"pass@k if more were sampled, by a beta-binomial fit, at k = {foretold}.")
     return said
+
+
+def _cut(report: RunReport) -> str:
+    return f", from each problem's first {report.n} candidates" if most(report) > report.n else ""
 
 
 def forecast_caption(report: RunReport, found: Certainty) -> str:

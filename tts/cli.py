@@ -291,11 +291,13 @@ def _show(store: Any) -> None:
     _show_one(found)
 
 
-def _show_one(found: "RunReport") -> None:
-    """Print a run's tables, write its pictures and its page, and say where they are and how large."""
+def _show_one(found: "RunReport", against: str | None = None) -> None:
+    """Print a run's tables, write its pictures and its page, and say where they are and how large. Selectors are
+    compared with the one `against`, by default the best.
+    """
     from tts import findings, page, picture
 
-    whole = findings.Findings(found)
+    whole = findings.Findings(found, against)
     with _writing(found.folder):
         picture.write_pictures([found], found.folder)
         written = page.write_page([whole], found.folder / "report.html", more=_audit_of(found.folder))
@@ -346,6 +348,9 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show how far a run is, until it is done; nothing else")
     ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="A selector to compare every other with, in the terminal; default: the best")
+    ] = None,
 ) -> None:
     """Print the table of finished or half-finished runs and write their pages anew; nothing is sampled or graded.
 
@@ -353,15 +358,21 @@ def report(
 
     Example: tts report runs/demo --format md
 
+    Example: tts report runs/demo --against majority
+
     Example: tts report runs/demo --watch
     """
+    if against and (watch or format or as_json):
+        raise ConfigError(
+            "--against is of the terminal's table, so without --watch; --format json has every comparison."
+        )
     if watch:
         _watch(folders, format or ("json" if as_json else None))
     elif format or as_json:
         _print_numbers(folders, format or "json")
     else:
         for one in _analysed(folders):
-            _show_one(one)
+            _show_one(one, against)
 
 
 def _print_numbers(folders: list[Path], format: str) -> None:
@@ -390,6 +401,10 @@ def compare(
         str | None, typer.Option(help="What cost is in: flops, tokens, seconds or k; default: the first that all know")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of tables")] = False,
+    selector: Annotated[
+        list[str] | None,
+        typer.Option(help="Give it once for each run, in their order, to pair these; default: each with itself"),
+    ] = None,
 ) -> None:
     """Compare two runs or more on the problems they share: curves, a Pareto front over cost, and paired differences
     with intervals, at equal k and at equal cost.
@@ -397,6 +412,8 @@ def compare(
     Example: tts compare runs/small-n64 runs/large-n8
 
     Example: tts compare runs/0.5b runs/1.5b runs/7b --cost flops
+
+    Example: tts compare runs/0.5b runs/1.5b --selector argmax --selector majority
     """
     from tts import comparison, cost_report, findings, frontier, page, picture
     from tts.report import as_table
@@ -404,11 +421,13 @@ def compare(
     if not 2 <= len(folders) <= MOST_COMPARED:
         raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
     runs = _analysed(folders)
-    found = frontier.frontier(runs, _unit(cost))
+    found = frontier.frontier(runs, _unit(cost), selector)
     if as_json:
         print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
         return
-    compared = page.Compared(tuple(comparison.compare(runs[0], other) for other in runs[1:]), found)
+    chosen = [None] * len(runs) if selector is None else [(selector[0], other) for other in selector]
+    pairs = zip(runs[1:], chosen[1:], strict=True)
+    compared = page.Compared(tuple(comparison.compare(runs[0], other, names) for other, names in pairs), found)
     console = terminal.console()
     at_equal_cost = cost_report.frontier_sheet(runs, found), cost_report.even_sheet(runs, found)
     for sheet in [*(one.sheet() for one in compared.comparisons), *at_equal_cost]:

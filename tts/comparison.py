@@ -1,5 +1,6 @@
 """Runs beside each other: paired differences over the problems that they share, computed; others show them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from tts.wording import Sheet, interval, percent
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One selector at one k in two runs, over their common problems: both values, whether each was sampled, and the
-    second less the first.
+    """A selector of each of two runs at one k, over their common problems: both values, whether each was sampled, and
+    the second less the first. `selector` names it, or both if they are two.
     """
 
     selector: str
@@ -46,8 +47,9 @@ class Comparison:
         return Sheet(f"A {self.a.folder} · B {self.b.folder}", headers, rows, list(self.notes), grouped=True)
 
 
-def compare(a: RunReport, b: RunReport) -> Comparison:
-    """B beside A over their common problems, for each selector and k that both have.
+def compare(a: RunReport, b: RunReport, selectors: tuple[str, str] | None = None) -> Comparison:
+    """B beside A over their common problems, at each k that both have, for each selector that both have or the two
+    `selectors` of A and B.
 
     Resamples, level and seed of the intervals are A's. Raises UserError if no problem or no k is in both.
     """
@@ -59,6 +61,8 @@ def compare(a: RunReport, b: RunReport) -> Comparison:
         )
     names = {curve.name for curve in b.curves}
     both = [(curve, b.curve(curve.name)) for curve in ordered(a) if curve.name in names]
+    if selectors is not None:
+        both = [(a.curve(selectors[0]), b.curve(selectors[1]))]
     rows = [_paired(a, curves, k, common) for curves in both for k in ks]
     return Comparison(a, b, tuple(rows), tuple(_notes(a, b, common)))
 
@@ -85,7 +89,7 @@ def _paired(a: RunReport, curves: tuple[Curve, Curve], k: int, common: Sequence[
     )
     sampled = [curve.points[column].estimate == "sampled" for curve, column in zip(curves, columns, strict=True)]
     return Paired(
-        selector=curves[0].name,
+        selector=" and ".join(dict.fromkeys(curve.name for curve in curves)),
         k=k,
         values=(float(in_a.mean()), float(in_b.mean())),
         sampled=(sampled[0], sampled[1]),
@@ -100,6 +104,8 @@ def _notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]) -> lis
         f"differences; one problem is {round(100 / len(common), 2):g} points. ~ is sampled; its noise is part of the "
         "interval."
     ]
+    if _same_samples(a, b, common):
+        notes.append("Both hold the same samples: what differs is how they are chosen from, and not what was sampled.")
     changed = sum(a.judged[i].problem.digest != b.judged[j].problem.digest for i, j in common)
     if changed:
         notes.append(f"{counted(changed, 'common problem')} changed between the runs (statement or tests): beware.")
@@ -111,6 +117,15 @@ def _notes(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]) -> lis
         alone = [c.name for c in one.curves if c.name not in {other.name for other in two.curves}]
         notes += [f"Only in {place}: {', '.join(alone)}."] if alone else []
     return notes
+
+
+def _same_samples(a: RunReport, b: RunReport, common: Sequence[tuple[int, int]]) -> bool:
+    """Whether on every common problem the one run's texts are among the other's, in whatever order."""
+    for i, j in common:
+        mine, theirs = (Counter(c.text for c in run.judged[row].candidates) for run, row in ((a, i), (b, j)))
+        if not (mine <= theirs or theirs <= mine):
+            return False
+    return True
 
 
 def _named(curve: Curve) -> str:

@@ -3,6 +3,7 @@ computed; others show them.
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -24,6 +25,7 @@ COLUMNS = {
     "wall_seconds": "wall seconds",
     "peak_mib": "peak MiB",
 }
+NAMED = 3  # selectors of one point that are named
 EXPONENT = 1e7  # from which numbers are written with one
 
 
@@ -98,12 +100,19 @@ def saved_sentences(found: PolicySavings, level: float) -> list[str]:
 
 def frontier_sheet(reports: Sequence[RunReport], found: Frontier) -> Sheet:
     """The strategies on the Pareto front, by cost."""
-    best = [one for one in found.strategies if one.on_front]
-    names = [f"{letter(one.run)} · {one.curve}" for one in best]
-    cells = [[str(o.k), number(o.cost), percent(o.value), interval(o.low, o.high)] for o in best]
-    rows = [[name, *mine] for name, mine in zip(names, cells, strict=True)]
+    points: dict[tuple[int, int, str, str, str], list[str]] = defaultdict(list)  # what is equal is one row
+    for o in found.strategies:
+        if o.on_front:
+            points[o.run, o.k, number(o.cost), percent(o.value), interval(o.low, o.high)].append(o.curve)
+    rows = [[f"{letter(run)} · {_several(names)}", str(k), *cells] for (run, k, *cells), names in points.items()]
     headers = ["run · selector", "k", f"cost ({found.unit})", "solved", f"{level(reports[0])} interval"]
     return Sheet(f"Pareto front: {lettered(reports)}", headers, rows, _frontier_notes(reports, found))
+
+
+def _several(names: Sequence[str]) -> str:
+    """Some names in a cell."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def letter(run: int) -> str:
@@ -160,10 +169,11 @@ def verdict(reports: Sequence[RunReport], found: Frontier) -> list[str]:
 
 def _verdict(reports: Sequence[RunReport], unit: Unit, one: Even) -> str:
     gap, (a, b) = one.difference, map(letter, one.runs)
+    of_b = f"{one.curves[1]} " if one.curves[1] != one.curves[0] else ""
     better = f"{b} is better" if gap.low > 0 else f"{a} is better" if gap.high < 0 else "no certain difference"
     return (
-        f"At {number(one.cost)} {short(unit)} per problem, {one.curve} solves {percent(one.values[0])}% in {a} "
-        f"(k = {one.ks[0]:.4g}) and {percent(one.values[1])}% in {b} (k = {one.ks[1]:.4g}): {better}, {b} - {a} "
+        f"At {number(one.cost)} {short(unit)} per problem, {one.curves[0]} solves {percent(one.values[0])}% in {a} "
+        f"(k = {one.ks[0]:.4g}) and {of_b}{percent(one.values[1])}% in {b} (k = {one.ks[1]:.4g}): {better}, {b} - {a} "
         f"{percent(gap.value, True)} points {interval(gap.low, gap.high, True)} at {level(reports[0])}."
     )
 

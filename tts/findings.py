@@ -13,9 +13,12 @@ from tts.margins import Margins
 
 @dataclass(frozen=True)
 class Findings:
-    """A run and what is said of it, each worked out when it is first asked for."""
+    """A run and what is said of it, each worked out when it is first asked for. Selectors are compared with the one
+    `against`, by default the best.
+    """
 
     report: RunReport
+    against: str | None = None
 
     @cached_property
     def parts(self) -> dict[str, list[Part]]:

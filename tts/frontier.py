@@ -16,7 +16,7 @@ from tts import analysis, cost, metrics
 from tts.analysis import Curve, RunReport
 from tts.config import Labelled
 from tts.cost import Account, Rates, Unit
-from tts.errors import UserError
+from tts.errors import ConfigError, UserError, unknown
 from tts.plugins import Spec
 from tts.types import ORACLE
 
@@ -41,16 +41,21 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Even:
-    """Two runs with one selector at one mean cost per problem: the k of each, not whole, their accuracy, and the paired
-    difference, second minus first.
+    """Two runs, each with a selector, at one mean cost per problem: the k of each, not whole, their accuracy, and the
+    paired difference, second minus first.
     """
 
-    curve: str
+    curves: tuple[str, str]
     runs: tuple[int, int]
     cost: float
     ks: tuple[float, float]
     values: tuple[float, float]
     difference: metrics.Difference
+
+    @property
+    def curve(self) -> str:
+        """The selector, or both if they are two."""
+        return " and ".join(dict.fromkeys(self.curves))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +84,39 @@ class _Run:
         return cost.rates(self.report, self.taken, curve.scorers, unit, self.rows)
 
 
-def frontier(reports: Sequence[RunReport], unit: Unit | None = None) -> Frontier:
-    """Compare two runs or more. Raises UserError if no problem is in all of them, or not all know the cost that is
-    asked for; by default it is the first of FLOPs, generator tokens and candidates that all know.
+def frontier(
+    reports: Sequence[RunReport], unit: Unit | None = None, selectors: Sequence[str] | None = None
+) -> Frontier:
+    """Compare two runs or more, at equal cost with one of `selectors` each, by default with every one that both have.
+    Raises UserError if no problem is in all of them, for a selector that its run has not, or if not all know the cost
+    that is asked for; by default it is the first of FLOPs, generator tokens and candidates that all know.
     """
     runs = _cut(reports)
+    chosen = None if selectors is None else _named(reports, selectors)
     unknown = tuple(one for one in cost.UNITS if not all(_knows(run, one) for run in runs))
-    chosen: Unit = unit if unit is not None else next(one for one in PREFERRED if one not in unknown)
-    if chosen in unknown:
+    paid: Unit = unit if unit is not None else next(one for one in PREFERRED if one not in unknown)
+    if paid in unknown:
         known = ", ".join(one for one in cost.UNITS if one not in unknown)
-        raise UserError(f"Not every run knows its cost in {chosen}. Compare by one of: {known}.")
-    strategies = [one for run in runs for one in _strategies(run, chosen, reports[0])]
+        raise UserError(f"Not every run knows its cost in {paid}. Compare by one of: {known}.")
+    strategies = [one for run in runs for one in _strategies(run, paid, reports[0])]
     return Frontier(
-        unit=chosen,
+        unit=paid,
         unknown=unknown,
         problems=len(runs[0].rows),
         strategies=tuple(_fronted(strategies)),
-        even=tuple(one for pair in combinations(runs, 2) for one in _even(pair, chosen)),
+        even=tuple(one for pair in combinations(runs, 2) for one in _even(pair, paid, chosen)),
     )
+
+
+def _named(reports: Sequence[RunReport], selectors: Sequence[str]) -> list[str]:
+    """The selectors, one for each run, which has it."""
+    if len(selectors) != len(reports):
+        raise ConfigError(f"Name one selector for each of {len(reports)} runs, in their order; got {len(selectors)}.")
+    for report, name in zip(reports, selectors, strict=True):
+        names = [curve.name for curve in report.curves if curve.name != ORACLE]
+        if name not in names:
+            raise ConfigError(unknown(name, f"the selectors of {report.folder}", names))
+    return list(selectors)
 
 
 def _cut(reports: Sequence[RunReport]) -> list[_Run]:
@@ -144,17 +164,19 @@ def _fronted(strategies: Sequence[Strategy]) -> Iterator[Strategy]:
 # At equal cost.
 
 
-def _even(pair: tuple[_Run, _Run], unit: Unit) -> Iterator[Even]:
-    """Each selector that both have, at every cost that is a k of the one and within the reach of the other."""
-    names = [curve.name for curve in pair[0].report.curves]
-    shared = [name for name in names if name in {curve.name for curve in pair[1].report.curves}]
-    for name in shared:
-        curves = tuple(run.report.curve(name) for run in pair)
+def _even(pair: tuple[_Run, _Run], unit: Unit, chosen: Sequence[str] | None) -> Iterator[Even]:
+    """Each selector that both have, or those chosen for the runs, at every cost that is a k of the one and within the
+    reach of the other.
+    """
+    theirs = {curve.name for curve in pair[1].report.curves}
+    shared = [curve.name for curve in pair[0].report.curves if curve.name in theirs - {ORACLE}]
+    several = [(name, name) for name in shared]
+    for names in several if chosen is None else [(chosen[pair[0].number], chosen[pair[1].number])]:
+        curves = [run.report.curve(name) for run, name in zip(pair, names, strict=True)]
         rates = [run.rates(curve, unit) for run, curve in zip(pair, curves, strict=True)]
-        if name == ORACLE or None in rates:
-            continue
         known = [one for one in rates if one is not None]
-        yield from _at_costs(pair, name, known, _costs(curves, known))
+        if len(known) == len(pair):
+            yield from _at_costs(pair, names, known, _costs(curves, known))
 
 
 def _costs(curves: Sequence[Curve], rates: Sequence[Rates]) -> list[float]:
@@ -165,17 +187,19 @@ def _costs(curves: Sequence[Curve], rates: Sequence[Rates]) -> list[float]:
     return sorted(value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9))
 
 
-def _at_costs(pair: tuple[_Run, _Run], name: str, rates: Sequence[Rates], costs: Sequence[float]) -> Iterator[Even]:
+def _at_costs(
+    pair: tuple[_Run, _Run], names: tuple[str, str], rates: Sequence[Rates], costs: Sequence[float]
+) -> Iterator[Even]:
     if not costs:
         return
     first = pair[0].report
     bootstrap = first.config.report.resamples, first.config.report.level, first.config.seed
     ks = [[_reached(run, one.k_at(spent)) for spent in costs] for run, one in zip(pair, rates, strict=True)]
-    values = [_accuracy(run, name, mine) for run, mine in zip(pair, ks, strict=True)]
+    values = [_accuracy(run, name, mine) for run, name, mine in zip(pair, names, ks, strict=True)]
     for column, spent in enumerate(costs):
         left, right = (found[:, column] for found in values)
         yield Even(
-            curve=name,
+            curves=names,
             runs=(pair[0].number, pair[1].number),
             cost=spent,
             ks=(ks[0][column], ks[1][column]),

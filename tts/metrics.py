@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+SAME = 1e-9  # of the size of what two computed numbers are made of: that much apart, they differ by rounding alone
 _CHUNK_CELLS = 1 << 20  # resamples x problems held at once: a few arrays of 8 MiB each
 
 
@@ -131,22 +132,24 @@ def exact_curve(per_problem: Iterable[tuple[ArrayLike, ArrayLike]], ks: Sequence
 
 
 def sampled_best_of_k(
-    choose: Callable[[Bools], Floats], n: int, k: int, draws: int, rng: np.random.Generator, thrown: bool = False
+    choose: Callable[[Bools], tuple[Floats, bool]], n: int, k: int, draws: int, rng: np.random.Generator
 ) -> Estimate:
     """`best_of_k` of one problem for a selector that has no rank key, by asking it about subsets.
 
     `choose` gets the members (D, n) of D subsets of k and returns (D,) the correctness of what it selects from each, 0
-    where it abstains. With at most `draws` subsets in all, each is asked once, and the answer is exact unless what is
-    earned is one throw of dice (`thrown`); otherwise `draws` uniform subsets are asked. `se` is the standard error of
-    the mean, by `spread`. ValueError unless 1 <= k <= n, draws >= 2.
+    where it abstains, and whether that is all there is to know: not one throw of dice, nor one order among equals. With
+    at most `draws` subsets in all, each is asked once, and the answer is exact if it is all there is to know; otherwise
+    `draws` uniform subsets are asked. `se` is the standard error of the mean, by `spread`. ValueError unless
+    1 <= k <= n, draws >= 2.
     """
     _check_k(k, n)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}: one draw has no standard error.")
-    enumerated = math.comb(n, k) <= draws
-    values = choose(all_subsets(n, k) if enumerated else _drawn_subsets(n, k, draws, rng))
-    if enumerated and not thrown:
-        return Estimate(float(values.mean()), 0.0, exact=True)
+    if math.comb(n, k) <= draws:
+        values, known = choose(all_subsets(n, k))
+        if known:
+            return Estimate(float(values.mean()), 0.0, exact=True)
+    values, _ = choose(_drawn_subsets(n, k, draws, rng))
     return Estimate(float(values.mean()), spread(values) / math.sqrt(len(values)), exact=False)
 
 
@@ -230,9 +233,9 @@ def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
 def selection_efficiency(best: float, random: float, oracle: float) -> float:
     """How much of what choosing could gain was gained: (best - random) / (oracle - random); 1 is perfect, 0 random.
 
-    NaN when oracle and random agree to 1e-9: there was nothing to gain, and at k = 1 they differ by rounding alone.
+    NaN when oracle and random are the `SAME`: there was nothing to gain, and at k = 1 they differ by rounding alone.
     """
-    if math.isclose(oracle, random, rel_tol=0.0, abs_tol=1e-9):
+    if math.isclose(oracle, random, rel_tol=0.0, abs_tol=SAME):
         return math.nan
     return (best - random) / (oracle - random)
 

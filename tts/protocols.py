@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tts.types import Candidate, Decision, Pool, Problem, Score, Selection, Test
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
@@ -63,7 +62,7 @@ class Selector(Protocol):
     """Chooses one candidate of a pool, or abstains.
 
     How good it is at k of n is estimated by the first of these that it has, and the report says which: `rank_key`
-    (`Ranked`), `chances` (`Chance`), `choose` (`Batched`), or `select` on one drawn subset after the other. One with
+    (`Ranked`), `chances` (`Chance`), `best` (`Batched`), or `select` on one drawn subset after the other. One with
     `needs = ("behaviours",)` makes the pipeline run the candidates on the public inputs first, `needs =
     ("written_tests",)` on tests that a model wrote; `ignores_scores = True` says that scores change nothing,
     `every_scorer = True` that it looks at all scorers at once (`own_scorer = True`: and at the pool's own scores apart
@@ -71,7 +70,9 @@ class Selector(Protocol):
     """
 
     def select(self, pool: Pool) -> Selection:
-        """The choice among `pool` (never empty). Must not depend on the order of candidates."""
+        """The choice among `pool` (never empty); of candidates that are equal to it, the one of the lowest index. Must
+        not depend on the order of the pool otherwise.
+        """
 
 
 @runtime_checkable
@@ -89,9 +90,9 @@ class Chance(Selector, Protocol):
     """A selector of which it can be computed how likely each candidate is answered with."""
 
     def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
-        """(n, K): the chance that each candidate is what is selected from k drawn without replacement, averaged over
-        orders where `select` breaks ties by index, and over its dice where it throws any. None where that would cost
-        more than it is worth.
+        """(n, K): the chance that each candidate is what is selected from k drawn without replacement, equal ones
+        sharing theirs evenly, averaged over its dice where it throws any. None where that would cost more than it is
+        worth.
         """
 
 
@@ -99,9 +100,10 @@ class Chance(Selector, Protocol):
 class Batched(Selector, Protocol):
     """A selector that chooses from many subsets of a pool at once."""
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """(D,): the position in the pool that `select` would choose if only the `members` (D, n) of each row had been
-        sampled, -1 where it abstains. A row may be empty, which is abstaining.
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """(D, n): those that `select` would choose from if only the `members` (D, n) of each row had been sampled: it
+        holds them for equal, and takes the one sampled first; an estimate takes each as often. None of a row where it
+        abstains, or which is empty.
         """
 
 

@@ -96,7 +96,7 @@ def tables(found: Findings) -> list[Table]:
     sure all this is and what it cost.
     """
     report = found.report
-    sheets = [certainty_sheet(report, found.certainty), account_sheet(report, found.account)]
+    sheets = [certainty_sheet(report, found.certainty, found.against), account_sheet(report, found.account)]
     return [table(report), *breakdown_tables(report, found.parts), *map(as_table, sheets)]
 
 

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tts import breakdown, significance
+from tts import breakdown, metrics, significance
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Part
 from tts.errors import counted
@@ -17,6 +17,7 @@ from tts.types import BASELINES, ORACLE, RANDOM, Grade, Score, Verdict
 from tts.wording import interval, percent
 
 NO_TAG = "none given"
+TESTING = ("public_tests", "tests_then_score", "staged")  # scorers and selectors that need a problem's public tests
 CUT_OFF = "length"  # how the sampling of an answer ended that reached max_tokens
 
 
@@ -37,9 +38,10 @@ def summary_sentence(report: RunReport) -> str:
     chosen = _chosen(report)
     if not chosen:
         return f"No selector but the baselines at k = {report.n}: {baselines}."
-    best = max(chosen, key=lambda curve: curve.points[-1].value)
+    best, *equal = leaders(chosen)
     gain, point = best.over_random, best.points[-1]
     pick = f", the best of {len(chosen)} selectors" if len(chosen) > 1 else ""
+    pick += f", tied with {', '.join(curve.name for curve in equal)}" if equal else ""
     unsure = f", no certain gain at {level(report)}" if gain.low <= 0 <= gain.high else ""
     nothing = math.isnan(best.efficiency)
     part = "nothing to gain by choosing" if nothing else f"{share(best.efficiency)} of what an oracle could gain"
@@ -48,6 +50,17 @@ def summary_sentence(report: RunReport) -> str:
         f"{percent(gain.value, True)} points over random {interval(gain.low, gain.high, True)}{unsure}, {part} "
         f"({baselines})."
     )
+
+
+def leaders(curves: Sequence[Curve]) -> list[Curve]:
+    """Those that solve most at k = n, rounding apart, in their order."""
+    top = max((curve.points[-1].value for curve in curves), default=0.0)
+    return [curve for curve in curves if curve.points[-1].value >= top - metrics.SAME]
+
+
+def most(report: RunReport) -> int:
+    """The most candidates that a problem has; `n` is the least."""
+    return max(len(item.candidates) for item in report.judged)
 
 
 def _chosen(report: RunReport) -> list[Curve]:
@@ -71,8 +84,8 @@ def error(point: Point) -> str:
 
 def notes(report: RunReport) -> list[str]:
     """What a reader of the numbers must know, a sentence or two each."""
-    problems, most = len(report.judged), max(len(item.candidates) for item in report.judged)
-    n = f"n = {report.n}" if most == report.n else f"n = {report.n} to {most}"
+    problems, largest = len(report.judged), most(report)
+    n = f"n = {report.n}" if largest == report.n else f"n = {report.n} to {largest}"
     said = [
         f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
@@ -92,8 +105,25 @@ def notes(report: RunReport) -> list[str]:
         said.append("All values are exact averages over the ways to draw k of n.")
     if report.scores:
         said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
+    said += _untested(report)
     said += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return said + _errata(report) + _left_out(report)
+
+
+def _untested(report: RunReport) -> list[str]:
+    """On how many problems those that look at public tests have none to look at."""
+    config = report.config
+    scorers = {item.label for item in config.scorers if item.spec.name in TESTING}
+    selectors = {item.label for item in config.selectors if item.spec.name in TESTING}
+    names = [c.name for c in report.curves if c.selector in selectors or scorers.intersection(c.scorers)]
+    none = sum(not item.problem.public_tests for item in report.judged)
+    if not none or not names:
+        return []
+    return [
+        f"{none} of {counted(len(report.judged), 'problem')} {'has' if none == 1 else 'have'} no public tests. There "
+        f"{', '.join(names)} choose by what they fall back on: other scores where they have them, and of equal scores "
+        "the highest log probability."
+    ]
 
 
 def _cut_off(report: RunReport) -> list[str]:

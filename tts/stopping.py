@@ -11,9 +11,8 @@ from itertools import takewhile
 
 import numpy as np
 
-from tts import metrics
-from tts.protocols import Allocator, Chance, Policy, Ranked, Selector
-from tts.select import earned
+from tts.protocols import Allocator, Policy, Selector
+from tts.select import asked, odds
 from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, program_hash
 
 
@@ -68,21 +67,17 @@ def settle(policy: Policy, pools: Sequence[Pool], n_max: Sequence[int]) -> list[
 
 def worth(decision: Decision, selector: Selector, pool: Pool, correct: Sequence[float]) -> float:
     """How right the answer is under a decision: the policy's own, or what the selector chooses among the candidates
-    that were decided on. What the exact estimates average, equals among it and dice, is averaged here too; dice whose
-    odds are not known are thrown once (`tts.select.throws`).
+    that were decided on. Equals and dice are averaged, as in every estimate; a selector that can only be asked is
+    asked once.
     """
     if decision.answer is not None:
         return correct[decision.answer]
     kept = pool.take(range(decision.wanted))
-    keys = selector.rank_key(kept) if isinstance(selector, Ranked) else None
-    if keys is not None:
-        best = metrics.dense_ranks(keys) == 0
-        return float(np.mean(np.array(correct[: decision.wanted])[best]))
-    chances = selector.chances(kept, [len(kept)]) if isinstance(selector, Chance) else None
-    if chances is not None:
-        return float(np.array(correct[: decision.wanted]) @ chances[:, 0])
-    members = np.ones((1, len(kept)), dtype=np.bool_)
-    return float(earned(selector, kept, members, np.array(correct[: decision.wanted], dtype=np.float64))[0])
+    known = odds(selector, kept, np.ones((1, len(kept)), dtype=np.bool_))
+    if known is not None:
+        return float(known[0] @ np.array(correct[: decision.wanted]))
+    chosen = asked(selector, kept, range(len(kept)))
+    return 0.0 if chosen < 0 else correct[chosen]
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
 """Pool -> Selection: one file per strategy."""
 
-from tts.select._subsets import choose, earned, ignores_scores, throws
+from tts.select._subsets import asked, earned, ignores_scores, odds, throws
 
-__all__ = ["choose", "earned", "ignores_scores", "throws"]
+__all__ = ["asked", "earned", "ignores_scores", "odds", "throws"]

@@ -14,11 +14,10 @@ import numpy as np
 from tts.ballots import NEITHER, PARSES, RAN, ballot, done
 from tts.chances import LARGEST, Kind, plurality
 from tts.metrics import Bools, Floats, Ints, pick_chances
-from tts.select._columns import Columns, columns, everyone, first
+from tts.select._columns import columns, everyone, first, greatest, lowest, tie_break
 from tts.types import Pool
 
 MEMO = "classes"
-WEIGHT_DIGITS = 12  # after the point, to which sums of weights of at most 1 are told apart: beyond is rounding
 Weigh = Callable[[Pool, Bools], Floats]  # a pool and each row's voters (D, n) -> their weights (D, n), at most 1
 
 
@@ -66,29 +65,33 @@ def grouped(pool: Pool, whats: Sequence[Hashable]) -> Classes:
     return Classes(level, np.array([numbers[key] for key in keys], dtype=np.int64), len(numbers))
 
 
-def elect(found: Classes, sums: Floats, voters: Bools, known: Columns, place: Ints) -> Ints:
-    """(D,): of the class whose sum (D, count) is greatest the candidate whose `place` is lowest. Of equal classes the
-    one sampled first wins. -1 where nobody votes.
+def elect(found: Classes, sums: Floats, voters: Bools, unit: Floats | float = 1.0) -> Bools:
+    """(D, n): the voters of the class whose sum (D, count) is greatest, of equal ones of each; none where nobody votes.
+    `unit` (D, count) as in `greatest`.
     """
-    each = np.where(voters, sums[:, found.label], -np.inf)
-    winner = first(voters & (each == each.max(axis=1, keepdims=True)), known.age)
-    return first(voters & (found.label == found.label[winner][:, None]), place)
+    size = unit if isinstance(unit, float) else unit[:, found.label]
+    return greatest(sums[:, found.label], voters, size)
 
 
-def heaviest(pool: Pool, members: Bools, weigh: Weigh) -> Ints:
-    """(D,): the best program of the class whose voters are heaviest together, row by row."""
+def heaviest(pool: Pool, members: Bools, weigh: Weigh) -> Bools:
+    """(D, n): the best programs of the classes whose voters are heaviest together, row by row."""
     found, known = classes(pool), columns(pool)
     voters = found.voters(members)
-    sums = found.sums(weigh(pool, voters), known.order).round(WEIGHT_DIGITS)
-    return elect(found, sums, voters, known, known.place)
+    return lowest(elect(found, found.sums(weigh(pool, voters), known.order), voters), known.tied)
 
 
 def heaviest_of_all(pool: Pool, weigh: Weigh) -> tuple[int, float]:
-    """The same of the whole pool, and the share that its class has of the weight."""
+    """The same of the whole pool, of equals the one sampled first, and the share that its class has of the weight."""
     found, everybody = classes(pool), everyone(pool)
-    chosen = int(heaviest(pool, everybody, weigh)[0])
+    chosen = int(first(heaviest(pool, everybody, weigh), columns(pool).age)[0])
     weights = weigh(pool, found.voters(everybody))[0]
     return chosen, float(weights[found.label == found.label[chosen]].sum() / weights.sum())
+
+
+def within(pool: Pool, chosen: int) -> str:
+    """What decided between the chosen and programs of its class with its score, see `tie_break`."""
+    label = classes(pool).label
+    return tie_break(pool, chosen, label == label[chosen])
 
 
 def settled(pool: Pool, found: Classes, chosen: int, coming: Collection[int], worth: Floats, most: float) -> bool:

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts.ballots import qualities
-from tts.metrics import Bools, Floats, Ints, dense_ranks
+from tts.metrics import SAME, Bools, Floats, Ints, dense_ranks
 from tts.types import Pool, Score
 
 MEMO = "columns"
-Z_DIGITS = 9  # to which sums of z-scores are rounded, so that equal ones are equal whatever they were summed beside
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Arrays (n,), and `quality` (n, 3). Scores and log probabilities that are None are -inf.
 
-    `age` is each candidate's place in the order of the indices, `order` the positions from the best quality to the
-    worst, `place` each candidate's place in it, `tied` its rank there, shared by those of equal quality.
+    `age` is each candidate's place in the order of the indices, `tied` its rank by quality, shared by equal ones,
+    `order` the positions by that rank, then by age.
     """
 
     age: Ints
@@ -30,7 +29,6 @@ class Columns:
     logprob: Floats
     quality: Floats
     order: Ints
-    place: Ints
     tied: Ints
 
     @property
@@ -53,7 +51,7 @@ def _columns(pool: Pool) -> Columns:
     valid, score, logprob = quality[:, 0] > 0, quality[:, 1].copy(), quality[:, 2].copy()
     tied, age = dense_ranks(quality), places(np.argsort(indices))
     order = np.lexsort([age, tied])
-    return Columns(age, valid, score, logprob, quality, order, places(order), tied)
+    return Columns(age, valid, score, logprob, quality, order, tied)
 
 
 def told(score: Score) -> str:
@@ -97,9 +95,46 @@ def z_scores(values: Floats, held: Bools) -> Floats:
     return np.asarray(scaled / np.where(deviation > 0, deviation, 1.0))
 
 
-def greatest(values: Floats, candidates: Bools, place: Ints) -> Ints:
-    """(D,): of the candidates in each row the one of the greatest value (D, n), of equals the lowest place; -1 where a
-    row has none.
+def greatest(values: Floats, candidates: Bools, unit: Floats | float = 1.0) -> Bools:
+    """(D, n): of the candidates in each row those of the greatest value (D, n). Values were computed: what differs by
+    no more than rounding is equal. `unit` is the size of the numbers that each was made of.
     """
     held = np.where(candidates, values, -np.inf)
-    return first(candidates & (held == held.max(axis=1, keepdims=True)), place)
+    return np.asarray(candidates & (held >= held.max(axis=1, keepdims=True) - SAME * unit))
+
+
+def lowest(candidates: Bools, place: Ints) -> Bools:
+    """(D, n): of the candidates (D, n) in each row those whose place (n,) is lowest."""
+    held = np.where(candidates, place, len(place))
+    return np.asarray(candidates & (held == held.min(axis=1, keepdims=True)))
+
+
+def levelled(values: Floats, unit: Floats) -> Floats:
+    """(n,): computed values, of which those that differ by no more than rounding are made equal; `unit` as above."""
+    order = np.argsort(values)
+    ascending, sizes = values[order], unit[order]
+    opens = np.ones(len(values), dtype=np.bool_)
+    opens[1:] = ascending[1:] > ascending[:-1] + SAME * np.maximum(sizes[1:], sizes[:-1])
+    found = np.empty(len(values))
+    found[order] = ascending[opens][np.cumsum(opens) - 1]
+    return found
+
+
+def softened(scores: Floats, candidates: Bools, temperature: float) -> Floats:
+    """(D, n): exp((score - the row's greatest) / temperature) of the candidates in each row, 0 of any other."""
+    held = np.where(candidates, scores, -np.inf)
+    top = held.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # infinitely far below the greatest is a weight of 0
+        return np.asarray(np.exp((held - np.where(np.isfinite(top), top, 0.0)) / temperature))
+
+
+def tie_break(pool: Pool, chosen: int, among: Bools) -> str:
+    """What decided between the chosen and those `among` (n,) that are as valid and have its score; "" if none has."""
+    known = columns(pool)
+    equal = among & (known.quality[:, :2] == known.quality[chosen, :2]).all(axis=1)
+    if (count := int(equal.sum())) < 2:
+        return ""
+    likeliest = int((equal & (known.logprob == known.logprob[chosen])).sum())
+    if likeliest == count:
+        return f", the first sampled of {count} equals"
+    return f", of {count} with that score the one of the highest log probability"

@@ -1,13 +1,15 @@
-"""The highest score wins, a program that parses before one that does not (the CodeScaler recipe's validity first).
+"""The highest score wins, of equal scores the highest log probability; a program that parses goes before one that does
+not (the CodeScaler recipe's validity first).
 
-Equal scores fall back on the log probability; what is still equal is averaged by the exact estimator, and `select`
-takes the lowest index. Estimate: exact by rank key.
+So where a scorer tells nothing apart (`public_tests` on a problem without any) this is likelihood. What is still equal
+is averaged by the exact estimator, and `select` takes the lowest index. Estimate: exact by rank key.
 """
 
 from dataclasses import dataclass
 
 from tts.metrics import Floats
-from tts.select._columns import columns, told
+from tts.select._columns import columns, everyone, tie_break, told
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -21,8 +23,9 @@ class Argmax:
 
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
-        chosen = int(columns(pool).order[0])
-        return Selection(chosen, f"highest score ({told(pool.scores[chosen])})")
+        chosen = pick(self, pool)
+        why = f"highest score ({told(pool.scores[chosen])})"
+        return Selection(chosen, why + tie_break(pool, chosen, everyone(pool)[0]))
 
 
 plugin = Argmax

@@ -4,10 +4,10 @@ times the number of tests that it passes, and one of the set that is worth most 
 Checked against the authors' code (agreement.py of github.com/microsoft/CodeT), which has the root; `size: whole` is the
 plain product. Both are compared as size * tests^2 or size * tests, whole numbers of the same order, so that ties are
 exact. As there, programs sampled repeatedly and tests given repeatedly count as often. The tests are those that a model
-wrote (the paper's; `behaviours.tests` of a config names their file), the public ones, or both. Of equal sets the one
-sampled first wins, and of a set its first. Without any test, sets are of the same text.
+wrote (the paper's; `behaviours.tests` of a config names their file), the public ones, or both. Of the programs of all
+sets that are worth most the one sampled first wins. Without any test, sets are of the same text.
 
-Estimate: exact by closed form (`chances.plurality`), in which sets that tie share the win.
+Estimate: exact by closed form (`chances.plurality`), in which the programs of sets that tie share the win.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,10 +17,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tts.ballots import RAN
-from tts.metrics import Bools, Floats, Ints
+from tts.metrics import Bools, Floats
 from tts.select._classes import Classes, class_chances, elect, grouped, settled, share_of
 from tts.select._columns import columns, everyone
 from tts.select._marks import public_marks, written_marks
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -38,21 +39,20 @@ class CodeT:
         return ("behaviours",) if self.tests == "public" else ("behaviours", "written_tests")
 
     def chances(self, pool: Pool, ks: Sequence[int]) -> Floats | None:
-        """Each member of a set is as likely to be its first."""
+        """Each member of the sets that are worth most is as likely to be sampled first."""
         found, passes = self._sets(pool)
         return class_chances(pool, found, lambda label, size: self._worths(passes[label], size), ks)
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The first program of the set that is worth most, row by row."""
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The programs of the sets that are worth most, row by row."""
         found, passes = self._sets(pool)
-        known, voters = columns(pool), found.voters(members)
-        worth = found.sums(voters.astype(float), known.order) * self._each(passes)
-        return elect(found, worth, voters, known, known.age)
+        voters = found.voters(members)
+        return elect(found, found.sums(voters.astype(float), columns(pool).order) * self._each(passes), voters)
 
     def select(self, pool: Pool) -> Selection:
         """The first program of the set that is worth most."""
         found, passes = self._sets(pool)
-        chosen = int(self.choose(pool, everyone(pool))[0])
+        chosen = pick(self, pool)
         size = share_of(found, found.voters(everyone(pool))[0], chosen)
         if found.level[chosen] != RAN:
             return Selection(chosen, f"{size} of {len(pool)} are the same text, without tests to run them on")
@@ -61,7 +61,7 @@ class CodeT:
     def settled(self, pool: Pool, coming: Collection[int]) -> bool:
         """Once no set could be worth as much, though all that come joined it and a new one passed every test."""
         found, passes = self._sets(pool)
-        chosen = int(self.choose(pool, everyone(pool))[0])
+        chosen = pick(self, pool)
         most = self._each(np.array(max(len(self._marks(pool, chosen)), 1), dtype=np.float64))
         return settled(pool, found, chosen, coming, self._each(passes), float(most))
 

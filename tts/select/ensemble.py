@@ -3,7 +3,8 @@
 `rank`: the lowest mean rank, ties averaged within a scorer. `zscore`: the highest mean of z-scores, (score - mean) /
 standard deviation over the subset. `bound`: the highest mean - alpha * standard deviation of these z-scores over the
 scorers, which distrusts what they disagree about (arXiv 2310.02743, with z-scores, since scorers differ in unit). What
-a scorer gave no score counts as its lowest. Valid programs go first; of equals the one sampled first wins.
+a scorer gave no score counts as its lowest. Valid programs go first; of equals the one sampled first wins, and an
+estimate takes each as often.
 
 Estimate: sampled; ranks and z-scores are relative to who else was sampled.
 """
@@ -16,8 +17,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tts.errors import ConfigError, unknown
-from tts.metrics import Bools, Floats, Ints
-from tts.select._columns import Z_DIGITS, columns, everyone, greatest, score_of, z_scores
+from tts.metrics import Bools, Floats
+from tts.select._columns import columns, greatest, score_of, z_scores
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -36,10 +38,9 @@ class Ensemble:
         if not 0 <= self.alpha < math.inf:
             raise ConfigError(f"ensemble's alpha must be a number of at least 0, got {self.alpha}.")
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The candidate that the scorers together like most, row by row."""
-        known = columns(pool)
-        valid = members & known.valid
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The candidates that the scorers together like most, row by row."""
+        valid = members & columns(pool).valid
         judged = np.where(valid.any(axis=1, keepdims=True), valid, members)
         scores = self._scores(pool)
         if self.how == "rank":
@@ -47,12 +48,12 @@ class Ensemble:
         else:
             z = np.stack([_z(one, judged) for one in scores])
             spread = z.std(axis=0) if self.how == "bound" else np.zeros(judged.shape)
-            values = (z.mean(axis=0) - self.alpha * spread).round(Z_DIGITS)
-        return greatest(np.broadcast_to(values, judged.shape), judged, known.age)
+            values = z.mean(axis=0) - self.alpha * spread
+        return greatest(np.broadcast_to(values, judged.shape), judged)
 
     def select(self, pool: Pool) -> Selection:
         """The candidate that the scorers together like most."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
+        chosen = pick(self, pool)
         words = {"rank": "lowest mean rank", "zscore": "highest mean z-score", "bound": "highest lower bound"}
         return Selection(chosen, f"{words[self.how]} over {len(self._scores(pool))} scorers")
 

@@ -1,5 +1,6 @@
 """The behaviour that most programs share wins (self-consistency, arXiv 2203.11171, with outputs on the public inputs
-for answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of equal classes the one sampled first wins.
+for answers, as in AlphaCode, arXiv 2203.07814). Scores are not looked at; of the programs of all classes that are
+largest the one sampled first wins.
 
 Estimate: exact by closed form (`chances.plurality`), in which classes that tie share the win.
 """
@@ -10,9 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from tts.metrics import Bools, Floats, Ints
+from tts.metrics import Bools, Floats
 from tts.select._classes import class_chances, classes, elect, settled, share_of
 from tts.select._columns import columns, everyone
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -27,23 +29,22 @@ class Majority:
         """A class is worth its members; each of them is as likely to be its first."""
         return class_chances(pool, classes(pool), lambda _, size: tuple(map(float, range(1, size + 1))), ks)
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The first sampled program of the largest class, row by row."""
-        found, known = classes(pool), columns(pool)
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The programs of the largest classes, row by row."""
+        found = classes(pool)
         voters = found.voters(members)
-        return elect(found, found.sums(voters.astype(float), known.order), voters, known, known.age)
+        return elect(found, found.sums(voters.astype(float), columns(pool).order), voters)
 
     def select(self, pool: Pool) -> Selection:
         """The first sampled program of the largest class."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
-        found = classes(pool)
+        found, chosen = classes(pool), pick(self, pool)
         alike = "behave alike" if pool.behaviours else "are the same text, without public inputs to run them on"
         size = share_of(found, found.voters(everyone(pool))[0], chosen)
         return Selection(chosen, f"{size} of {len(pool)} {alike}")
 
     def settled(self, pool: Pool, coming: Collection[int]) -> bool:
         """Once the largest class is ahead of every other by more votes than may still be cast."""
-        found, chosen = classes(pool), int(self.choose(pool, everyone(pool))[0])
+        found, chosen = classes(pool), pick(self, pool)
         return settled(pool, found, chosen, coming, np.ones(found.count), 1.0)
 
 

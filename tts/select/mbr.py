@@ -15,9 +15,10 @@ import numpy as np
 
 from tts.ballots import PARSES, RAN
 from tts.chances import LARGEST
-from tts.metrics import Bools, Floats, Ints
+from tts.metrics import Bools, Floats
 from tts.select._classes import classes
-from tts.select._columns import columns, everyone, greatest
+from tts.select._columns import everyone, greatest
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 MEMO = "agreements"
@@ -30,14 +31,14 @@ class Mbr:
     needs: ClassVar[tuple[str, ...]] = ("behaviours",)
     ignores_scores: ClassVar[bool] = True
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The program of the most agreements, which is that of the least risk, row by row."""
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The programs of the most agreements, which are those of the least risk, row by row."""
         voters = classes(pool).voters(members)
-        return greatest(voters.astype(float) @ _agreements(pool), voters, columns(pool).age)
+        return greatest(voters.astype(float) @ _agreements(pool), voters)
 
     def select(self, pool: Pool) -> Selection:
         """The program of the least risk."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
+        chosen = pick(self, pool)
         others = classes(pool).voters(everyone(pool))[0] & (np.arange(len(pool)) != chosen)
         agreed = int(_agreements(pool)[chosen, others].sum())
         return Selection(chosen, f"of least risk; an output of it is another's {agreed} times")

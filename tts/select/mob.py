@@ -18,8 +18,8 @@ from typing import ClassVar
 import numpy as np
 
 from tts.errors import ConfigError
-from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import heaviest, heaviest_of_all
+from tts.metrics import Bools, Floats
+from tts.select._classes import heaviest, heaviest_of_all, within
 from tts.select._columns import columns
 from tts.types import Pool, Selection
 
@@ -35,14 +35,14 @@ class Mob:
         if self.m is not None and self.m < 1:
             raise ConfigError(f"mob's m must be at least 1, got {self.m}. Leave it out for the square root.")
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The best program of the heaviest class, row by row."""
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The best programs of the heaviest classes, row by row."""
         return heaviest(pool, members, self.weights)
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
         chosen, share = heaviest_of_all(pool, self.weights)
-        return Selection(chosen, f"its class is the best of a bootstrap {share:.0%} of the time")
+        return Selection(chosen, f"its class is the best of a bootstrap {share:.0%} of the time" + within(pool, chosen))
 
     def weights(self, pool: Pool, voters: Bools) -> Floats:
         """(D, n): the chance that each of a row's voters is the best of m drawn from them with replacement."""

@@ -15,9 +15,10 @@ from typing import ClassVar
 import numpy as np
 
 from tts.errors import ConfigError
-from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import classes, elect
-from tts.select._columns import columns, everyone
+from tts.metrics import Bools, Floats
+from tts.select._classes import classes, elect, within
+from tts.select._columns import columns, everyone, lowest
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -32,30 +33,33 @@ class Pessimistic:
         if not 0 <= self.alpha < math.inf:
             raise ConfigError(f"pessimistic's alpha must be a number of at least 0, got {self.alpha}.")
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The best program of the class that is worth most, row by row."""
-        found, known = classes(pool), columns(pool)
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The best programs of the classes that are worth most, row by row."""
+        found = classes(pool)
         voters = found.voters(members)
-        return elect(found, self.worths(pool, voters), voters, known, known.place)
+        worths, unit = self.worths(pool, voters)
+        return lowest(elect(found, worths, voters, unit), columns(pool).tied)
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the class that is worth most."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
-        found = classes(pool)
-        worth = self.worths(pool, found.voters(everyone(pool)))[0, found.label[chosen]]
+        found, chosen = classes(pool), pick(self, pool)
+        worth = self.worths(pool, found.voters(everyone(pool)))[0][0, found.label[chosen]]
         if worth == -np.inf:
-            return Selection(chosen, "of the class sampled first: nothing that votes has a score")
-        return Selection(chosen, f"its class scores at least {worth:.3g}")
+            return Selection(chosen, "nothing that votes has a score" + within(pool, chosen))
+        return Selection(chosen, f"its class scores at least {worth:.3g}" + within(pool, chosen))
 
-    def worths(self, pool: Pool, voters: Bools) -> Floats:
-        """(D, classes): the lower bound of each class's score; -inf for one without a score."""
+    def worths(self, pool: Pool, voters: Bools) -> tuple[Floats, Floats]:
+        """(D, classes) twice: the lower bound of each class's score, -inf for one without a score, and the size of the
+        numbers that it is made of.
+        """
         found, known = classes(pool), columns(pool)
         scored = voters & known.scored
         sizes = found.sums(voters.astype(float), known.order)
         counts = found.sums(scored.astype(float), known.order)
         sums = found.sums(np.where(scored, known.score, 0.0), known.order)
         price = self.alpha * np.log(np.maximum(voters.sum(axis=1, keepdims=True), 1)) / (sizes + 1)
-        return np.where(counts > 0, sums / np.maximum(counts, 1) - price, -np.inf)
+        sizes_of = found.sums(np.where(scored, np.abs(known.score), 0.0), known.order) / np.maximum(counts, 1)
+        return np.where(counts > 0, sums / np.maximum(counts, 1) - price, -np.inf), sizes_of + price
 
 
 plugin = Pessimistic

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 
 from tts.errors import ConfigError
-from tts.metrics import Bools, Floats, Ints
-from tts.select._columns import Z_DIGITS, columns, everyone, greatest, told, z_scores
-from tts.select._subsets import highest
+from tts.metrics import Bools, Floats
+from tts.select._columns import columns, greatest, levelled, told, z_scores
+from tts.select._subsets import highest, pick
 from tts.types import Pool, Selection
 
 
@@ -38,22 +38,24 @@ class Regularised:
         known = columns(pool)
         both = known.scored & (known.logprob > -np.inf)
         logprob = np.where(both, known.logprob, 0.0)
-        value = np.where(both, known.score + self.beta * logprob, -np.inf)
+        score, correction = np.where(both, known.score, 0.0), self.beta * logprob
+        value = levelled(np.where(both, score + correction, -np.inf), np.abs(score) + np.abs(correction))
         return np.column_stack([known.valid, value, known.score])
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The highest corrected score, row by row; of equals the one sampled first."""
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The highest corrected scores, row by row."""
         keys = self.rank_key(pool)
         if keys is not None:
-            return highest(keys, pool, members)
+            return highest(keys, members)
         known = columns(pool)
         valid = members & known.valid
         judged = np.where(valid.any(axis=1, keepdims=True), valid, members)
-        return greatest(self._shortened(pool, judged), judged, known.age)
+        size = np.where(known.scored, np.abs(known.score), 0.0) + abs(self.beta)
+        return greatest(self._shortened(pool, judged), judged, size)
 
     def select(self, pool: Pool) -> Selection:
         """The highest corrected score."""
-        chosen = int(self.choose(pool, everyone(pool))[0])
+        chosen = pick(self, pool)
         return Selection(chosen, f"highest score ({told(pool.scores[chosen])}) corrected for its {self.by}")
 
     def _shortened(self, pool: Pool, judged: Bools) -> Floats:
@@ -62,7 +64,7 @@ class Regularised:
         held = judged & known.scored
         lengths = np.array([len(c.code or "") for c in pool.candidates], dtype=np.float64)
         value = np.where(held, known.score, 0.0) - self.beta * z_scores(lengths, held)
-        return np.where(held, value.round(Z_DIGITS), -np.inf)
+        return np.where(held, value, -np.inf)
 
 
 plugin = Regularised

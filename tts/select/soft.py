@@ -17,7 +17,7 @@ from tts.chances import LARGEST, softmax
 from tts.errors import ConfigError
 from tts.metrics import Bools, Floats, Ints, pick_chances
 from tts.seeds import seed_of
-from tts.select._columns import columns, everyone
+from tts.select._columns import columns, everyone, softened
 from tts.types import Pool, Selection
 
 
@@ -40,16 +40,14 @@ class Soft:
         levels, known = self._levels(pool), columns(pool)
         found = pick_chances(levels, ks)
         scored = levels == 0
-        found[scored] = softmax(known.score[scored] / self.temperature, int((~scored).sum()), ks)
+        found[scored] = softmax(known.score[scored], int((~scored).sum()), ks, self.temperature)
         return found
 
     def odds(self, pool: Pool, members: Bools) -> Floats:
         """The softmax over a row's members that are drawn from."""
         levels = np.where(members, self._levels(pool), 3)
         among = members & (levels == levels.min(axis=1, keepdims=True))
-        scores = np.where(among, np.where(levels == 0, columns(pool).score, 0.0), -np.inf)
-        top = scores.max(axis=1, keepdims=True)
-        weights = np.exp((scores - np.where(np.isfinite(top), top, 0.0)) / self.temperature)
+        weights = softened(np.where(levels == 0, columns(pool).score, 0.0), among, self.temperature)
         return np.asarray(weights / np.where(among.any(axis=1, keepdims=True), weights.sum(axis=1, keepdims=True), 1.0))
 
     def select(self, pool: Pool) -> Selection:

@@ -1,5 +1,5 @@
 """Generate, prune, then rank (arXiv 2506.10056): what does not parse is dropped, then what fails the first public test,
-and only what is left is scored.
+and only what is left is scored; of equal scores the highest log probability wins.
 
 Where a stage would drop all, it drops none. It executes nothing and scores nothing itself: it declares the behaviours
 that it needs, and counts in `saved` what a run that prunes would not have done. Estimate: exact by rank key.
@@ -12,9 +12,9 @@ import numpy as np
 
 from tts.errors import ConfigError
 from tts.metrics import Floats
-from tts.select._columns import columns, everyone, told
+from tts.select._columns import columns, tie_break, told
 from tts.select._marks import marks, passed
-from tts.select._subsets import choose
+from tts.select._subsets import pick
 from tts.types import Pool, Saved, Selection
 
 
@@ -35,11 +35,11 @@ class Staged:
 
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
-        chosen = int(choose(self, pool, everyone(pool))[0])
-        saved, score = self.saved(pool), told(pool.scores[chosen])
-        return Selection(
-            chosen, f"highest score ({score}) of those left; {saved.scores} of {saved.of_scores} not scored"
-        )
+        chosen = pick(self, pool)
+        saved, survives = self.saved(pool), self._survives(pool)
+        why = f"highest score ({told(pool.scores[chosen])}) of those left"
+        why += tie_break(pool, chosen, survives == survives[chosen])
+        return Selection(chosen, f"{why}; {saved.scores} of {saved.of_scores} not scored")
 
     def saved(self, pool: Pool) -> Saved:
         """What pruning saves of scoring every candidate that has code and running it on every public test."""

@@ -1,4 +1,5 @@
-"""The programs that pass the most public tests, and of these the one with the highest score.
+"""The programs that pass the most public tests, of these the highest score, of equal scores the highest log
+probability.
 
 What execution decides goes before what a model guesses; a program that does not parse goes last.
 Estimate: exact by rank key.
@@ -10,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from tts.metrics import Floats
-from tts.select._columns import columns, everyone, told
+from tts.select._columns import columns, tie_break, told
 from tts.select._marks import passed, public_marks
-from tts.select._subsets import choose
+from tts.select._subsets import pick
 from tts.types import Pool, Selection
 
 
@@ -28,10 +29,10 @@ class TestsThenScore:
 
     def select(self, pool: Pool) -> Selection:
         """The candidate of the greatest key."""
-        chosen = int(choose(self, pool, everyone(pool))[0])
-        marks = public_marks(pool, chosen)
-        score = told(pool.scores[chosen])
-        return Selection(chosen, f"passes {sum(marks)} of {len(marks)} public tests, then its score ({score})")
+        chosen = pick(self, pool)
+        marks, passes = public_marks(pool, chosen), passed(pool)
+        why = f"passes {sum(marks)} of {len(marks)} public tests, then its score ({told(pool.scores[chosen])})"
+        return Selection(chosen, why + tie_break(pool, chosen, passes == passes[chosen]))
 
 
 plugin = TestsThenScore

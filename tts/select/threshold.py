@@ -3,8 +3,8 @@
 Scores are not comparable across problems, so the threshold is by default relative to the problem's best score; a
 quantile keeps the same share everywhere; an absolute one is for scorers that were calibrated.
 
-Estimate: sampled; what is kept depends on who else was sampled. Of dice that the following selector throws, the mean
-is taken where it knows their odds.
+Estimate: sampled; what is kept depends on who else was sampled. Of equals, and of dice whose odds the following
+selector knows, the mean is taken.
 """
 
 import math
@@ -17,10 +17,10 @@ import numpy as np
 
 from tts import plugins
 from tts.errors import ConfigError
-from tts.metrics import Bools, Floats, Ints
+from tts.metrics import SAME, Bools, Floats
 from tts.protocols import Selector
 from tts.select._columns import columns, everyone
-from tts.select._subsets import choose, odds
+from tts.select._subsets import odds
 from tts.types import Pool, Selection
 
 
@@ -76,10 +76,6 @@ class Threshold:
         """The following selector's, among those kept of each row."""
         return odds(self.chooser, pool, self.kept(pool, members))
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The following selector's choice among those kept of each row; -1 where none is."""
-        return choose(self.chooser, pool, self.kept(pool, members))
-
     def select(self, pool: Pool) -> Selection:
         """The following selector's choice among those kept, or none."""
         kept = np.flatnonzero(self.kept(pool, everyone(pool))[0]).tolist()
@@ -102,8 +98,10 @@ class Threshold:
         ascending, counts = np.sort(scores, axis=1), np.isfinite(scores).sum(axis=1)
         place = counts - 1 if self.mode == "relative" else np.floor(self.value * counts).astype(np.int64)
         limits = np.take_along_axis(ascending, np.clip(place, 0, np.maximum(counts - 1, 0))[:, None], axis=1)
-        below = self.value if self.mode == "relative" else 0.0
-        return np.where(np.isfinite(limits), limits, 0.0) - below
+        known = np.where(np.isfinite(limits), limits, 0.0)
+        if self.mode == "quantile":
+            return known
+        return np.asarray(known - self.value - SAME * (np.abs(known) + self.value))
 
 
 plugin = Threshold

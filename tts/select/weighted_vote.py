@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from tts.errors import ConfigError
-from tts.metrics import Bools, Floats, Ints
-from tts.select._classes import heaviest, heaviest_of_all
-from tts.select._columns import columns
+from tts.metrics import Bools, Floats
+from tts.select._classes import heaviest, heaviest_of_all, within
+from tts.select._columns import columns, softened
 from tts.types import Pool, Selection
 
 
@@ -28,14 +28,14 @@ class WeightedVote:
         if not self.temperature > 0:
             raise ConfigError(f"weighted_vote's temperature must be above 0, got {self.temperature}.")
 
-    def choose(self, pool: Pool, members: Bools) -> Ints:
-        """The best program of the heaviest class, row by row."""
+    def best(self, pool: Pool, members: Bools) -> Bools:
+        """The best programs of the heaviest classes, row by row."""
         return heaviest(pool, members, self.weights)
 
     def select(self, pool: Pool) -> Selection:
         """The best program of the heaviest class."""
         chosen, share = heaviest_of_all(pool, self.weights)
-        return Selection(chosen, f"its class holds {share:.0%} of the vote")
+        return Selection(chosen, f"its class holds {share:.0%} of the vote" + within(pool, chosen))
 
     def weights(self, pool: Pool, voters: Bools) -> Floats:
         """(D, n): the weight of each row's voters, the greatest 1; an unscored one has none unless no voter of the row
@@ -44,10 +44,8 @@ class WeightedVote:
         """
         known = columns(pool)
         scored = voters & known.scored
-        held = np.where(scored, known.score, -np.inf)
-        top = held.max(axis=1, keepdims=True)
-        distance = np.where(scored, (held - np.where(np.isfinite(top), top, 0.0)) / self.temperature, -np.inf)
-        return np.where(scored.any(axis=1, keepdims=True), np.exp(distance), voters.astype(float))
+        weights = softened(known.score, scored, self.temperature)
+        return np.where(scored.any(axis=1, keepdims=True), weights, voters.astype(float))
 
 
 plugin = WeightedVote
