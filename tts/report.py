@@ -128,10 +128,7 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
 
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
     dropped = [str(k) for k in report.ks if k not in layout.ks]
-    notes = [f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}."]
-    if dropped:
-        notes.append(f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal.")
-    return notes
+    return [f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal."] if dropped else []
 
 
 def as_table(sheet: Sheet) -> Table:
