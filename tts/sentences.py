@@ -92,6 +92,8 @@ def notes(report: RunReport) -> list[str]:
         said.append("All values are exact averages over the ways to draw k of n.")
     if report.scores:
         said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
+        tied = [f"those of {item.label} are {item.scorer}'s" for item in report.config.selectors if item.scorer]
+        said += [f"But {', '.join(tied)}."] if tied else []
     said.append(f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}.")
     said += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return said + _errata(report) + _left_out(report)
