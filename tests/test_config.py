@@ -452,3 +452,17 @@ def test_a_server_s_selector_is_tied_to_no_scorer(tmp_path):
     text = "generator: {name: transformers, n: 2}\nscorers: [length]\nselectors: [{name: argmax, scorer: length}]\n"
     with pytest.raises(ConfigError, match=r"'argmax' is tied to a scorer.*leave `scorer` out"):
         config.load_serve(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "label"),
+    [
+        ("mini", "mini"),
+        ("{name: jsonl, path: rows/leetcode.jsonl.gz}", "leetcode"),
+        ("{name: jsonl, path: owner/set/mine.jsonl}", "mine"),
+        ("{name: humaneval, path: x.jsonl}", "humaneval"),
+    ],
+)
+def test_rows_of_one_s_own_are_called_as_their_file_is(load, benchmark, label):
+    text = f"benchmark: {benchmark}\ngenerator: {{name: replay, path: x}}\n"
+    assert load(text).benchmark_label == label

@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -970,7 +971,7 @@ def problems(
 
 @app.command("list")
 def list_plugins() -> None:
-    """Print every plug-in with its options and defaults.
+    """Print every plug-in with what its options mean, in which units, and their defaults.
 
     Example: tts list
     """
@@ -981,6 +982,7 @@ def list_plugins() -> None:
         for name in plugins.names(family):
             found = plugins.find(family, name)
             print(f"  {name}: {plugins.purpose(found)}")
+            print(textwrap.fill(plugins.meaning(found), 110, initial_indent=" " * 6, subsequent_indent=" " * 6))
             for option in plugins.options(found):
                 print(f"      {option.name}: {option.type} = {option.default}")
         print()

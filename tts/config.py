@@ -21,6 +21,7 @@ from tts.sandbox import Isolation, Limits
 from tts.types import ORACLE, RANDOM
 
 VERSION = 1
+OWN_ROWS = "jsonl"  # the benchmark that may be anything, so that its name says nothing
 OVERRIDE = "generator.n=16"  # an example
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
@@ -268,6 +269,12 @@ class Config(_Strict):
     def dump(self) -> str:
         """YAML that `load` reads back to an equal object."""
         return yaml.safe_dump(_plain(self), sort_keys=False)
+
+    @property
+    def benchmark_label(self) -> str:
+        """What the benchmark is called where it is shown: of rows of one's own, as their file is."""
+        path = self.benchmark.options.get("path") if self.benchmark.name == OWN_ROWS else None
+        return Path(str(path)).name.split(".")[0] or self.benchmark.name if path else self.benchmark.name
 
     def context(self) -> dict[str, Any]:
         """What plug-ins take from the run unless they say otherwise: its seed and its grading limits."""

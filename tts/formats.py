@@ -63,7 +63,7 @@ def _run_json(found: Findings) -> dict[str, Any]:
     report = found.report
     return {
         "folder": str(report.folder),
-        "benchmark": report.config.benchmark.name,
+        "benchmark": report.config.benchmark_label,
         "problems": len(report.judged),
         "n": int(report.n),
         "graded": int(report.graded),
@@ -134,7 +134,7 @@ def csv_rows(findings: Sequence[Findings]) -> str:
     rows.writeheader()
     for name, found in _named(findings):
         report = found.report
-        whole = {"run": name, "benchmark": report.config.benchmark.name, "n": report.n}
+        whole = {"run": name, "benchmark": report.config.benchmark_label, "n": report.n}
         for row in [*_whole_rows(found), *_part_rows(found)]:
             rows.writerow({key: visible(v) if isinstance(v, str) else v for key, v in (whole | row).items()})
     return written.getvalue()

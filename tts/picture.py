@@ -119,7 +119,7 @@ def _draw_axes(axes: "Axes", reports: Sequence[RunReport]) -> None:
     axes.set_ylim(max(low, -1.5), min(high, 101.5))
     axes.set_xlabel("k, the candidates that a selector chooses from", fontsize=9, color=INK)
     axes.set_ylabel("problems solved (%)", fontsize=9, color=INK)
-    benchmarks = dict.fromkeys(report.config.benchmark.name for report in reports)
+    benchmarks = dict.fromkeys(report.config.benchmark_label for report in reports)
     axes.set_title(plain(f"Best of k on {', '.join(benchmarks)}"), loc="left", fontsize=10, color=INK)
     axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=8, length=3)

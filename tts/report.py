@@ -75,7 +75,7 @@ def table(report: RunReport, width: int | None = None) -> Table:
 
 
 def _table(report: RunReport, layout: _Layout) -> Table:
-    drawn = _empty(f"{report.config.benchmark.name} · {report.folder.name}")
+    drawn = _empty(f"{report.config.benchmark_label} · {report.folder.name}")
     drawn.add_column("selector", overflow="fold")
     for k in layout.ks:
         drawn.add_column(f"k = {k}", justify="right", no_wrap=True)

@@ -74,7 +74,7 @@ def notes(report: RunReport) -> list[str]:
     problems, most = len(report.judged), max(len(item.candidates) for item in report.judged)
     n = f"n = {report.n}" if most == report.n else f"n = {report.n} to {most}"
     said = [
-        f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
+        f"{report.config.benchmark_label}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
         *_cut_off(report),
         f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
@@ -198,10 +198,17 @@ def curves_caption(reports: Sequence[RunReport]) -> str:
 def sizes(reports: Sequence[RunReport]) -> str:
     """Benchmark, problems, n and k of each run, in words."""
     return "; ".join(
-        f"{report.config.benchmark.name}{f' ({name})' if len(reports) > 1 else ''}: "
+        f"{report.config.benchmark_label}{f' ({name})' if len(reports) > 1 else ''}: "
         f"{counted(len(report.judged), 'problem')}, n = {report.n}, k = {', '.join(map(str, report.ks))}"
         for name, report in zip(run_names(reports), reports, strict=True)
     )
+
+
+def heading(report: RunReport) -> str:
+    """What was run, in a few words: benchmark, model and n."""
+    generator = report.config.generator.spec
+    model = str(generator.options.get("model", generator.name)).rstrip("/").split("/")[-1]
+    return f"{report.config.benchmark_label} · {model} · n = {report.n}"
 
 
 def run_names(reports: Sequence[RunReport]) -> list[str]:
