@@ -168,7 +168,7 @@ class TestReport:
     def test_json_says_what_was_run(self, reported):
         fixed = {name: reported[name] for name in ("folder", "benchmark", "problems", "n", "graded")}
 
-        assert fixed == {"folder": "run", "benchmark": "jsonl", "problems": 3, "n": 4, "graded": 12}
+        assert fixed == {"folder": "run", "benchmark": "problems", "problems": 3, "n": 4, "graded": 12}
         assert all(type(reported[name]) is int for name in ("problems", "n", "graded"))
 
     def test_json_names_selectors_by_plugin_for_the_first_scorer_and_with_the_scorer_for_others(self, reported):
@@ -238,7 +238,7 @@ class TestReport:
 
     @pytest.mark.parametrize(
         ("format", "first"),
-        [("md", "### run"), ("csv", "run,benchmark,problems"), ("tex", r"\begin{table}"), ("json", "{")],
+        [("md", "### run"), ("csv", "run,benchmark,n"), ("tex", "% These tables"), ("json", "{")],
     )
     def test_prints_numbers_in_a_format_and_writes_nothing(self, finished, tmp_path, format, first):
         shutil.copytree(finished / "run", tmp_path / "run")
@@ -700,6 +700,19 @@ def test_sandbox_check_says_of_each_level_what_it_comes_to(cli):
         level = report.confinement.level
         holds = "holds:" if level in "AB" else "can be asked for:"
         assert line.startswith(f"Level {level} {holds}" if report.holds else f"Level {level} does not hold: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--curve", "argmx"], "No 'argmx' in the curves of these runs. Did you mean 'argmax'?"),
+        (["--curve", "argmax", "--format", "md"], "--curve is for pictures and pages"),
+    ],
+)
+def test_curves_that_cannot_be_drawn_are_refused(finished: Path, cli, arguments: list[str], said: str):
+    done = cli("report", finished / "run", *arguments)
+
+    assert done.code == 2 and said in done.error
 
 
 def test_list_shows_every_plugin_with_its_options_and_defaults(cli):

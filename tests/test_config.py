@@ -421,3 +421,48 @@ def test_a_config_can_be_made_from_its_own_parts():
     demo = config.load(DEMO)
 
     assert Config(benchmark=demo.benchmark, generator=demo.generator, selectors=demo.selectors[:1]).seed == 0
+
+
+SCORED = """
+benchmark: mini
+generator: {name: replay, path: samples.jsonl}
+scorers: [likelihood, length]
+"""
+
+
+def test_a_selector_may_be_tied_to_a_scorer(load):
+    found = load(SCORED + "selectors: [argmax, {name: argmax, scorer: length, label: shortest}]\n")
+    assert [item.scorer for item in found.selectors] == [None, "length"]
+    assert config.parse(yaml.safe_load(found.dump())) == found
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ("{name: argmax, scorer: lenght}", "No 'lenght' in the scorers, to which selector 'argmax' is tied. Did you"),
+        ("{name: majority, scorer: length}", "The selector 'majority' looks at no score."),
+        ("{name: argmax, scorer: 3}", "scorer"),
+    ],
+)
+def test_a_selector_cannot_be_tied_to_what_is_no_scorer_of_its(refused, selector, said):
+    assert said in refused(SCORED + f"selectors: [{selector}]\n")
+
+
+def test_a_server_s_selector_is_tied_to_no_scorer(tmp_path):
+    text = "generator: {name: transformers, n: 2}\nscorers: [length]\nselectors: [{name: argmax, scorer: length}]\n"
+    with pytest.raises(ConfigError, match=r"'argmax' is tied to a scorer.*leave `scorer` out"):
+        config.load_serve(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "label"),
+    [
+        ("mini", "mini"),
+        ("{name: jsonl, path: rows/leetcode.jsonl.gz}", "leetcode"),
+        ("{name: jsonl, path: owner/set/mine.jsonl}", "mine"),
+        ("{name: humaneval, path: x.jsonl}", "humaneval"),
+    ],
+)
+def test_rows_of_one_s_own_are_called_as_their_file_is(load, benchmark, label):
+    text = f"benchmark: {benchmark}\ngenerator: {{name: replay, path: x}}\n"
+    assert load(text).benchmark_label == label

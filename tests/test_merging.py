@@ -9,6 +9,7 @@ import pytest
 from support import IDS, Small, bring_up, rows_of
 
 from tts import analysis, export
+from tts import config as configs
 from tts.errors import StoreError
 from tts.findings import Findings
 from tts.formats import as_json
@@ -54,6 +55,12 @@ def test_joined_shards_are_the_whole_run(small: Small, parts: int) -> None:
     assert (found.candidates, found.problems, found.remarks) == (12, 3, ())
     assert exported(small.folder / "joined") == exported(small.folder / "whole")
     assert numbers(small.folder / "joined") == numbers(small.folder / "whole")
+
+
+def test_a_joined_run_has_its_config_beside_it(small: Small) -> None:
+    merge(shards(small, 2), small.folder / "joined")
+    with open_for_reading(small.folder / "joined") as store:
+        assert configs.load(small.folder / "joined" / "config.yaml") == analysis.stored_config(store)
 
 
 def test_a_joined_run_goes_on_as_any_run_does(small: Small) -> None:

@@ -226,6 +226,14 @@ def test_hostile_text_is_text_in_the_markup_and_data_elsewhere(write: Write) -> 
     assert shown.programs(evil)[0]["code"]["text"] == evil  # which the scripts put into the page as text
 
 
+def test_the_page_is_headed_by_what_was_run(run: RunReport, write: Write) -> None:
+    generator = run.config.generator
+    spec = replace(generator.spec, options={"model": "Qwen/Qwen2.5-Coder-0.5B-Instruct"})
+    made = run.config.model_copy(update={"generator": generator.model_copy(update={"spec": spec})})
+    heads = re.findall(r"<h1>(.*?)</h1>", write(replace(run, config=made)).html)
+    assert heads == ["mini · Qwen2.5-Coder-0.5B-Instruct · n = 8"]
+
+
 def test_labels_of_pictures_are_escaped_for_plotly(write: Write) -> None:
     run = by_hand("r", (1.0, 0.0))
     named = replace(run.curve("argmax"), name="<a href='x'>&amp;\u202e</a>")

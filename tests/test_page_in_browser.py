@@ -113,6 +113,120 @@ def test_selectors_are_shown_and_hidden_in_every_picture(shown: Opened) -> None:
     assert "argmax:length" in named(shown)
 
 
+def crowded(run: RunReport, count: int) -> RunReport:
+    """The run with so many selectors, each of which ends like one other."""
+    first = run.curve("argmax")
+    ends = {f"selector {i}": 0.9 - 0.01 * (i // 2) for i in range(count)}
+    made = [
+        replace(first, name=name, points=(*first.points[:-1], replace(first.points[-1], value=end)))
+        for name, end in ends.items()
+    ]
+    return replace(run, curves=(run.curve("random"), run.curve("oracle"), *made))
+
+
+@pytest.fixture
+def many(browser: Any, run: RunReport, tmp_path: Path) -> Iterator[Opened]:
+    """The page of a run with 31 selectors."""
+    page.write_page(found_of(crowded(run, 31)), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html", viewport={"width": 1280, "height": 800}) as found:
+        yield found
+        assert found.said == []
+
+
+def inks(shown: Opened) -> dict[str, tuple[str, str]]:
+    """The colour and the dashes of each curve that is drawn."""
+    traces(shown)
+    found: dict[str, tuple[str, str]] = shown.page.evaluate(
+        "Object.fromEntries(document.getElementById('curves').data.filter(t => t.name)"
+        ".map(t => [t.name, [t.line.color, t.line.dash]]))"
+    )
+    return {name: tuple(look) for name, look in found.items()}
+
+
+def test_at_first_the_best_selectors_that_differ_are_drawn_each_in_its_colour(many: Opened) -> None:
+    drawn = inks(many)
+    assert drawn.keys() == {"oracle", "random", *(f"selector {i}" for i in (0, 2, 4, 6))}
+    assert len({colour for colour, _ in drawn.values()}) == len(drawn)
+
+
+def test_ticked_selectors_keep_their_colours_and_the_ninth_is_dashed(many: Opened) -> None:
+    before = inks(many)
+    for i in (1, 3, 5, 7):
+        many.field(f"selector {i}", "#drawn", exact=True).check()
+    eight = inks(many)
+    assert len({colour for colour, _ in eight.values()}) == 10 and before.items() <= eight.items()
+    many.field("selector 9", "#drawn", exact=True).check()
+    ninth = inks(many)["selector 9"]
+    (twin,) = [look for name, look in eight.items() if look[0] == ninth[0]]
+    assert ninth[1] != twin[1]
+    many.field("selector 2", "#drawn", exact=True).uncheck()
+    many.field("selector 30", "#drawn", exact=True).check()
+    assert inks(many)["selector 30"] == before["selector 2"]
+
+
+def test_a_named_curve_is_ticked_at_first(browser: Any, run: RunReport, tmp_path: Path) -> None:
+    page.write_page(found_of(run), tmp_path / "report.html", curves=["argmax:length"])
+    with opened(browser, tmp_path / "report.html") as shown:
+        assert named(shown) == {"argmax:length", "random", "oracle"}
+
+
+def test_a_breakdown_has_a_legend_and_says_of_whom_its_intervals_are(shown: Opened) -> None:
+    assert set(shown.texts("#difficulty-0 .legendtext")) == set() != named(shown, "difficulty-0")
+    assert set(shown.texts("#difficulty-0 .legendtext")) == named(shown, "difficulty-0")
+    bars = shown.page.evaluate(
+        "document.getElementById('difficulty-0').data.filter(t => t.error_y.visible).map(t => t.name)"
+    )
+    assert set(bars) == named(shown) - {"random", "oracle"} != set()
+    assert "of the selectors ticked above with 95% intervals" in shown.text("#difficulty-0-caption")
+
+
+def test_all_pictures_are_on_paper_and_in_light_ink(browser: Any, path: Path, tmp_path: Path) -> None:
+    ink = "document.getElementById('curves').layout.font.color"
+    with opened(browser, path, color_scheme="dark") as shown:
+        charts = shown.page.locator(".chart").count()
+        traces(shown)
+        assert shown.page.evaluate(ink) == "#e7e9ec" and shown.page.locator(".chart:has(.main-svg)").count() < charts
+        shown.page.evaluate(f"addEventListener('beforeprint', () => window.printed = {ink})")
+        shown.page.pdf(path=tmp_path / "printed.pdf")
+        assert shown.page.locator(".chart:has(.main-svg)").count() == charts
+        assert shown.page.evaluate("window.printed") == "#1b1c1f" and shown.page.evaluate(ink) == "#e7e9ec"
+
+
+def test_of_many_selectors_the_list_counts_who_solved_a_problem_and_the_problem_names_them(
+    many: Opened, run: RunReport
+) -> None:
+    summaries = many.page.locator(".problem > summary")
+    assert max(summary.bounding_box()["height"] for summary in summaries.all()) < 60
+    right = chosen_right(run, "argmax")
+    for name in listed(many):
+        row = many.page.locator(PROBLEM.format(name))
+        assert row.locator(".solvers").text_content() == f"solved by {31 if name in right else 0} of 31"
+        assert row.locator(".cell").count() == 6
+    problem = many.page.locator(PROBLEM.format(min(right)))
+    problem.locator("summary").first.click()
+    problem.locator(".candidate").first.wait_for()
+    everyone = ", ".join(f"selector {i}" for i in range(31))
+    assert f"Right (31): {everyone}" in problem.locator(".note").all_text_contents()
+
+
+def test_the_list_marks_the_ticked_selectors_at_most_twelve(many: Opened) -> None:
+    for i in range(31):
+        many.field(f"selector {i}", "#drawn", exact=True).check()
+    assert many.page.locator(".problem").first.locator(".cell").count() == 12
+    for i in range(1, 31):
+        many.field(f"selector {i}", "#drawn", exact=True).uncheck()
+    assert many.texts("#legend span") == ["random", "selector 0", "oracle"]
+
+
+def test_on_a_phone_a_wide_table_keeps_its_names_in_sight(browser: Any, path: Path) -> None:
+    with opened(browser, path, viewport={"width": 390, "height": 800}) as shown:
+        box, name = shown.page.locator(".scroll").first, shown.page.locator(".scroll tbody th").first
+        assert box.evaluate("one => one.scrollWidth > one.clientWidth")
+        before = name.bounding_box()["x"]
+        box.evaluate("one => one.scrollTo(200, 0)")
+        assert name.bounding_box()["x"] == before
+
+
 def test_the_axis_and_the_intervals_can_be_switched(shown: Opened) -> None:
     kind = "document.getElementById('curves').layout.xaxis.type"
     assert traces(shown) and shown.page.evaluate(kind) == "log"
@@ -363,7 +477,7 @@ def test_curves_that_an_axis_leaves_out_are_named(browser: Any, tmp_path: Path) 
         assert {"majority · known", "oracle · known"} <= named(shown)
         assert not any("bare" in name for name in named(shown))
         said = shown.text("#drawn output")
-        assert said.startswith("Not drawn, since their FLOPs are not known: random · bare, ") and "known," not in said
+        assert said.startswith("Not drawn, since their FLOPs are not known: oracle · bare, ") and "known," not in said
         shown.field("x axis", "#drawn").select_option("k")
         assert shown.text("#drawn output") == "" and "majority · bare" in named(shown)
 

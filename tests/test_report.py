@@ -99,6 +99,35 @@ def sampled(name: str, index: int, code: str | None) -> Candidate:
     return Candidate(name, index, "I do not know & <give up>.", code, rule, 90, 12, -0.5, "stop")
 
 
+def test_a_tied_selector_has_the_curve_of_its_scorer_alone():
+    run = made_up()
+    tied = {"name": "argmax", "scorer": "length", "label": "shortest"}
+    raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "scorers": ["likelihood", "length"]}
+    made = config.parse(raw | {"selectors": ["argmax", tied]}, where="test")
+    curves = analysis.curves(run.judged, run.scores, made, run.ks)
+    found = {curve.name: curve for curve in curves}
+    assert [*found] == ["random", "oracle", "argmax", "argmax:length", "shortest"]
+    assert found["shortest"].points == found["argmax:length"].points != found["argmax"].points
+    assert found["shortest"].scorers == ("length",)
+    said = sentences.notes(replace(run, config=made))
+    assert "But those of shortest are length's." in said
+
+
+def test_a_selector_is_not_shown_with_a_further_scorer_of_what_it_weighs_itself():
+    run = made_up(problems=3)
+    scores = dict.fromkeys(("likelihood", "length", "public_tests", "brief"), run.scores["likelihood"])
+    selectors = ["tests_then_score", "regularised", {"name": "regularised", "by": "logprob", "label": "by logprob"}]
+    raw = {"benchmark": "mini", "generator": {"name": "replay", "path": "x"}, "selectors": selectors}
+    scorers = ["likelihood", "length", "public_tests", {"name": "length", "label": "brief"}]
+    made = config.parse(raw | {"scorers": scorers}, where="test")
+    names = [curve.name for curve in analysis.curves(run.judged, scores, made, (1,))][2:]
+    assert names == [
+        *("tests_then_score", "tests_then_score:length", "tests_then_score:brief"),
+        *("regularised", "regularised:public_tests"),
+        *("by logprob", "by logprob:length", "by logprob:public_tests", "by logprob:brief"),
+    ]
+
+
 def by_hand(folder: str, scores: tuple[float, float]) -> RunReport:
     """Two problems, two candidates each; only the first of problem `a` is right; `scores` are those of `a`."""
     a = (task("a"), [sampled("a", 0, "x = 1"), sampled("a", 1, "x = 2")], [True, False], scores)

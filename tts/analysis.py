@@ -51,6 +51,8 @@ Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
 NO_SCORER: Mapping[str, Scores] = MappingProxyType({UNSCORED: {}})
 DIGITS = 12  # of a value, so that equal averages are equal whatever order they were added in
+# A selector and a further scorer whose measure it weighs by itself: tests among tests, length less length.
+REPEATED = frozenset({("tests_then_score", "public_tests"), ("regularised", "length")})
 MIN_DRAWS = 16  # subsets per problem and k, however many problems share the budget
 
 
@@ -322,20 +324,33 @@ def scored(item: Judged, scores: Scores) -> tuple[metrics.Floats, metrics.Floats
 
 
 def curves(judged: Sequence[Judged], scores: dict[str, Scores], config: Config, ks: Sequence[int]) -> list[Curve]:
-    """Random and oracle first, then every selector with every scorer; once those that ignore scores, or look at all."""
+    """Random and oracle first, then every selector with every scorer (see `_labels`)."""
     correct = [np.array(item.correct) for item in judged]
     baseline = _Baseline.of(correct, config, ks)
     pools = pools_of(judged, scores)
     found = []
     for item in _with_random(config.selectors):
         selector: Selector = plugins.build("selector", item.spec, f"selector {item.label!r}", seed=config.seed)
-        for position, label in enumerate([*pools][:1] if _once(selector) else pools):
+        for position, label in enumerate(_labels(item, selector, config, [*pools])):
             name = item.label if position == 0 else f"{item.label}:{label}"
             used = _scorers_of(selector, label, list(scores))
             found.append(baseline.curve(Named(name, item.label, used), selector, pools[label], correct))
     best = {item.problem.id: _oracle_choice(item.first(ks[-1])) for item in judged}
     found.insert(1, baseline.drawn_up(Named(ORACLE, ORACLE, ()), _Estimates.of_exact(baseline.oracle, RANK_KEY), best))
     return found
+
+
+def _labels(item: Labelled, selector: Selector, config: Config, labels: Sequence[str]) -> Sequence[str]:
+    """The scorers that a selector is shown with: the one that it is tied to, or all that tell it something."""
+    if item.scorer is not None and item.scorer in labels:
+        return [item.scorer]
+    names = {scorer.label: scorer.spec.name for scorer in config.scorers}
+    further = [label for label in labels[1:] if not _repeats(item, selector, names[label])]
+    return labels[:1] if _once(selector) else [*labels[:1], *further]
+
+
+def _repeats(item: Labelled, selector: Selector, scorer: str) -> bool:
+    return (item.spec.name, scorer) in REPEATED and getattr(selector, "by", scorer) == scorer
 
 
 def _once(selector: Selector) -> bool:

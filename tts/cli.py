@@ -9,9 +9,10 @@ import os
 import shlex
 import signal
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +72,12 @@ def _options(
 ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
+Curves = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--curve", help="A selector, as tables name it, to draw at first in pictures and page; default: the best ones"
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write; its folder is made")]
 
 
@@ -291,16 +298,18 @@ def _show(store: Any) -> None:
     _show_one(found)
 
 
-def _show_one(found: "RunReport", against: str | None = None) -> None:
+def _show_one(found: "RunReport", against: str | None = None, curves: Sequence[str] = ()) -> None:
     """Print a run's tables, write its pictures and its page, and say where they are and how large. Selectors are
     compared with the one `against`, by default the best.
     """
-    from tts import findings, page, picture
+    from tts import findings, page, palette, picture
 
+    palette.check_curves([found], curves)
     whole = findings.Findings(found, against)
     with _writing(found.folder):
-        picture.write_pictures([found], found.folder)
-        written = page.write_page([whole], found.folder / "report.html", more=_audit_of(found.folder))
+        picture.write_pictures([found], found.folder, curves)
+        more = _audit_of(found.folder)
+        written = page.write_page([whole], found.folder / "report.html", more=more, curves=curves)
     _print_tables(whole)
     print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
 
@@ -351,6 +360,7 @@ def report(
     against: Annotated[
         str | None, typer.Option(help="A selector to compare every other with, in the terminal; default: the best")
     ] = None,
+    curves: Curves = None,
 ) -> None:
     """Print the table of finished or half-finished runs and write their pages anew; nothing is sampled or graded.
 
@@ -360,11 +370,17 @@ def report(
 
     Example: tts report runs/demo --against majority
 
+    Example: tts report runs/demo --curve majority --curve argmax:length
+
     Example: tts report runs/demo --watch
     """
     if against and (watch or format or as_json):
         raise ConfigError(
             "--against is of the terminal's table, so without --watch; --format json has every comparison."
+        )
+    if curves and (watch or format or as_json):
+        raise ConfigError(
+            "--curve is for pictures and pages, and neither --format nor --watch makes one. Leave it out."
         )
     if watch:
         _watch(folders, format or ("json" if as_json else None))
@@ -372,7 +388,7 @@ def report(
         _print_numbers(folders, format or "json")
     else:
         for one in _analysed(folders):
-            _show_one(one, against)
+            _show_one(one, against, curves or ())
 
 
 def _print_numbers(folders: list[Path], format: str) -> None:
@@ -405,6 +421,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Give it once for each run, in their order, to pair these; default: each with itself"),
     ] = None,
+    curves: Curves = None,
 ) -> None:
     """Compare two runs or more on the problems they share: curves, a Pareto front over cost, and paired differences
     with intervals, at equal k and at equal cost.
@@ -415,12 +432,13 @@ def compare(
 
     Example: tts compare runs/0.5b runs/1.5b --selector argmax --selector majority
     """
-    from tts import comparison, cost_report, findings, frontier, page, picture
+    from tts import comparison, cost_report, findings, frontier, page, palette, picture
     from tts.report import as_table
 
     if not 2 <= len(folders) <= MOST_COMPARED:
         raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
     runs = _analysed(folders)
+    palette.check_curves(runs, curves or ())
     found = frontier.frontier(runs, _unit(cost), selector)
     if as_json:
         print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
@@ -436,8 +454,9 @@ def compare(
         console.print(sentence, highlight=False, markup=False)
     with explained(UserError, f"{to} cannot be written", "Give another --to."):
         to.mkdir(parents=True, exist_ok=True)
-        picture.write_pictures(runs, to)
-        written = page.write_page([findings.Findings(run) for run in runs], to / "report.html", compared=compared)
+        picture.write_pictures(runs, to, curves or ())
+        whole = [findings.Findings(run) for run in runs]
+        written = page.write_page(whole, to / "report.html", compared=compared, curves=curves or ())
     print(f"Report: {written}   Picture: {to / 'curves.png'}, .svg")
 
 
@@ -971,7 +990,7 @@ def problems(
 
 @app.command("list")
 def list_plugins() -> None:
-    """Print every plug-in with its options and defaults.
+    """Print every plug-in with what its options mean, in which units, and their defaults.
 
     Example: tts list
     """
@@ -982,6 +1001,7 @@ def list_plugins() -> None:
         for name in plugins.names(family):
             found = plugins.find(family, name)
             print(f"  {name}: {plugins.purpose(found)}")
+            print(textwrap.fill(plugins.meaning(found), 110, initial_indent=" " * 6, subsequent_indent=" " * 6))
             for option in plugins.options(found):
                 print(f"      {option.name}: {option.type} = {option.default}")
         print()

@@ -74,7 +74,7 @@ def _common(a: RunReport, b: RunReport) -> list[tuple[int, int]]:
     if not pairs:
         raise UserError(
             f"{a.folder} and {b.folder} have no judged problem in common, so nothing can be paired: "
-            f"{a.config.benchmark.name} has {a.judged[0].problem.id!r}, {b.config.benchmark.name} "
+            f"{a.config.benchmark_label} has {a.judged[0].problem.id!r}, {b.config.benchmark_label} "
             f"{b.judged[0].problem.id!r}. Compare runs on the same benchmark."
         )
     return pairs

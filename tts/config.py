@@ -21,6 +21,7 @@ from tts.sandbox import Isolation, Limits
 from tts.types import ORACLE, RANDOM
 
 VERSION = 1
+OWN_ROWS = "jsonl"  # the benchmark that may be anything, so that its name says nothing
 OVERRIDE = "generator.n=16"  # an example
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
@@ -31,10 +32,13 @@ class _Strict(pydantic.BaseModel):
 
 
 class Labelled(_Strict):
-    """A scorer or a selector of a run: a plug-in and the name it goes by in tables, by default the plug-in's."""
+    """A scorer or a selector of a run: a plug-in and the name it goes by in tables, by default the plug-in's. A
+    selector may be tied to one `scorer`, by its label; else it is shown with each.
+    """
 
     label: str
     spec: Spec
+    scorer: str | None = None
 
 
 class GeneratorConfig(_Strict):
@@ -164,8 +168,10 @@ def _labelled(family: str) -> Any:
         if isinstance(value, Labelled):
             return value
         spec = Spec.parse(family, value)
-        given = {k: v for k, v in spec.options.items() if k != "label"}
-        return Labelled(label=str(spec.options.get("label", spec.name)), spec=Spec(spec.name, given))
+        own = {"label", "scorer"} if family == "selector" else {"label"}
+        given = {k: v for k, v in spec.options.items() if k not in own}
+        scorer = spec.options["scorer"] if "scorer" in own & spec.options.keys() else None
+        return Labelled(label=str(spec.options.get("label", spec.name)), spec=Spec(spec.name, given), scorer=scorer)
 
     return BeforeValidator(parse)
 
@@ -217,7 +223,8 @@ class Config(_Strict):
             if not item.label or not item.label.isprintable():
                 raise ConfigError(f"The label {item.label!r} must be printable text. Give another.")
         further = [item.label for item in self.scorers[1:]]
-        curves = [name for s in self.selectors for name in (s.label, *(f"{s.label}:{label}" for label in further))]
+        further_of = {s.label: [] if s.scorer else further for s in self.selectors}
+        curves = [name for label, more in further_of.items() for name in (label, *(f"{label}:{one}" for one in more))]
         if len(set(curves)) < len(curves):
             raise ConfigError(
                 "Two curves would have one name (a selector's label, a colon, a scorer's). Change a label."
@@ -225,6 +232,18 @@ class Config(_Strict):
         for item in self.selectors:
             if item.label == ORACLE or (item.label == RANDOM and item.spec.name != RANDOM):
                 raise ConfigError(f"The label {item.label!r} belongs to a curve of every report. Give another.")
+        return self
+
+    @model_validator(mode="after")
+    def _scorers_of_selectors_exist(self) -> "Config":
+        labels = [item.label for item in self.scorers]
+        for item in self.selectors:
+            if item.scorer is not None and item.scorer not in labels:
+                raise ConfigError(
+                    unknown(item.scorer, f"the scorers, to which selector {item.label!r} is tied", labels)
+                )
+            if item.scorer is not None and getattr(plugins.find("selector", item.spec.name), "ignores_scores", False):
+                raise ConfigError(f"The selector {item.label!r} looks at no score. Leave its `scorer` out.")
         return self
 
     @model_validator(mode="after")
@@ -250,6 +269,12 @@ class Config(_Strict):
     def dump(self) -> str:
         """YAML that `load` reads back to an equal object."""
         return yaml.safe_dump(_plain(self), sort_keys=False)
+
+    @property
+    def benchmark_label(self) -> str:
+        """What the benchmark is called where it is shown: of rows of one's own, as their file is."""
+        path = self.benchmark.options.get("path") if self.benchmark.name == OWN_ROWS else None
+        return Path(str(path)).name.split(".")[0] or self.benchmark.name if path else self.benchmark.name
 
     def context(self) -> dict[str, Any]:
         """What plug-ins take from the run unless they say otherwise: its seed and its grading limits."""
@@ -290,7 +315,8 @@ def _plain(config: Config) -> dict[str, Any]:
     plain["benchmark"] = spec(config.benchmark)
     plain["generator"] = spec(config.generator.spec, n=config.generator.n)
     plain["scorers"] = [spec(s.spec, label=s.label) for s in config.scorers]
-    plain["selectors"] = [spec(s.spec, label=s.label) for s in config.selectors]
+    tied = {s.label: {"scorer": s.scorer} if s.scorer else {} for s in config.selectors}
+    plain["selectors"] = [spec(s.spec, label=s.label, **tied[s.label]) for s in config.selectors]
     if config.stopping is not None:
         plain["stopping"] = spec(config.stopping.spec, ahead=config.stopping.ahead)
     return plain
@@ -360,6 +386,12 @@ class ServeConfig(_Strict):
                 raise ConfigError(f"{family} is missing: name at least one, see `tts list`.")
             if len(set(labels)) < len(labels):
                 raise ConfigError(f"{family} has two of one label. Give one of them a `label:` of its own.")
+        tied = next((item.label for item in self.selectors if item.scorer), None)
+        if tied is not None:
+            raise ConfigError(
+                f"selector {tied!r} is tied to a scorer, as in a run's report. Here a request names its scorer, or has "
+                "the first: leave `scorer` out."
+            )
         if self.generator.n is None or self.generator.n > self.serve.max_n:
             raise ConfigError(
                 f"generator.n is {self.generator.n}: say how many candidates a request gets by default, from 1 to "

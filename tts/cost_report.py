@@ -186,8 +186,8 @@ def short(unit: Unit) -> str:
 def front_caption(reports: Sequence[RunReport], found: Frontier) -> str:
     """Of a picture of the Pareto front."""
     return (
-        f"{sizes(reports)}; {counted(found.problems, 'common problem')}. Lines: every selector of every run by the "
-        f"cost of its k, the mean per problem in {UNITS[found.unit]}. Ink: the Pareto front, which nothing beats in "
+        f"{sizes(reports)}; {counted(found.problems, 'common problem')}. Lines: the ticked selectors by the "
+        f"cost of their k, the mean per problem in {UNITS[found.unit]}. Ink: the Pareto front, which nothing beats in "
         f"both cost and percent solved, with {level(reports[0])} intervals, a bootstrap over problems."
     )
 
@@ -197,8 +197,8 @@ def even_caption(reports: Sequence[RunReport], found: Frontier, runs: tuple[int,
     first, second = map(letter, runs)
     return (
         f"{sizes([reports[run] for run in runs])}; {counted(found.problems, 'common problem')}. {second} less {first} "
-        f"at equal cost, paired problem by problem: above 0 {second} is better. Shaded: {level(reports[0])} intervals, "
-        "a bootstrap over problems."
+        f"at equal cost, paired problem by problem: above 0 {second} is better. Shaded: {level(reports[0])} intervals "
+        "of the selectors, a bootstrap over problems."
     )
 
 

@@ -5,19 +5,45 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from tts import metrics
+from tts import cost, metrics
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Errata, Part
-from tts.cost_report import account_json, saved_json
+from tts.certainty_report import certainty_sheet
+from tts.cost import Unit
+from tts.cost_report import account_json, account_sheet, saved_json
 from tts.findings import Findings
-from tts.sentences import error, gained, in_order, marked, notes, ordered, over_random, run_names, summary_sentence
-from tts.wording import interval, visible
+from tts.sentences import (
+    NO_TAG,
+    across,
+    error,
+    gained,
+    in_order,
+    marked,
+    notes,
+    ordered,
+    over_random,
+    parts_note,
+    run_names,
+    summary_sentence,
+)
+from tts.wording import Sheet, interval, visible
 
+_SPENT: tuple[Unit, ...] = ("tokens", "flops", "seconds")
+_ENDS = MappingProxyType({"": "value", "_low": "low", "_high": "high"})  # a column's end -> a difference's part
+_COLUMNS = (
+    *("run", "benchmark", "n", "by", "part", "problems", "selector"),
+    *("k", "value", "low", "high", "estimate", "se", "scorer"),
+    *(f"over_random{end}" for end in _ENDS),
+    *("gained", *_SPENT),
+)
+_PREAMBLE = r"% These tables need \usepackage{booktabs}."
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+_NO_LABEL = re.compile(r"[^A-Za-z0-9]+")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~]")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -37,13 +63,13 @@ def _run_json(found: Findings) -> dict[str, Any]:
     report = found.report
     return {
         "folder": str(report.folder),
-        "benchmark": report.config.benchmark.name,
+        "benchmark": report.config.benchmark_label,
         "problems": len(report.judged),
         "n": int(report.n),
         "graded": int(report.graded),
         "selectors": {curve.name: [_point_json(point, curve) for point in curve.points] for curve in ordered(report)},
         "over_random": {curve.name: _difference_json(curve.over_random) for curve in ordered(report)},
-        "efficiency": {curve.name: _number(curve.efficiency) for curve in ordered(report)},
+        "gained": {curve.name: _number(curve.efficiency) for curve in ordered(report)},
         "paired": [
             {"of": one, "minus": two, **_difference_json(difference)} for (one, two), difference in found.paired.items()
         ],
@@ -100,35 +126,88 @@ def _number(value: float) -> float | None:
 
 
 def csv_rows(findings: Sequence[Findings]) -> str:
-    """One row per run, selector and k, with a header: values are fractions from 0 to 1, what is not known is empty."""
+    """One row per run, selector and k, then one per selector and part of the run (`by` difficulty, say) at k = n.
+    Values are fractions from 0 to 1, `tokens`, `flops` and `seconds` means per problem; what is not known is empty.
+    """
     written = io.StringIO()
-    keys = ("k", "value", "low", "high", "estimate", "se", "scorer")
-    rows = csv.writer(written, lineterminator="\n")
-    rows.writerow(["run", "benchmark", "problems", "n", "selector", *keys])
-    for name, report in _named(findings):
-        of_run = [visible(name), visible(report.config.benchmark.name), len(report.judged), report.n]
-        for curve in ordered(report):
-            points = [_point_json(point, curve) for point in curve.points]
-            rows.writerows([*of_run, visible(curve.name), *(point[key] for key in keys)] for point in points)
+    rows = csv.DictWriter(written, _COLUMNS, restval="", lineterminator="\n")
+    rows.writeheader()
+    for name, found in _named(findings):
+        report = found.report
+        whole = {"run": name, "benchmark": report.config.benchmark_label, "n": report.n}
+        for row in [*_whole_rows(found), *_part_rows(found)]:
+            rows.writerow({key: visible(v) if isinstance(v, str) else v for key, v in (whole | row).items()})
     return written.getvalue()
 
 
-def _named(findings: Sequence[Findings]) -> list[tuple[str, RunReport]]:
-    reports = [found.report for found in findings]
-    return list(zip(run_names(reports), reports, strict=True))
+def _whole_rows(found: Findings) -> Iterator[dict[str, Any]]:
+    report = found.report
+    for curve in ordered(report):
+        spent = {unit: cost.axis(report, found.account, curve, unit) for unit in _SPENT}
+        gain = {f"over_random{end}": _number(getattr(curve.over_random, of)) for end, of in _ENDS.items()}
+        gain["gained"] = _number(curve.efficiency)
+        for place, point in enumerate(curve.points):
+            row = {"problems": len(report.judged), "selector": curve.name, **_point_json(point, curve)}
+            row |= {unit: places[place] for unit, places in spent.items() if places is not None}
+            yield row | (gain if point.k == report.n else {})
+
+
+def _part_rows(found: Findings) -> Iterator[dict[str, Any]]:
+    for tag, parts in found.parts.items():
+        for part in parts:
+            where = {"by": tag, "part": part.name or NO_TAG, "problems": part.problems}
+            for curve, point in in_order(part):
+                yield where | {"selector": curve.name, **_point_json(point, curve)}
+
+
+def _named(findings: Sequence[Findings]) -> list[tuple[str, Findings]]:
+    return list(zip(run_names([found.report for found in findings]), findings, strict=True))
+
+
+def _sheets(found: Findings) -> list[Sheet]:
+    """All tables of a run: the selectors by k, how sure that is, what it cost, and by parts."""
+    report = found.report
+    sure = certainty_sheet(report, found.certainty)
+    parts = [_parts_sheet(report, tag, parts) for tag, parts in found.parts.items()]
+    return [_curves_sheet(report), sure, account_sheet(report, found.account), *parts]
+
+
+def _curves_sheet(report: RunReport) -> Sheet:
+    headers = ["selector", *(f"k = {k}" for k in report.ks), "over random", "gained"]
+    rows = [[curve.name, *map(_cell, curve.points), over_random(curve), gained(curve)] for curve in ordered(report)]
+    return Sheet(f"percent solved by {report.folder.name}", headers, rows, notes(report))
+
+
+def _parts_sheet(report: RunReport, tag: str, parts: Sequence[Part]) -> Sheet:
+    headers = ["selector", *(f"{part.name or NO_TAG} ({part.problems:,})" for part in parts)]
+    rows = [
+        [curve.name, *(f"{marked(p)} {interval(p.low, p.high)}" for p in points)] for curve, points in across(parts)
+    ]
+    return Sheet(f"percent solved by {tag}, k = {report.n}", headers, rows, [parts_note(report)])
+
+
+def _cell(point: Point) -> str:
+    return " ".join(filter(None, (marked(point), error(point), interval(point.low, point.high))))
 
 
 def markdown(findings: Sequence[Findings]) -> str:
-    """A table per run with its verdict above and its notes below, as GitHub reads it."""
-    return "\n\n".join(_markdown(name, report) for name, report in _named(findings)) + "\n"
+    """The tables of each run, its verdict above and their notes below, as GitHub reads it."""
+    return "\n\n".join(_markdown(name, found) for name, found in _named(findings)) + "\n"
 
 
-def _markdown(name: str, report: RunReport) -> str:
-    headers, *rows = [[_for_markdown(cell) for cell in row] for row in _grid(report)]
+def _markdown(name: str, found: Findings) -> str:
+    first, *others = _sheets(found)
+    head = f"### {_for_markdown(name)}\n\n{_for_markdown(summary_sentence(found.report))}\n\n{_markdown_table(first)}"
+    more = [f"#### {_for_markdown(sheet.title)}\n\n{_markdown_table(sheet)}" for sheet in others]
+    return "\n\n".join([head, *more])
+
+
+def _markdown_table(sheet: Sheet) -> str:
+    headers, *rows = [[_for_markdown(cell) for cell in row] for row in (sheet.headers, *sheet.rows)]
     ruler = ["---", *["---:"] * (len(headers) - 1)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in (headers, ruler, *rows))
-    said = "\n".join(f"- {_for_markdown(note)}" for note in notes(report))
-    return f"### {_for_markdown(name)}\n\n{_for_markdown(summary_sentence(report))}\n\n{table}\n\n{said}"
+    said = "\n".join(f"- {_for_markdown(note)}" for note in sheet.notes)
+    return "\n\n".join(part for part in (table if rows else "", said) if part)
 
 
 def _for_markdown(text: str) -> str:
@@ -136,14 +215,23 @@ def _for_markdown(text: str) -> str:
 
 
 def latex(findings: Sequence[Findings]) -> str:
-    """A `table` per run, for the package booktabs; its caption is the verdict and the notes."""
-    return "\n\n".join(_latex(found.report) for found in findings) + "\n"
+    """The tables of each run, for the package booktabs, labelled `tab:RUN-1` and so on; captions have the verdict and
+    the notes.
+    """
+    tables = [
+        _latex(name, place, sheet, found) for name, found in _named(findings) for place, sheet in _numbered(found)
+    ]
+    return "\n\n".join([_PREAMBLE, *tables]) + "\n"
 
 
-def _latex(report: RunReport) -> str:
-    headers, *rows = [[_for_latex(cell) for cell in row] for row in _grid(report)]
-    lines = [" & ".join(row) + r" \\" for row in rows]
-    said = " ".join(_for_latex(note) for note in (summary_sentence(report), *notes(report)))
+def _numbered(found: Findings) -> list[tuple[int, Sheet]]:
+    return [(place, sheet) for place, sheet in enumerate(_sheets(found), 1) if sheet.rows]
+
+
+def _latex(name: str, place: int, sheet: Sheet, found: Findings) -> str:
+    headers, *rows = [[_for_latex(cell) for cell in row] for row in (sheet.headers, *sheet.rows)]
+    title = summary_sentence(found.report) if place == 1 else f"{name}: {sheet.title}."
+    said = " ".join(_for_latex(note) for note in (title, *sheet.notes))
     return "\n".join(
         [
             r"\begin{table}",
@@ -152,26 +240,19 @@ def _latex(report: RunReport) -> str:
             r"\toprule",
             " & ".join(headers) + r" \\",
             r"\midrule",
-            *lines,
+            *(" & ".join(row) + r" \\" for row in rows),
             r"\bottomrule",
             r"\end{tabular}",
             rf"\caption{{{said}}}",
+            rf"\label{{tab:{_NO_LABEL.sub('-', name).strip('-')}-{place}}}",
             r"\end{table}",
         ]
     )
 
 
 def _for_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in visible(text)).replace("\n", " ")
-
-
-def _grid(report: RunReport) -> list[list[str]]:
-    """The table of selectors by k as plain cells, its header first."""
-    rows = [["selector", *(f"k = {k}" for k in report.ks), "over random", "gained"]]
-    for curve in ordered(report):
-        cells = [" ".join(filter(None, (marked(p), error(p), interval(p.low, p.high)))) for p in curve.points]
-        rows.append([curve.name, *cells, over_random(curve), gained(curve)])
-    return rows
+    escaped = "".join(_LATEX.get(character, character) for character in visible(text)).replace("\n", " ")
+    return _MINUS.sub("$-$", escaped)
 
 
 def _json(findings: Sequence[Findings]) -> str:

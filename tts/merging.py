@@ -71,6 +71,7 @@ def _write(parts: Sequence[_Part], folder: Path, to: Path) -> Merged:
         order = dict.fromkeys(name for _, _, name in sorted(place for part in parts for place in part.places))
         store.arrange(list(order))
         store.set_meta(_joined([part.meta for part in parts]))
+        (folder / "config.yaml").write_text(stored_config(store).dump(), encoding="utf-8")
         return Merged(len(store.candidate_keys()), len(order), tuple(_remarks(parts, to)))
 
 

@@ -67,17 +67,18 @@ def write_page(
     more: markupsafe.Markup = NO_MORE,
     compared: Compared | None = None,
     inline: int = INLINE,
+    curves: Sequence[str] = (),
 ) -> Written:
     """Write the page of some runs, with `more` sections of somebody else's and comparisons between them. Where the
-    candidates take more than `inline` characters, a folder named after the page has them. Raises OSError as a write
-    does.
+    candidates take more than `inline` characters, a folder named after the page has them. `curves` names the selectors
+    that are drawn at first, by default the best that differ. Raises OSError as a write does.
     """
     runs = page_data.shown(findings)
     packed, groups = [], []
     for number, group in enumerate(page_data.candidate_groups(runs)):
         packed.append(_packed(f"[{','.join(group)}]"))
         groups += [number] * len(group)
-    index = page_data.index(runs, groups, None if compared is None else compared.frontier)
+    index = page_data.index(runs, groups, None if compared is None else compared.frontier, curves)
     data = _packed(json.dumps(index, separators=(",", ":"), allow_nan=False))
     folder = path.with_name(f"{path.stem}_files")
     beside = sum(map(len, packed)) > inline

@@ -20,7 +20,7 @@ from tts.cost_report import letter, short, spent_sentence
 from tts.findings import Findings
 from tts.frontier import Even, Frontier, Strategy
 from tts.margins import Margins
-from tts.palette import looks
+from tts.palette import BASELINE_LOOKS, LOOKS, distinct
 from tts.ranking import Interval
 from tts.sandbox.compare import shown as text_of
 from tts.sentences import NO_TAG, cost_of, in_order, ordered, run_names, score_text, verdict_of
@@ -30,6 +30,7 @@ from tts.wording import UNSEEN, visible
 CLIP = 20_000  # characters of one text that a page shows at most
 SEARCHED = 4_000_000  # characters of statements that a page's search reads, shared by its problems
 GROUP = 1_000_000  # characters of JSON, about, that are loaded when a problem is opened
+DRAWN_AT_FIRST = 4  # selectors, beside the baselines: intervals of more hide each other
 TAGS = (*breakdown.TAGS, breakdown.DATE)  # those that have a place of their own on a page
 Json = dict[str, Any]
 
@@ -56,21 +57,26 @@ def shown(findings: Sequence[Findings]) -> list[Shown]:
 # -- what is drawn ----------------------------------------------------------------------------------------------------
 
 
-def index(runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None = None) -> Json:
+def index(
+    runs: Sequence[Shown], groups: Sequence[int], beside: Frontier | None = None, curves: Sequence[str] = ()
+) -> Json:
     """All but the candidates; `groups` says of each problem in which group they are, `beside` has the runs at equal
-    cost.
+    cost, `curves` names the selectors that are drawn at first, by default the best that differ.
     """
-    curves = [_curve(place, run, curve) for place, run in enumerate(runs) for curve in ordered(run.report)]
+    first = curves or distinct([run.report for run in runs])[:DRAWN_AT_FIRST]
+    drawn = [_curve(place, run, curve) for place, run in enumerate(runs) for curve in ordered(run.report)]
     return {
         "unseen": "[" + "".join(f"\\u{{{first:x}}}-\\u{{{last:x}}}" for first, last in UNSEEN) + "]",
         "baselines": list(BASELINES),
-        "looks": [{"name": _label(name), **asdict(look)} for name, look in looks([r.report for r in runs]).items()],
+        "first": [_label(name) for name in first],
+        "looks": [asdict(look) for look in LOOKS],
+        "baseline_looks": {name: asdict(look) for name, look in BASELINE_LOOKS.items()},
         "runs": [
             {"name": run.name, "label": _label(run.name), "ks": run.report.ks, "scorers": list(run.report.scores)}
             for run in runs
         ],
-        "axes": [_axis(unit) | {"known": any(unit in curve["x"] for curve in curves)} for unit in UNITS],
-        "curves": curves,
+        "axes": [_axis(unit) | {"known": any(unit in curve["x"] for curve in drawn)} for unit in UNITS],
+        "curves": drawn,
         "parts": {f"{tag}-{i}": _parts(parts) for i, run in enumerate(runs) for tag, parts in run.found.parts.items()},
         "counts": {f"{what}-{i}": _counts(found) for i, run in enumerate(runs) for what, found in counts(run.report)},
         "margins": {

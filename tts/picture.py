@@ -1,4 +1,7 @@
-"""The curves of one or several runs as a picture fit for a paper, by matplotlib: PNG, or SVG whose texts are paths."""
+"""The curves of one or several runs as a picture fit for a paper, by matplotlib: PNG, or SVG whose texts are paths.
+
+Where there are more selectors than colours, the best that differ are drawn, or those that one asks for.
+"""
 
 import math
 import textwrap
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts.analysis import Curve, RunReport
-from tts.palette import GREY, INK, Look, looks
+from tts.palette import COLOURS, GREY, INK, Look, best_first, distinct, looks
 from tts.sentences import ordered, picture_caption, run_names
 from tts.types import ORACLE
 from tts.wording import plain
@@ -19,18 +22,23 @@ if TYPE_CHECKING:
 MARKERS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "triangle-down": "v", "cross": "P", "x": "X",
 }  # fmt: skip
-DASHED: dict[str, Any] = {"dash": (0, (4, 2)), "dot": (0, (1, 1.6))}
+DASHED: dict[str, Any] = {
+    "solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.6)), "longdash": (0, (7, 2)), "dashdot": (0, (5, 2, 1, 2)),
+    "longdashdot": (0, (9, 2, 1, 2)),
+}  # fmt: skip
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def write_pictures(reports: Sequence[RunReport], folder: Path) -> list[Path]:
-    """curves.png and curves.svg, the curves of one or several runs with their caption in them; their paths.
+def write_pictures(reports: Sequence[RunReport], folder: Path, curves: Sequence[str] = ()) -> list[Path]:
+    """curves.png and curves.svg, the curves of one or several runs with their caption in them; their paths. `curves`
+    names the selectors to draw beside random and oracle, by default all where there are colours enough.
 
     Raises OSError if they cannot be written.
     """
     import matplotlib
 
-    figure = _figure(reports, picture_caption(reports))
+    names = curves or _chosen(reports)
+    figure = _figure(reports, names, picture_caption(reports, names))
     paths = [folder / "curves.png", folder / "curves.svg"]
     figure.savefig(paths[0], format="png", dpi=200, facecolor="white")
     with matplotlib.rc_context({"svg.hashsalt": "tts", "svg.fonttype": "path"}):
@@ -38,17 +46,29 @@ def write_pictures(reports: Sequence[RunReport], folder: Path) -> list[Path]:
     return paths
 
 
-def _figure(reports: Sequence[RunReport], caption: str) -> "Figure":
-    """Percent solved against k, a colour per selector, a dash pattern per run; no global state of matplotlib's."""
+def _chosen(reports: Sequence[RunReport]) -> list[str]:
+    differing = distinct(reports)
+    everyone = list(dict.fromkeys([*differing, *best_first(reports)]))
+    return everyone if len(everyone) <= len(COLOURS) else differing[: len(COLOURS)]
+
+
+def _figure(reports: Sequence[RunReport], names: Sequence[str], caption: str) -> "Figure":
+    """Percent solved against k of the named curves, a colour per selector, a dash pattern per run; no global state of
+    matplotlib's.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.4, 4.4), layout="constrained")
     axes = figure.subplots()
-    colours = _curve_styles(reports)
-    for position, report in enumerate(reports):
-        _draw_run(axes, report, colours, None if len(reports) == 1 else DASHES[position % len(DASHES)])
+    styles = {name: _style(look) for name, look in looks(names).items()}
+    curves = [[curve for curve in ordered(report) if curve.name in styles] for report in reports]
+    top_down = _by_height(curves)
+    for position, mine in enumerate(curves):
+        _draw_run(axes, mine, styles, None if len(reports) == 1 else DASHES[position % len(DASHES)])
+    if len(reports) == 1:
+        _draw_intervals(axes, top_down, styles)
     _draw_axes(axes, reports)
-    handles, labels = _legend(reports, colours)
+    handles, labels = _legend(reports, top_down, styles)
     look = {"fontsize": 8, "labelcolor": INK, "frameon": False, "handlelength": 3.2}
     figure.legend(handles, labels, loc="outside right upper", **look)
     text = "\n".join(textwrap.wrap(plain(caption), 140))
@@ -56,30 +76,23 @@ def _figure(reports: Sequence[RunReport], caption: str) -> "Figure":
     return figure
 
 
-def _curve_styles(reports: Sequence[RunReport]) -> dict[str, dict[str, Any]]:
-    """Curve name -> its look in matplotlib's words."""
-    return {name: _style(look) for name, look in looks(reports).items()}
-
-
 def _style(look: Look) -> dict[str, Any]:
-    if look.marker is None:
-        return {"color": look.colour, "linestyle": DASHED[look.dash or "dot"], "linewidth": 1.6}
-    return {"color": look.colour, "marker": MARKERS[look.marker], "markersize": 4.5, "linewidth": 1.6}
+    """A look in matplotlib's words."""
+    marker = {} if look.marker is None else {"marker": MARKERS[look.marker], "markersize": 4.5}
+    return {"color": look.colour, "linestyle": DASHED[look.dash], "linewidth": 1.6, **marker}
 
 
-def _draw_run(axes: "Axes", report: RunReport, styles: Mapping[str, Mapping[str, Any]], dashes: Any | None) -> None:
-    """Every curve of a run; with `dashes` (several runs in one picture) without intervals."""
-    for curve in ordered(report):
+def _draw_run(axes: "Axes", curves: Sequence[Curve], styles: Mapping[str, Mapping[str, Any]], dashes: Any) -> None:
+    """Some curves of a run, in dashes of its own where it is one of several."""
+    for curve in curves:
         style = {**styles[curve.name], **({} if dashes is None else {"linestyle": dashes})}
         axes.plot([p.k for p in curve.points], [100 * p.value for p in curve.points], zorder=3, **style)
-    if dashes is None:
-        _draw_intervals(axes, report, styles)
 
 
-def _draw_intervals(axes: "Axes", report: RunReport, styles: Mapping[str, Mapping[str, Any]]) -> None:
+def _draw_intervals(axes: "Axes", curves: Sequence[Curve], styles: Mapping[str, Mapping[str, Any]]) -> None:
     """Beside the last k, a bar for each curve's interval there, in the legend's order."""
-    octaves = max(1.0, math.log2(report.ks[-1] / report.ks[0]))
-    for position, curve in enumerate(_by_height([report])):
+    octaves = max(1.0, math.log2(curves[0].points[-1].k / curves[0].points[0].k))
+    for position, curve in enumerate(curves):
         last, style = curve.points[-1], styles[curve.name]
         aside = last.k * 2 ** (octaves * (0.04 + 0.02 * position))
         marker = {"color": style["color"], "marker": style.get("marker", "_"), "markersize": 3.5}
@@ -87,9 +100,9 @@ def _draw_intervals(axes: "Axes", report: RunReport, styles: Mapping[str, Mappin
         axes.plot(aside, 100 * last.value, zorder=3, **marker)
 
 
-def _by_height(reports: Sequence[RunReport]) -> list[Curve]:
+def _by_height(runs: Sequence[Sequence[Curve]]) -> list[Curve]:
     """One curve of each name, from the top down as they end."""
-    first = {curve.name: curve for report in reversed(reports) for curve in report.curves}
+    first = {curve.name: curve for curves in reversed(runs) for curve in curves}
     return sorted(first.values(), key=lambda curve: (-curve.points[-1].value, curve.name != ORACLE))
 
 
@@ -106,7 +119,7 @@ def _draw_axes(axes: "Axes", reports: Sequence[RunReport]) -> None:
     axes.set_ylim(max(low, -1.5), min(high, 101.5))
     axes.set_xlabel("k, the candidates that a selector chooses from", fontsize=9, color=INK)
     axes.set_ylabel("problems solved (%)", fontsize=9, color=INK)
-    benchmarks = dict.fromkeys(report.config.benchmark.name for report in reports)
+    benchmarks = dict.fromkeys(report.config.benchmark_label for report in reports)
     axes.set_title(plain(f"Best of k on {', '.join(benchmarks)}"), loc="left", fontsize=10, color=INK)
     axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=8, length=3)
@@ -124,11 +137,13 @@ def _ticks(ks: Sequence[int]) -> list[int]:
     return kept[::-1]
 
 
-def _legend(reports: Sequence[RunReport], styles: Mapping[str, Mapping[str, Any]]) -> tuple[list[Any], list[str]]:
-    """Handles and labels: the curves from the top down as they end, then a line for each run."""
+def _legend(
+    reports: Sequence[RunReport], curves: Sequence[Curve], styles: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Any], list[str]]:
+    """Handles and labels: the curves, then a line for each run."""
     from matplotlib.lines import Line2D
 
-    names = [curve.name for curve in _by_height(reports)]
+    names = [curve.name for curve in curves]
     labels = [plain(name) for name in names]
     if len(reports) == 1:
         return [Line2D([], [], **styles[name]) for name in names], labels

@@ -80,6 +80,11 @@ def purpose(plugin: type[Any]) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
+def meaning(plugin: type[Any]) -> str:
+    """What a plug-in's class says of its options, with their units, for `tts list`."""
+    return " ".join((plugin.__doc__ or "").split("\n\n")[0].split())
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option of a plug-in, as `tts list` prints it."""

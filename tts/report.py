@@ -75,7 +75,7 @@ def table(report: RunReport, width: int | None = None) -> Table:
 
 
 def _table(report: RunReport, layout: _Layout) -> Table:
-    drawn = _empty(f"{report.config.benchmark.name} · {report.folder.name}")
+    drawn = _empty(f"{report.config.benchmark_label} · {report.folder.name}")
     drawn.add_column("selector", overflow="fold")
     for k in layout.ks:
         drawn.add_column(f"k = {k}", justify="right", no_wrap=True)
@@ -128,10 +128,7 @@ def _breakdown_table(report: RunReport, tag: str, parts: Sequence[Part]) -> Tabl
 
 def _explained(report: RunReport, layout: _Layout) -> list[str]:
     dropped = [str(k) for k in report.ks if k not in layout.ks]
-    notes = [f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}."]
-    if dropped:
-        notes.append(f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal.")
-    return notes
+    return [f"No room here for k = {', '.join(dropped)}: see --json or a wider terminal."] if dropped else []
 
 
 def as_table(sheet: Sheet) -> Table:

@@ -87,7 +87,7 @@ def notes(report: RunReport) -> list[str]:
     problems, largest = len(report.judged), most(report)
     n = f"n = {report.n}" if largest == report.n else f"n = {report.n} to {largest}"
     said = [
-        f"{report.config.benchmark.name}: {counted(problems, 'problem')}, {n}, "
+        f"{report.config.benchmark_label}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
         *_cut_off(report),
         f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
@@ -105,7 +105,10 @@ def notes(report: RunReport) -> list[str]:
         said.append("All values are exact averages over the ways to draw k of n.")
     if report.scores:
         said.append(f"Scores are {next(iter(report.scores))}'s unless a scorer is named after a colon.")
+        tied = [f"those of {item.label} are {item.scorer}'s" for item in report.config.selectors if item.scorer]
+        said += [f"But {', '.join(tied)}."] if tied else []
     said += _untested(report)
+    said.append(f"'over random' and 'gained', the share of what an oracle gains over random, are at k = {report.n}.")
     said += [_unscored(label, why) for label, why in report.unscored.items() if why]
     return said + _errata(report) + _left_out(report)
 
@@ -199,34 +202,43 @@ def gained(curve: Curve) -> str:
     return "-" if curve.name in BASELINES else share(curve.efficiency)
 
 
-def picture_caption(reports: Sequence[RunReport]) -> str:
-    """n, k, problems and interval of the picture of the curves, in words."""
+def picture_caption(reports: Sequence[RunReport], drawn: Sequence[str]) -> str:
+    """n, k, problems and interval of the picture of some selectors' curves, in words, and how many it leaves out."""
     of = level(reports[0])
     if len(reports) == 1:
-        drawn = f"Bars at the right: {of} intervals at k = {reports[0].n}, a bootstrap over problems"
+        known = f"Bars at the right: {of} intervals at k = {reports[0].n}, a bootstrap over problems"
     else:
         widest = max((p.high - p.low) / 2 for report in reports for curve in report.curves for p in curve.points)
-        drawn = f"{of} intervals (a bootstrap over problems) are up to ±{percent(widest)} points and not drawn"
-    return f"{sizes(reports)}. {drawn}. Paired differences: see the table."
+        known = f"{of} intervals (a bootstrap over problems) are up to ±{percent(widest)} points and not drawn"
+    left = {c.name for report in reports for c in report.curves} - {*BASELINES, *drawn}
+    others = f" Not drawn, but in report.html: {counted(len(left), 'more selector')}." if left else ""
+    return f"{sizes(reports)}. {known}. Paired differences: see the table.{others}"
 
 
 def curves_caption(reports: Sequence[RunReport]) -> str:
     """The same of the page's picture, where each curve can have its intervals drawn."""
     return (
         f"{sizes(reports)}. Shaded: {level(reports[0])} intervals of the selectors, a bootstrap over problems; "
-        "those of two may overlap where their paired difference is certain. The table has all of them. Tokens, FLOPs "
-        "and wall seconds are means per problem; FLOPs are an estimate, 2 x parameters x tokens; wall seconds are of "
-        "the models at work."
+        "those of two may overlap where their paired difference is certain. The table has all of them, and those of "
+        "random and oracle. Tokens, FLOPs and wall seconds are means per problem; FLOPs are an estimate, 2 x "
+        "parameters x tokens; wall seconds are of the models at work."
     )
 
 
 def sizes(reports: Sequence[RunReport]) -> str:
     """Benchmark, problems, n and k of each run, in words."""
     return "; ".join(
-        f"{report.config.benchmark.name}{f' ({name})' if len(reports) > 1 else ''}: "
+        f"{report.config.benchmark_label}{f' ({name})' if len(reports) > 1 else ''}: "
         f"{counted(len(report.judged), 'problem')}, n = {report.n}, k = {', '.join(map(str, report.ks))}"
         for name, report in zip(run_names(reports), reports, strict=True)
     )
+
+
+def heading(report: RunReport) -> str:
+    """What was run, in a few words: benchmark, model and n."""
+    generator = report.config.generator.spec
+    model = str(generator.options.get("model", generator.name)).rstrip("/").split("/")[-1]
+    return f"{report.config.benchmark_label} · {model} · n = {report.n}"
 
 
 def run_names(reports: Sequence[RunReport]) -> list[str]:
@@ -256,12 +268,18 @@ def cost_of(grade: Grade) -> str:
     return f"{used} in {grade.wall_seconds:.2f}, {grade.peak_mib:.0f} MiB" if grade.wall_seconds else used
 
 
+def parts_note(report: RunReport) -> str:
+    """What the intervals of a run's parts are."""
+    return f"[a, b] is a {level(report)} interval, a bootstrap over the problems of that part alone."
+
+
 def parts_caption(report: RunReport, tag: str, parts: Sequence[Part]) -> str:
     """Of a picture of a run's parts."""
     of = ", ".join(f"{part.problems:,} {part.name or NO_TAG}" for part in parts)
     return (
-        f"{sizes([report])}. Percent solved at k = {report.n} by {tag} ({of}), each with its {level(report)} interval, "
-        "a bootstrap over the problems of that part alone."
+        f"{sizes([report])}. Percent solved at k = {report.n} by {tag} ({of}), of the selectors ticked above with "
+        f"{level(report)} intervals, a bootstrap over the problems of that part alone; those of random and oracle are "
+        "among the numbers below."
     )
 
 

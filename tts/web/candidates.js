@@ -13,7 +13,7 @@ async function openProblem(row) {
   const parts = [...listing(opened.statement, "statement", "Statement")];
   if (opened.starter.length) parts.push(...listing(opened.starter, "code", "Starter code"));
   if (opened.tests.length) parts.push(publicTests(opened.tests));
-  opened.runs.forEach((found, run) => found && parts.push(...candidatesOf(found, run, opened.tests)));
+  opened.runs.forEach((found, run) => found && parts.push(...candidatesOf(found, run, opened.tests, choosers(row, run))));
   return parts;
 }
 
@@ -30,7 +30,14 @@ function note(text) {
   return element("p", { class: "note" }, text);
 }
 
-function candidatesOf(found, run, tests) {
+// Which selectors choose right, and which wrong; what abstained says so itself.
+function choosers(row, run) {
+  const mine = columns.filter(one => one.run === run && !index.baselines.includes(one.name));
+  const named = [["Right", 1], ["Wrong", 0]].map(([words, value]) => [words, mine.filter(one => right(row, one) === value).map(one => one.name)]);
+  return named.filter(([, names]) => names.length).map(([words, names]) => note(`${words} (${names.length}): ${names.join(", ")}`));
+}
+
+function candidatesOf(found, run, tests, told) {
   const candidates = found.candidates.map(one => ({ ...one, program: found.programs[one.program] }));
   const sizes = new Map();
   for (const one of candidates) sizes.set(one.program.class, (sizes.get(one.program.class) ?? 0) + 1);
@@ -39,7 +46,7 @@ function candidatesOf(found, run, tests) {
   const heading = element("h3", {}, index.runs.length > 1 ? `${index.runs[run].name}: ${candidates.length} candidates` : `${candidates.length} candidates`);
   const abstained = found.abstained.map(([name, why]) => note(`${name} abstained: ${why}`));
   const cost = found.cost ? [note(`Cost: ${found.cost}`)] : [];
-  return [heading, ...cost, ...abstained, ordering(rows, run, list), list];
+  return [heading, ...told, ...cost, ...abstained, ordering(rows, run, list), list];
 }
 
 function ordering(rows, run, list) {

@@ -2,8 +2,9 @@
 
 const DASHES = ["solid", "dash", "dot", "longdashdot", "longdash"]; // of runs
 const OPEN = "-open";
-const SHOWN_AT_FIRST = 4; // selectors beside the baselines
+const LEGEND = { orientation: "h", y: 1, yanchor: "bottom", traceorder: "normal", itemclick: false, itemdoubleclick: false }; // the form chooses
 const drawn = new Map(); // chart's element -> what draws it
+const places = new Map(); // a ticked selector's name -> its place among the looks, kept as long as it is ticked
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -14,9 +15,21 @@ function seen(hex, opacity) {
   return `rgba(${red},${green},${blue},${opacity})`;
 }
 
-// A look's colour; the ink of a baseline is that of the page.
-function inkOf(look) {
-  return look.name === index.baselines[1] ? colour("--ink") : look.colour;
+// The ticked selectors look different, the first eight in colour: each takes the first look that is free.
+function settle(names) {
+  for (const name of places.keys()) if (!names.has(name)) places.delete(name);
+  for (const name of names) {
+    if (index.baselines.includes(name) || places.has(name)) continue;
+    const taken = new Set(places.values());
+    places.set(name, index.looks.findIndex((_, place) => !taken.has(place)));
+  }
+}
+
+// Of a ticked selector; the ink of the oracle is that of the page.
+function lookOf(name) {
+  if (name === index.baselines[1]) return { ...index.baseline_looks[name], colour: colour("--ink") };
+  if (name === index.baselines[0]) return index.baseline_looks[name];
+  return index.looks[places.get(name)] ?? index.looks.at(-1);
 }
 
 function layout(more) {
@@ -28,6 +41,7 @@ function layout(more) {
     margin: { l: 50, r: 12, t: 10, b: 40 },
     hoverlabel: { bgcolor: colour("--raised"), font: { color: colour("--ink") } },
     showlegend: false,
+    legend: LEGEND,
     ...more,
     xaxis: { ...axis, ...more.xaxis },
     yaxis: { ...axis, ...more.yaxis },
@@ -46,18 +60,20 @@ const percents = { title: { text: "problems solved (%)" }, rangemode: "tozero" }
 function drawCurves(chart) {
   const chosen = choices();
   const axis = index.axes.find(one => one.key === chosen.axis);
-  const wanted = index.curves.filter(curve => isChosen(curve, chosen));
+  const wanted = tickedOf(index.curves, chosen).filter(curve => chosen.runs.has(curve.run));
   const curves = wanted.filter(curve => curve.x[axis.key]);
   const missing = wanted.filter(curve => !curve.x[axis.key]).map(curve => plain(label(curve)));
   document.querySelector("#drawn output").textContent = missing.length ? `Not drawn, since their ${axis.name} are not known: ${missing.join(", ")}.` : "";
   const bands = bandsOf(curves, chosen, curve => curve.x[axis.key]);
   const lines = curves.map(curve => line(curve, curve.x[axis.key], dashOf(curve)));
   const ticks = [...new Set(curves.flatMap(curve => curve.x[axis.key]))].sort((a, b) => a - b);
-  draw(chart, [...bands, ...lines], { xaxis: axisOf(axis, chosen, ticks), yaxis: percents, hovermode: "closest" });
+  draw(chart, [...bands, ...lines], { xaxis: axisOf(axis, chosen, ticks), yaxis: percents, hovermode: "closest", showlegend: true });
 }
 
-function isChosen(curve, chosen) {
-  return chosen.names.has(curve.name) && chosen.runs.has(curve.run);
+// Those of the ticked selectors, in the form's order, from the top down.
+function tickedOf(curves, chosen) {
+  const names = [...chosen.names];
+  return curves.filter(curve => chosen.names.has(curve.name)).sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
 }
 
 // Of a cost, or of k, whose values are the ticks.
@@ -67,7 +83,7 @@ function axisOf(axis, chosen, ks) {
 }
 
 function dashOf(curve) {
-  return index.runs.length > 1 ? DASHES[curve.run % DASHES.length] : (looks.get(curve.name).dash ?? "solid");
+  return index.runs.length > 1 ? DASHES[curve.run % DASHES.length] : lookOf(curve.name).dash;
 }
 
 function told(curve, i, unit = "%") {
@@ -75,14 +91,14 @@ function told(curve, i, unit = "%") {
 }
 
 function line(curve, x, dash, name = label(curve)) {
-  const look = looks.get(curve.name);
+  const look = lookOf(curve.name);
   return {
     x,
     y: curve.y,
     text: curve.y.map((_, i) => `${told(curve, i)} at k = ${curve.k[i]}`),
     name,
     mode: look.marker === null ? "lines" : "lines+markers",
-    line: { color: inkOf(look), width: 2, dash },
+    line: { color: look.colour, width: 2, dash },
     marker: { symbol: look.marker ?? "circle", size: 7 },
     hovertemplate: "%{fullData.name}<br>%{text}<extra></extra>",
   };
@@ -90,12 +106,15 @@ function line(curve, x, dash, name = label(curve)) {
 
 // The intervals of selectors as bands; those of the baselines, which everything would lie in, are in the table.
 function bandsOf(curves, chosen, xOf) {
-  const able = curves.filter(curve => chosen.intervals && !index.baselines.includes(curve.name));
-  return able.flatMap(curve => band(curve, xOf(curve)));
+  return curves.filter(curve => hasInterval(curve, chosen)).flatMap(curve => band(curve, xOf(curve)));
 }
 
-function band(curve, x, ink = looks.get(curve.name).colour) {
-  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+function hasInterval(curve, chosen) {
+  return chosen.intervals && !index.baselines.includes(curve.name);
+}
+
+function band(curve, x, ink = lookOf(curve.name).colour) {
+  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
   return [
     { ...edge, y: curve.low },
     { ...edge, y: curve.high, fill: "tonexty", fillcolor: seen(ink, 0.12) },
@@ -110,9 +129,9 @@ function label(curve) {
 function drawParts(chart, parts) {
   const chosen = choices();
   const dated = !/^(difficulty|platform)-/.test(chart.id);
-  const curves = parts.curves.filter(curve => chosen.names.has(curve.name));
+  const curves = tickedOf(parts.curves, chosen);
   const traces = curves.map(curve => {
-    const look = looks.get(curve.name);
+    const look = lookOf(curve.name);
     const above = curve.high.map((high, i) => high - curve.y[i]);
     const below = curve.low.map((low, i) => curve.y[i] - low);
     return {
@@ -120,15 +139,15 @@ function drawParts(chart, parts) {
       y: curve.y,
       name: curve.name,
       mode: dated ? "lines+markers" : "markers",
-      line: { color: inkOf(look), width: 1.5, dash: look.dash ?? "solid" },
-      marker: { symbol: look.marker ?? "line-ew-open", size: 9, color: inkOf(look) },
-      error_y: { type: "data", array: above, arrayminus: below, visible: chosen.intervals && !dated, thickness: 1.2, width: 2, color: inkOf(look) },
+      line: { color: look.colour, width: 1.5, dash: look.dash },
+      marker: { symbol: look.marker ?? "line-ew-open", size: 9, color: look.colour, line: { width: look.marker ? 0 : 2 } },
+      error_y: { type: "data", array: above, arrayminus: below, visible: hasInterval(curve, chosen) && !dated, thickness: 1.2, width: 2, color: look.colour },
       hovertemplate: "%{fullData.name}<br>%{y:.1f}% of %{x}<extra></extra>",
     };
   });
   const bands = dated ? bandsOf(curves, chosen, () => parts.names) : [];
   const look = dated ? {} : { scattermode: "group", scattergap: 0.3 };
-  draw(chart, [...bands, ...traces], { ...look, xaxis: { type: "category" }, yaxis: percents });
+  draw(chart, [...bands, ...traces], { ...look, xaxis: { type: "category" }, yaxis: percents, showlegend: true });
 }
 
 function drawCounts(chart, counts) {
@@ -150,19 +169,19 @@ function drawMargins(chart, margins) {
     hovertemplate: "%{fullData.name} with a margin of %{text}: %{y:.1f}%<extra></extra>",
   });
   const { choices: chosen, pairs, fitted } = margins;
-  const [blue, orange] = index.looks.filter(look => look.marker !== null).map(look => look.colour).concat("#0072b2", "#d55e00");
+  const [blue, orange] = index.looks.map(look => look.colour);
   const traces = [
     { x: pairs.from.map((from, i) => (from + pairs.to[i]) / 2), y: fitted, mode: "lines", name: "if log odds", line: { color: orange, width: 1.5, dash: "dot" }, hovertemplate: "%{y:.1f}% if differences were log odds<extra></extra>" },
     points(pairs, "pairs", "square" + OPEN, orange),
     points(chosen, "choices", "circle", blue),
   ];
   const half = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 50, y1: 50, line: { color: colour("--soft"), width: 1, dash: "dash" } };
-  draw(chart, traces, { shapes: [half], showlegend: true, legend: { orientation: "h", y: 1.12 }, xaxis: { title: { text: "difference of scores" }, rangemode: "tozero" }, yaxis: { title: { text: "right (%)" }, range: [-2, 102] } });
+  draw(chart, traces, { shapes: [half], showlegend: true, xaxis: { title: { text: "difference of scores" }, rangemode: "tozero" }, yaxis: { title: { text: "right (%)" }, range: [-2, 102] } });
 }
 
 // pass@k up to n as it is, beyond as it is foretold.
 function drawForecast(chart, { exact, foretold }) {
-  const ink = index.looks.find(look => look.marker !== null)?.colour ?? "#0072b2";
+  const ink = index.looks[0].colour;
   const part = (curve, name, dash) => ({
     x: curve.k,
     y: curve.y,
@@ -172,16 +191,16 @@ function drawForecast(chart, { exact, foretold }) {
     line: { color: ink, width: 2, dash },
     hovertemplate: "%{fullData.name}<br>%{text}<extra></extra>",
   });
-  const bands = [exact, foretold].flatMap(curve => band(curve, curve.k, ink)).map(edge => ({ ...edge, showlegend: false }));
+  const bands = [exact, foretold].flatMap(curve => band(curve, curve.k, ink));
   const ks = [...new Set([...exact.k, ...foretold.k])];
   const xaxis = { title: { text: "k" }, type: "log", tickvals: ks, ticktext: ks.map(String) };
-  draw(chart, [...bands, part(exact, "pass@k, exact", "solid"), part(foretold, "pass@k, foretold", "dot")], { xaxis, yaxis: percents, showlegend: true, legend: { orientation: "h", y: 1.12 } });
+  draw(chart, [...bands, part(exact, "pass@k, exact", "solid"), part(foretold, "pass@k, foretold", "dot")], { xaxis, yaxis: percents, showlegend: true });
 }
 
 // Every chosen selector of every chosen run over cost, and the front of all strategies in ink.
 function drawFront(chart, { axis, curves, front }) {
   const chosen = choices();
-  const lines = curves.filter(curve => isChosen(curve, chosen)).map(curve => ({ ...line(curve, curve.x, dashOf(curve)), opacity: 0.6 }));
+  const lines = tickedOf(curves, chosen).filter(curve => chosen.runs.has(curve.run)).map(curve => ({ ...line(curve, curve.x, dashOf(curve)), opacity: 0.6 }));
   const best = {
     x: front.x,
     y: front.y,
@@ -193,21 +212,21 @@ function drawFront(chart, { axis, curves, front }) {
     error_y: { type: "data", array: front.high.map((high, i) => high - front.y[i]), arrayminus: front.low.map((low, i) => front.y[i] - low), visible: chosen.intervals, thickness: 1, width: 3, color: colour("--ink") },
     hovertemplate: "%{text}<extra>Pareto front</extra>",
   };
-  draw(chart, [...lines, best], { xaxis: axisOf(axis, chosen, [...new Set(front.x)]), yaxis: percents, hovermode: "closest" });
+  draw(chart, [...lines, best], { xaxis: axisOf(axis, chosen, [...new Set(front.x)]), yaxis: percents, hovermode: "closest", showlegend: true });
 }
 
 // How much better one run is than another for the same cost, by selector.
 function drawEven(chart, { axis, runs, curves }) {
   const chosen = choices();
-  const shown = curves.filter(curve => chosen.names.has(curve.name));
+  const shown = tickedOf(curves, chosen);
   const lines = shown.map(curve => ({
-    ...line({ ...curve, k: curve.ks }, curve.x, looks.get(curve.name).dash ?? "solid", curve.name),
+    ...line({ ...curve, k: curve.ks }, curve.x, lookOf(curve.name).dash, curve.name),
     text: curve.y.map((_, i) => `${told(curve, i, "")} points, k = ${curve.ks[i].join(` in ${runs[0]}, `)} in ${runs[1]}`),
   }));
   const zero = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0, line: { color: colour("--soft"), width: 1 } };
   const yaxis = { title: { text: `${runs[1]} less ${runs[0]} (points)` } };
   const bands = bandsOf(shown, chosen, curve => curve.x);
-  draw(chart, [...bands, ...lines], { shapes: [zero], xaxis: axisOf(axis, chosen, [...new Set(shown.flatMap(curve => curve.x))]), yaxis, hovermode: "closest" });
+  draw(chart, [...bands, ...lines], { shapes: [zero], xaxis: axisOf(axis, chosen, [...new Set(shown.flatMap(curve => curve.x))]), yaxis, hovermode: "closest", showlegend: true });
 }
 
 // What the form says.
@@ -223,22 +242,36 @@ function choices() {
   };
 }
 
-function box(name, value, text, checked, style) {
-  return element("label", { style }, element("input", { type: "checkbox", name, value, checked }), element("i"), " ", text);
+function box(name, value, text, checked) {
+  return element("label", {}, element("input", { type: "checkbox", name, value, checked }), element("i"), " ", text);
 }
 
 function offerChoices() {
   const form = document.querySelector("#drawn");
   form.elements.axis.append(...index.axes.map(axis => element("option", { value: axis.key, disabled: !axis.known }, axis.known ? axis.name : `${axis.name} (not known)`)));
   const ends = new Map(index.curves.map(curve => [curve.name, curve.y.at(-1)]));
-  const best = [...looks.keys()].filter(name => !index.baselines.includes(name)).sort((a, b) => ends.get(b) - ends.get(a));
-  const first = new Set([...index.baselines, ...best.slice(0, SHOWN_AT_FIRST)]);
-  const byHeight = [...looks.values()].sort((a, b) => ends.get(b.name) - ends.get(a.name));
-  form.querySelector("#selectors").append(...byHeight.map(look => box("selector", look.name, plain(look.name), first.has(look.name), `--swatch: ${inkOf(look)}`)));
-  form.querySelector("#runs").append(...index.runs.map((run, place) => box("run", place, run.name, true, "")));
-  form.addEventListener("input", drawAll);
+  const first = new Set([...index.first, ...index.baselines]);
+  const byHeight = [...ends.keys()].sort((a, b) => ends.get(b) - ends.get(a));
+  form.querySelector("#selectors").append(...byHeight.map(name => box("selector", name, plain(name), first.has(name))));
+  form.querySelector("#runs").append(...index.runs.map((run, place) => box("run", place, run.name, true)));
+  settle(first);
+  showLooks();
+  form.addEventListener("input", choose);
   form.addEventListener("submit", event => event.preventDefault());
   form.hidden = false;
+}
+
+function choose() {
+  settle(choices().names);
+  showLooks();
+  drawAll();
+  list(limit);
+}
+
+// Beside each ticked selector its colour.
+function showLooks() {
+  for (const input of document.querySelectorAll("#selectors input"))
+    input.parentElement.style.setProperty("--swatch", input.checked ? lookOf(input.value).colour : "transparent");
 }
 
 // Labels are written for plotly; elsewhere they are text.
@@ -250,17 +283,26 @@ function drawAll() {
   for (const [chart, how] of drawn) how(chart);
 }
 
-// Each picture is drawn when it comes near the part of the page that is seen.
+// Each picture is drawn when it comes near the part of the page that is seen, and all are before they are printed.
 function drawWhenSeen() {
-  const near = new IntersectionObserver(entries => {
-    for (const { target } of entries.filter(entry => entry.isIntersecting)) {
-      near.unobserve(target);
-      drawn.set(target, howToDraw(target.id));
-      drawn.get(target)(target);
-    }
-  }, { rootMargin: "400px" });
-  document.querySelectorAll(".chart").forEach(chart => near.observe(chart));
+  const charts = [...document.querySelectorAll(".chart")];
+  const near = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => drawFirst(entry.target)), { rootMargin: "400px" });
+  const drawFirst = chart => {
+    near.unobserve(chart);
+    drawn.set(chart, howToDraw(chart.id));
+    drawn.get(chart)(chart);
+  };
+  charts.forEach(chart => near.observe(chart));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => {
+    document.documentElement.dataset.printing = "yes"; // on paper all is light
+    charts.filter(chart => !drawn.has(chart)).forEach(drawFirst);
+    drawAll();
+  });
+  addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.printing;
+    drawAll();
+  });
 }
 
 function howToDraw(id) {

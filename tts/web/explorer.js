@@ -1,9 +1,11 @@
 // The list of problems: filtered, sorted, and opened one by one.
 
 const AT_ONCE = 100; // problems listed before one asks for more
+const MOST_MARKS = 12; // beside a problem: more would leave its name no room
 const SOLVED = { 1: ["✓", "right"], 0: ["✗", "wrong"] };
 let rows = []; // the problems, each with its words and its place in its group
-let columns = []; // [run, its curve's place, name] of each curve
+let columns = []; // of each curve its run, its place there, its name
+let marked = []; // those of the ticked selectors, whose choices the list marks
 let limit = AT_ONCE;
 
 function prepare() {
@@ -13,7 +15,7 @@ function prepare() {
     const words = [problem.id, problem.title, ...problem.tags, ...problem.more, problem.words].join("\n").toLowerCase();
     return { ...problem, place: place - first.get(problem.group), number: place, words };
   });
-  columns = index.runs.flatMap((_, run) => index.curves.filter(curve => curve.run === run).map((curve, place) => ({ run, place, name: plain(curve.name), label: plain(label(curve)) })));
+  columns = index.runs.flatMap((_, run) => index.curves.filter(curve => curve.run === run).map((curve, place) => ({ run, place, key: curve.name, name: plain(curve.name), label: plain(label(curve)) })));
 }
 
 function offerFilters() {
@@ -94,10 +96,22 @@ function list(most) {
   const form = document.querySelector("#filter").elements;
   const [column, k] = [columns[form.judged.value], Number(form.k.value)];
   const found = matching(form).sort(sorter(form, column, k));
-  document.querySelector("#legend").replaceChildren(...columns.map(one => element("span", {}, one.label)));
+  marked = tickedColumns();
+  document.querySelector("#legend").replaceChildren(...marked.map(one => element("span", {}, one.label)));
   document.querySelector("#list").replaceChildren(...found.slice(0, limit).map(row => problemOf(row, column, k)));
   document.querySelector("#further").hidden = found.length <= limit;
   document.querySelector("#filter output").textContent = `${found.length} of ${rows.length} problems`;
+}
+
+function tickedColumns() {
+  const { names, runs } = choices();
+  return columns.filter(one => runs.has(one.run) && names.has(one.key)).slice(0, MOST_MARKS);
+}
+
+// How many selectors choose right from all candidates.
+function solvers(row) {
+  const able = columns.filter(one => !index.baselines.includes(one.name) && row.runs[one.run] !== null);
+  return `${able.filter(one => right(row, one) === 1).length} of ${able.length}`;
 }
 
 function problemOf(row, column, k) {
@@ -108,7 +122,8 @@ function problemOf(row, column, k) {
     {},
     element("span", { class: "name" }, element("b", {}, row.id), row.title ? ` ${row.title}` : null, ...[...row.tags, ...row.more].filter(Boolean).map(tag => element("span", { class: "tag" }, tag))),
     element("span", { class: `chip ${row.runs.some(held => held?.passed) ? "good" : "bad"}` }, passed),
-    element("span", { class: "cells" }, ...columns.map(one => cell(row, one, k))),
+    element("span", { class: "solvers", title: "Selectors that choose a right candidate from all; open the problem for their names" }, `solved by ${solvers(row)}`),
+    element("span", { class: "cells" }, ...marked.map(one => cell(row, one, k))),
     element("span", { class: "regret", title: `What an oracle gains over ${column.label} at k = ${k}` }, lost === null ? "–" : `regret ${(100 * lost).toFixed(0)}%`),
   );
   const shown = element("details", { class: "problem", "data-id": row.id }, summary);

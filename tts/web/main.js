@@ -1,12 +1,10 @@
 // Begins once the index is read; what goes wrong is said on the page.
 
 let index;
-let looks; // curve's name -> its look
 
 async function begin() {
   index = await unpacked(held("data"));
   unseen = new RegExp(index.unseen, "gu");
-  looks = new Map(index.looks.map(look => [look.name, look]));
   prepare();
   offerChoices();
   offerFilters();
