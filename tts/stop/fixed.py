@@ -20,7 +20,7 @@ class Fixed:
     def decide(self, pool: Pool, n_max: int) -> Decision:
         """All at once."""
         wanted = n_max if self.k is None else min(self.k, n_max)
-        return Decision(wanted, f"{wanted} were asked for")
+        return Decision(wanted, f"{wanted} were asked for", at_most=wanted)
 
 
 plugin = Fixed
