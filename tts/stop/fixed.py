@@ -12,6 +12,7 @@ class Fixed:
     """Options: `k` candidates, by default as many as there may be."""
 
     k: int | None = None
+    blind: ClassVar[bool] = True
     knob: ClassVar[tuple[str, tuple[int, ...]]] = ("k", (1, 2, 4, 8, 16, 32, 64))
 
     def __post_init__(self) -> None:
