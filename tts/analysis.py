@@ -44,7 +44,7 @@ from tts.types import (
 UNSCORED = "unscored"  # stands for the scorer of a run that has none
 META = (
     *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
-    *("peaks", "parameters", "scorers", "stops"),
+    *("peaks", "parameters", "scorers", "stops", "sessions", "replaced"),
 )
 RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
 Scores = Mapping[tuple[str, int], Score]

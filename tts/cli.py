@@ -320,9 +320,11 @@ def _print_tables(whole: "Findings") -> None:
     console = terminal.console()
     for table in report.tables(whole):
         console.print(table, "")
+    said = cost_report.pruned_sentences(whole.report)
     if whole.saved is not None:
-        for sentence in cost_report.saved_sentences(whole.saved, whole.report.config.report.level):
-            console.print(sentence, highlight=False, markup=False)
+        said += cost_report.saved_sentences(whole.saved, whole.report.config.report.level)
+    for sentence in said:
+        console.print(sentence, highlight=False, markup=False)
 
 
 def _audit_of(folder: Path) -> "Markup":
