@@ -1,20 +1,24 @@
 """A replay shown: a terminal table, JSON, and a picture of accuracy against tokens, uniform sampling always in it."""
 
 import dataclasses
+import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from tts import sheets
 from tts.cost_report import number
 from tts.errors import counted
 from tts.palette import COLOURS, GREY, INK, MARKERS
 from tts.picture import MARKERS as SHAPES
 from tts.replay import Gap, Replay, Spot, Uniform
 from tts.report import as_table
+from tts.sheets import csv_text
 from tts.wording import Sheet, interval, percent, plain
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNIFORM = "uniform"
+SPOT = ("policy", "options", "candidates", "answered")
+VALUES = ("tokens", "value", "low", "high", "se", "exact")
+ENDS = MappingProxyType({"": "value", "_low": "low", "_high": "high", "_se": "se"})  # of a column, of a difference
 
 
 def table(found: Replay) -> Table:
@@ -122,6 +129,37 @@ def _estimates(found: Replay) -> str:
 def as_json(found: Replay) -> dict[str, Any]:
     """Every number of the replay; accuracies are fractions."""
     return dataclasses.asdict(found) | {"folder": str(found.folder)}
+
+
+def _csv(found: Replay) -> str:
+    """One row per k of uniform sampling and per setting of a policy."""
+    uniform = [(found.selector, found.uniform), *((one.selector, one.uniform) for one in found.references)]
+    rows = [
+        {"policy": UNIFORM, "options": f"k={p.k}", "selector": name, "candidates": p.k, **_known(p, VALUES)}
+        for name, points in uniform
+        for p in points
+    ]
+    for spot in found.spots:
+        row = {"selector": found.selector, **_known(spot, (*SPOT, *VALUES))}
+        for column, gap in (("over_uniform", spot.over_uniform), ("over_alike", spot.over_alike)):
+            row |= {} if gap is None else {f"{column}{end}": getattr(gap, of) for end, of in ENDS.items()}
+        rows.append(row)
+    beside = [f"{column}{end}" for column in ("over_uniform", "over_alike") for end in ENDS]
+    return csv_text([*SPOT, "selector", *VALUES, *beside], rows)
+
+
+def _known(point: Spot | Uniform, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(point, name) for name in names}
+
+
+FORMATS: Mapping[str, Callable[[Replay], str]] = MappingProxyType(
+    {
+        "md": lambda found: sheets.markdown([sheet(found)]) + "\n",
+        "json": lambda found: json.dumps(as_json(found), indent=1) + "\n",
+        "csv": _csv,
+        "tex": lambda found: sheets.latex([sheet(found)], f"{found.folder.name}-replay"),
+    }
+)
 
 
 def write_picture(found: Replay, path: Path) -> None:
