@@ -385,6 +385,12 @@ def test_runs_are_compared_from_the_command_line(finished):
     numbers = json.loads(tts(finished, "compare", "run", "run", "--json").out)
     assert numbers["unit"] == "tokens"
     assert all(one["difference"]["value"] == 0 for one in numbers["even"])
+    rows = tts(finished, "compare", "run", "run", "--format", "csv", "--to", "not_made").out.splitlines()
+    assert rows[0] == "run,curve,k,cost,value,low,high,on_front"
+    assert len(rows) == 1 + len(numbers["strategies"])
+    table = tts(finished, "compare", "run", "run", "--format", "md").out
+    assert table.count("#### ") == 3 and "#### Pareto front" in table
+    assert not (finished / "not_made").exists()
 
 
 def test_comparing_mistakes_are_told(finished):

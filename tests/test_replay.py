@@ -1,19 +1,24 @@
 """A replay on a stored pool: exact where it says so, beside uniform sampling at equal tokens, the same each time."""
 
+import base64
+import csv
+import html
+import io
 import itertools
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from PIL import Image
-from support import tts
+from support import make_small, tts
 from test_report import made_up, printed
 
-from tts import analysis, plugins, replay, replay_report
-from tts.errors import ConfigError, UserError
+from tts import analysis, formats, plugins, replay, replay_report
+from tts.errors import ConfigError, DataError, UserError
 from tts.stopping import settle, worth
 
 SMALL = made_up(problems=4, n=5)
@@ -264,7 +269,7 @@ def test_the_table_has_uniform_sampling_and_every_setting():
 @pytest.mark.parametrize("name", ["r.png", "r.svg"])
 def test_the_picture_is_drawn_with_its_caption(tmp_path, name):
     found = replay.replay(LARGE, ["beta"], orders=16)
-    replay_report.write_picture(found, tmp_path / name)
+    replay_report.write(found, tmp_path / name)
 
     if name.endswith("png"):
         assert len(Image.open(tmp_path / name).convert("RGB").getcolors(1 << 24)) > 20
@@ -297,6 +302,98 @@ def test_what_is_drawn_is_said_to_be_and_of_what():
     assert "7 drawn orders of each problem's candidates or drawn subsets of them (uniform)" in notes
 
 
+@pytest.mark.parametrize("name", ["replay-a.png", "replay-a.svg"])
+def test_what_a_page_shows_of_a_saved_replay_is_what_was_shown_at_once(tmp_path, name):
+    assert replay_report.saved_section(tmp_path) == ""
+    hostile = replace(LARGE, folder=LARGE.folder / "<script>")
+    found = replay.replay(hostile, ["beta"], orders=16)
+    replay_report.write(found, tmp_path / name)
+    section = str(replay_report.saved_section(tmp_path))
+    shown = html.unescape(section)
+
+    sheet = replay_report.sheet(found)
+    assert all(cell in shown for row in sheet.rows for cell in row) and all(note in shown for note in sheet.notes)
+    assert replay_report.caption(found) in shown
+    encoded = base64.b64encode((tmp_path / name).read_bytes()).decode()
+    assert f"base64,{encoded}" in section
+    assert "<script>" not in section
+    saved = json.loads((tmp_path / "replay-a.json").read_text())
+    assert saved["numbers"] == json.loads(json.dumps(replay_report.as_json(found)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 99}', '{"version": 1, "sheet": {}}', '"x"'])
+def test_a_file_that_is_no_replay_is_told(tmp_path, text):
+    (tmp_path / "replay-a.json").write_text(text)
+
+    with pytest.raises(DataError, match=r"replay-a\.json is no .*Run `tts replay` again, or delete the file"):
+        replay_report.saved_section(tmp_path)
+
+
+def test_pictures_of_other_policies_and_selectors_are_other_files(tmp_path):
+    asked = [("argmax", ["beta"]), ("argmax", ["beta", "margin"]), ("majority", ["beta"])]
+    paths = [replay_report.file_of(tmp_path, selector, policies) for selector, policies in asked]
+
+    assert [path.name for path in paths] == [
+        "replay-argmax-beta.png",
+        "replay-argmax-beta-margin.png",
+        "replay-majority-beta.png",
+    ]
+    strange = replay_report.file_of(tmp_path, "a/b c", [{"name": "mine.policies:Greedy", "wanted": 2}])
+    assert strange == tmp_path / "replay-a_b_c-mine.policies_Greedy.png"
+
+
+def test_a_replay_has_the_formats_of_a_report():
+    found = replay.replay(with_public_tests(LARGE), ["adap", {"name": "fixed", "k": 2}], "majority", orders=10)
+    written = {name: make(found) for name, make in replay_report.FORMATS.items()}
+
+    assert written.keys() == formats.FORMATS.keys() == formats.COMPARED.keys()
+    assert json.loads(written["json"])["spots"][0]["policy"] == "adap"
+    rows = list(csv.DictReader(io.StringIO(written["csv"])))
+    assert [row["policy"] for row in rows] == ["uniform"] * 24 + ["adap"] * 4 + ["fixed"]
+    assert {row["selector"] for row in rows} == {"majority", "tests_then_score"}
+    assert float(rows[24]["value"]) == found.spots[0].value
+    assert float(rows[24]["over_alike_low"]) == found.spots[0].over_alike.low
+    assert rows[-1]["over_uniform"] == "0.0" and rows[-1]["over_alike"] == ""
+    assert written["md"].count("| adap |") == 4
+    assert written["tex"].count(r"\\") == 1 + len(replay_report.sheet(found).rows)
+    assert r"\label{tab:demo-replay-1}" in written["tex"]
+
+
+class Watched:
+    """Progress that is counted."""
+
+    def __init__(self):
+        self.totals, self.counts = {}, Counter()
+
+    def stage(self, name, total, done):
+        self.totals[name] = total
+
+    def advance(self, name):
+        self.counts[name] += 1
+
+
+def test_how_far_a_replay_is_can_be_watched():
+    watched = Watched()
+    replay.replay(LARGE, ["beta", {"name": "allocate", "budget": 6}, "fixed"], orders=10, progress=watched)
+
+    assert watched.totals == watched.counts == {"replay": 8, "replay allocate budget=6": 10}
+
+
+def test_a_replay_in_a_runs_folder_is_in_its_page(tmp_path):
+    make_small(tmp_path)
+    assert tts(tmp_path, "run", "config.yaml", "--folder", "run").code == 0
+    done = tts(tmp_path, "replay", "run", "--policy", "beta", "--selector", "majority", "--orders", "4")
+
+    assert "Picture: run/replay-majority-beta.png" in done.out
+    assert "replay: 3 of 3" in done.err
+    page = tmp_path / "run" / "report.html"
+    assert "replays of policies" not in page.read_text()
+    assert tts(tmp_path, "report", "run").code == 0
+    assert "replays of policies" in page.read_text()
+    (tmp_path / "run" / "replay-majority-beta.json").write_text("{")
+    assert "without its replays" in tts(tmp_path, "report", "run").err
+
+
 def test_from_the_command_line(finished):
     done = tts(
         finished, "replay", "run", "--policy", "beta", "--policy", "{name: fixed, k: [1, 4]}", "--to", "new/r.svg"
@@ -308,6 +405,8 @@ def test_from_the_command_line(finished):
     numbers = json.loads(tts(finished, "replay", "run", "--policy", "pandora", "--json", "--scorer", "length").out)
     assert {spot["policy"] for spot in numbers["spots"]} == {"pandora"}
     assert numbers["scorer"] == "length"
+    table = tts(finished, "replay", "run", "--policy", "beta", "--format", "md").out
+    assert table.startswith("#### replay of run") and not list((finished / "run").glob("replay-*"))
 
 
 @pytest.mark.parametrize(
@@ -318,6 +417,7 @@ def test_from_the_command_line(finished):
         (["--policy", "{"], "is not readable YAML"),
         (["--policy", "{name: fixed, k: []}"], "k is an empty list. Give it values to try"),
         (["--policy", "3"], "A policy is a name or a mapping"),
+        (["--policy", "beta", "--format", "cvs"], "No 'cvs' in --format. Did you mean 'csv'?"),
         (["--policy", "beta", "--to", "r.pdf"], "ends in .png or .svg"),
         (["--policy", "beta", "--selector", "best"], "No 'best' in the selectors of run"),
     ],

@@ -1,7 +1,12 @@
-"""A replay shown: a terminal table, JSON, and a picture of accuracy against tokens, uniform sampling always in it."""
+"""A replay shown: a terminal table, numbers for other programs, a section of the run's page, and a picture of accuracy
+against tokens, uniform sampling always in it.
+"""
 
+import base64
 import dataclasses
+import io
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -9,13 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import markupsafe
 from rich.table import Table
 
 from tts import sheets
 from tts.cost_report import number
-from tts.errors import counted
+from tts.errors import DataError, counted, explained
+from tts.page import page_environment
 from tts.palette import COLOURS, GREY, INK, MARKERS
 from tts.picture import MARKERS as SHAPES
+from tts.plugins import Spec
 from tts.replay import Gap, Replay, Spot, Uniform
 from tts.report import as_table
 from tts.sheets import csv_text
@@ -25,7 +33,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FILE, VERSION = "replay", 1
 UNIFORM = "uniform"
+NOTHING = markupsafe.Markup()
+_NO_NAME = re.compile(r"[^\w.+]+")
 SPOT = ("policy", "options", "candidates", "answered")
 VALUES = ("tokens", "value", "low", "high", "se", "exact")
 ENDS = MappingProxyType({"": "value", "_low": "low", "_high": "high", "_se": "se"})  # of a column, of a difference
@@ -162,13 +173,60 @@ FORMATS: Mapping[str, Callable[[Replay], str]] = MappingProxyType(
 )
 
 
-def write_picture(found: Replay, path: Path) -> None:
-    """Accuracy against cost as PNG or SVG, by the path's ending. Raises OSError if it cannot be written."""
+def file_of(folder: Path, selector: str, policies: Sequence[object]) -> Path:
+    """Where a replay's picture goes where nobody says: a file for each selector and set of policies."""
+    names = [selector, *(Spec.parse("policy", one).name for one in policies)]
+    return folder / f"{FILE}-{'-'.join(_NO_NAME.sub('_', name) for name in dict.fromkeys(names))}.png"
+
+
+def write(found: Replay, path: Path) -> None:
+    """Accuracy against cost as PNG or SVG, by the path's ending; beside it, as JSON, what a run's page shows of the
+    replays in its folder. Raises OSError if they cannot be written.
+    """
+    picture = _drawn(found, path.suffix.removeprefix("."))
+    path.write_bytes(picture)
+    kind = {".png": "image/png", ".svg": "image/svg+xml"}[path.suffix]
+    shown = {
+        "version": VERSION,
+        "sheet": dataclasses.asdict(sheet(found)),
+        "caption": caption(found),
+        "picture": f"data:{kind};base64,{base64.b64encode(picture).decode()}",
+        "numbers": as_json(found),
+    }
+    path.with_suffix(".json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
+
+
+def saved_section(folder: Path) -> markupsafe.Markup:
+    """The replays in a run's folder as a section of its page; nothing if there are none. Raises DataError for a file
+    that is none, or another version's.
+    """
+    found = [_load(path) for path in sorted(folder.glob(f"{FILE}-*.json"))]
+    if not found:
+        return NOTHING
+    shown = page_environment().get_template("replay.html.j2").render(found=found)
+    return markupsafe.Markup(shown)  # autoescaped
+
+
+def _load(path: Path) -> dict[str, Any]:
+    remedy = "Run `tts replay` again, or delete the file."
+    with explained(DataError, f"{path} cannot be read", remedy):
+        data = path.read_bytes()
+    try:
+        found = json.loads(data)
+        if found["version"] != VERSION:
+            raise DataError(f"{path} is no replay that this tts reads, which has version {VERSION}. {remedy}")
+        return {"sheet": Sheet(**found["sheet"]), "caption": str(found["caption"]), "picture": str(found["picture"])}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path} is no saved replay ({error!r}). {remedy}") from error
+
+
+def _drawn(found: Replay, kind: str) -> bytes:
     import matplotlib
 
+    drawn = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "tts"}):
-        figure = _figure(found)
-        figure.savefig(path, format=path.suffix.removeprefix("."), dpi=200, facecolor="white")
+        _figure(found).savefig(drawn, format=kind, dpi=200, facecolor="white")
+    return drawn.getvalue()
 
 
 def caption(found: Replay) -> str:
