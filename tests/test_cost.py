@@ -144,7 +144,7 @@ def test_the_clock_says_what_its_sums_are_of_and_what_was_lost_or_made_again():
     assert found.lost_seconds == pytest.approx(5.0)  # at work on what nobody finished
     assert "2 sessions added up: generate and score 40 s, behaviours 9 s; 49 s in all" in said
     assert "5 s of it the generator worked on candidates that are in no row" in said
-    assert "Not in these sums: grade 3.5 s for what was made again, since the grader's version had changed" in said
+    assert "Not in these sums: grade 3.5 s for what was made again, since what makes it had changed" in said
     assert "- is not known" in said and "0 is none" in said
     assert "largest ended child" not in said and "its own process 7.5" in said
 

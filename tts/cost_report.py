@@ -69,8 +69,8 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
     return [
         f"{counted(len(account.problems), 'problem')}. FLOPs are an estimate: 2 x parameters x tokens. A prompt counts "
         "once for each problem. Wall seconds of a model are shared by tokens; of grading they are the programs' own, "
-        "each distinct program once; of behaviours only the whole is known. - is not known, or the stage has none of "
-        "it; 0 is none, as of a scorer without a model.",
+        "several at once and each distinct one once; of behaviours only the whole is known. - is not known, or the "
+        "stage has none of it; 0 is none, as of a scorer without a model.",
         *_by_the_clock(report, account),
         *([f"Peak memory of the run in MiB: {peaks}. Of programs: in the table."] if peaks else []),
     ]
@@ -94,7 +94,7 @@ def _by_the_clock(report: RunReport, account: Account) -> list[str]:
         )
     if replaced := {stage: seconds for stage, seconds in account.replaced_seconds.items() if seconds}:
         shown = ", ".join(f"{stage} {number(seconds)} s" for stage, seconds in replaced.items())
-        said.append(f"Not in these sums: {shown} for what was made again, since the grader's version had changed.")
+        said.append(f"Not in these sums: {shown} for what was made again, since what makes it had changed.")
     return said
 
 

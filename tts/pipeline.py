@@ -29,6 +29,7 @@ from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Pro
 LOG = logging.getLogger("tts")
 MOST_NAMED = 5  # problems in one message
 GENERATE, GRADE, BEHAVIOURS = "generate", "grade", "behaviours"
+Stored = Callable[[str], Mapping[tuple[str, str], object]]  # by a version, what there is of each program
 
 
 class Progress(Protocol):
@@ -184,7 +185,8 @@ def run(
         grader = _grader(config, config.grading.level)
         confined(grader.confinement)  # tried out now: that none holds should not be found after hours of sampling
         store.set_meta({"sandbox": _sandbox(grader)})
-    _replace(store, grader.version, _observing(config, grader.version).version)
+    observer = _observing(config, grader.version).version if "behaviours" in parts.needs else None
+    _replace(store, grader.version, observer)
     _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
         undecided = _sample(_Sampling(config, parts, store, progress, grader, where), problems, wanted)
@@ -235,24 +237,22 @@ def _settled(
     return grader if observed and programs <= store.grades(grader.version).keys() else None
 
 
-def _replace(store: Store, grader: str, observer: str) -> None:
+def _replace(store: Store, grader: str, observer: str | None) -> None:
     """Say why what is stored is made again: it counts only by the grader that the config and this tts have now. What it
-    took is put aside, so that it is in no sum.
+    took is put aside, so that it is in no sum. No observer: nobody looks at behaviours.
     """
-    graded, observed = store.meta("grader"), store.meta("observer")
-    again = [
-        (GRADE, "verdict", graded, grader, _void(store, store.grades, graded, grader)),
-        (BEHAVIOURS, "behaviour", observed, observer, _void(store, store.behaviours, observed, observer)),
-    ]
+    again: list[tuple[str, str, str, str, Stored]] = [(GRADE, "grader", "verdict", grader, store.grades)]
+    again += [(BEHAVIOURS, "observer", "behaviour", observer, store.behaviours)] if observer is not None else []
     timings, replaced = store.meta("timings") or {}, store.meta("replaced") or {}
-    for stage, what, before, now, void in again:
-        if void:
-            LOG.info("The grader's version changed from %r to %r: %s made again", before, now, counted(void, what))
+    for stage, by, what, now, stored in again:
+        before = store.meta(by)
+        if void := _void(store, stored, before, now):
+            LOG.info("The %s's version changed from %r to %r: %s made again", by, before, now, counted(void, what))
             replaced |= {stage: replaced.get(stage, 0.0) + timings.pop(stage, 0.0)}
     store.set_meta({"timings": timings, "replaced": replaced})
 
 
-def _void(store: Store, stored: Callable[[str], Mapping[tuple[str, str], object]], before: str | None, now: str) -> int:
+def _void(store: Store, stored: Stored, before: str | None, now: str) -> int:
     """How many results of the run's problems are by the version before and not by the one that counts now."""
     mine = {problem.id for problem in store.problems()}
     if before is None or before == now:
