@@ -28,7 +28,7 @@ LAYERS = [
     {"page_data", "report", "formats", "picture", "train", "training_picture"},
     {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"}
     | {"pair_rows"},
-    {"sentences", "audit_form", "audit_pool", "audit_probing"},
+    {"sentences", "sheets", "audit_form", "audit_pool", "audit_probing"},
     {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
     {"scoring", "breakdown", "certainty", "cost", "margins", "replay", "export"},

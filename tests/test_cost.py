@@ -37,6 +37,7 @@ def costly(report: RunReport, parameters=None, tokens: float = 3.0) -> RunReport
     names = [item.problem.id for item in report.judged]
     spent = {(stage, name): 2.0 for stage in ("generate", *identities.values()) for name in names}
     more = {"parameters": parameters or MODELS, "scorers": identities, "peaks": {"grade": {"own_mib": 7.5}}}
+    more["sessions"] = [{"busy_seconds": {"generate": 2.0 * len(names) + 5.0}}, {}]
     return replace(report, scores=scores, spent=spent, meta=report.meta | more)
 
 
@@ -131,6 +132,29 @@ def test_a_scorer_is_charged_whatever_it_is_called(label):
 
     assert cost.rates(run, cost.account(run), (label,), "seconds").at(8) == pytest.approx(2.0 + 3.0)
     assert cost.rates(run, cost.account(run), (), "seconds").at(8) == pytest.approx(2.0)
+
+
+def test_the_clock_says_what_its_sums_are_of_and_what_was_lost_or_made_again():
+    meta = RUN.meta | {"timings": {"generate and score": 40.0, "behaviours": 9.0}, "replaced": {"grade": 3.5}}
+    run = replace(RUN, meta=meta)
+    found = cost.account(run)
+    said = " ".join(cost_report.account_sheet(run, found).notes)
+
+    assert found.stages[-1] == Spent("behaviours", wall_seconds=9.0)
+    assert found.lost_seconds == pytest.approx(5.0)  # at work on what nobody finished
+    assert "2 sessions added up: generate and score 40 s, behaviours 9 s; 49 s in all" in said
+    assert "5 s of it the generator worked on candidates that are in no row" in said
+    assert "Not in these sums: grade 3.5 s for what was made again, since what makes it had changed" in said
+    assert "- is not known" in said and "0 is none" in said
+    assert "largest ended child" not in said and "its own process 7.5" in said
+
+
+def test_what_is_not_lost_and_not_made_again_is_not_mentioned():
+    whole = replace(RUN, meta=RUN.meta | {"sessions": [{"busy_seconds": {"generate": 12.0}}]})
+    said = " ".join(cost_report.account_sheet(whole, cost.account(whole)).notes)
+
+    assert "1 session added up" in said
+    assert "in no row:" not in said and "made again" not in said
 
 
 # Several runs.
@@ -321,6 +345,36 @@ def test_a_run_keeps_what_its_models_took_and_a_second_session_adds_to_it(logged
     assert all(sizes["own_mib"] > 1 for sizes in account.peak_mib.values())
 
 
+def test_the_terminal_says_what_pruning_would_have_saved(logged: Small):
+    logged.write(selectors=["argmax", "staged"], generator=logged.config["generator"] | {"n": 4})
+    done = tts(logged.folder, "run", "config.yaml", "--folder", "run")
+    (one,) = json.loads(tts(logged.folder, "report", "run", "--json").out)["runs"]
+    saved = one["saved"]["staged"]
+
+    assert saved["scores"] > 0
+    said = f"staged would have saved {saved['scores']} of {saved['of_scores']} scores"
+    assert said in " ".join(done.out.split())
+    assert said in " ".join(tts(logged.folder, "report", "run").out.split())
+
+
+def test_why_verdicts_are_made_again_is_said_and_what_they_took_is_in_no_sum(logged: Small):
+    logged.write(selectors=["argmax", "majority"], generator=logged.config["generator"] | {"n": 2})
+    first = tts(logged.folder, "run", "config.yaml", "--folder", "run")
+    same = tts(logged.folder, "run", "config.yaml", "--folder", "run")
+    with open_for_reading(logged.folder / "run") as store:
+        before, graded = store.meta("timings"), len(store.grades(store.meta("grader")))
+    again = tts(logged.folder, "run", "config.yaml", "grading.timeout=3", "--folder", "run")
+    with open_for_reading(logged.folder / "run") as store:
+        account = cost.account(analysis.analyse(store))
+
+    assert "made again" not in first.err + same.err
+    assert "The grader's version changed from " in again.err
+    assert f"{graded} verdicts made again" in again.err and f"{graded} behaviours made again" in again.err
+    assert account.replaced_seconds == pytest.approx({name: before[name] for name in ("grade", "behaviours")})
+    assert account.sessions == 3
+    assert account.stages[-1].stage == "behaviours" and account.stages[-1].wall_seconds > 0
+
+
 def test_runs_are_compared_from_the_command_line(finished):
     done = tts(finished, "compare", "run", "run", "run", "--cost", "tokens", "--to", "compared")
 
@@ -331,6 +385,12 @@ def test_runs_are_compared_from_the_command_line(finished):
     numbers = json.loads(tts(finished, "compare", "run", "run", "--json").out)
     assert numbers["unit"] == "tokens"
     assert all(one["difference"]["value"] == 0 for one in numbers["even"])
+    rows = tts(finished, "compare", "run", "run", "--format", "csv", "--to", "not_made").out.splitlines()
+    assert rows[0] == "run,curve,k,cost,value,low,high,on_front"
+    assert len(rows) == 1 + len(numbers["strategies"])
+    table = tts(finished, "compare", "run", "run", "--format", "md").out
+    assert table.count("#### ") == 3 and "#### Pareto front" in table
+    assert not (finished / "not_made").exists()
 
 
 def test_comparing_mistakes_are_told(finished):

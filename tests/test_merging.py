@@ -29,9 +29,10 @@ def exported(run: Path) -> list[str]:
 
 
 def without_measured(value: Any) -> Any:
-    """Without what two runs never have alike."""
+    """Without what two runs never have alike, and without how many sessions made them."""
+    left_out = (*MEASURED, "cpu_seconds", "lost_seconds", "sessions")
     if isinstance(value, dict):
-        return {key: without_measured(one) for key, one in value.items() if key not in (*MEASURED, "cpu_seconds")}
+        return {key: without_measured(one) for key, one in value.items() if key not in left_out}
     return [without_measured(one) for one in value] if isinstance(value, list | tuple) else value
 
 

@@ -1,23 +1,39 @@
 """A replay on a stored pool: exact where it says so, beside uniform sampling at equal tokens, the same each time."""
 
+import base64
+import csv
+import html
+import io
 import itertools
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from PIL import Image
-from support import tts
+from support import make_small, tts
 from test_report import made_up, printed
 
-from tts import analysis, plugins, replay, replay_report
-from tts.errors import ConfigError, UserError
+from tts import analysis, formats, plugins, replay, replay_report
+from tts.errors import ConfigError, DataError, UserError
 from tts.stopping import settle, worth
 
 SMALL = made_up(problems=4, n=5)
 LARGE = made_up(problems=8, n=12, seed=2)
+SIZED = {"name": "test_stopping:Greedy", "wanted": 2}  # two candidates each, but nobody knows that it looks at none
+
+
+def with_public_tests(report):
+    """The report in which what a program does is seen to pass a public test or not."""
+
+    def marked(item):
+        seen = (None if b is None else replace(b, passed=(i % 3 == 0,)) for i, b in enumerate(item.behaviours))
+        return replace(item, behaviours=tuple(seen))
+
+    return replace(report, judged=tuple(map(marked, report.judged)))
 
 
 def by_brute_force(report, spec, selector="argmax", scorer="likelihood") -> tuple[float, float]:
@@ -43,7 +59,7 @@ def by_brute_force(report, spec, selector="argmax", scorer="likelihood") -> tupl
         {"name": "beta", "confidence": 0.8},
         {"name": "pandora", "cost": 0.05},
         {"name": "margin", "confidence": 0.8},
-        {"name": "fixed", "k": 3},
+        {"name": "test_stopping:Greedy", "wanted": 3},
     ],
     ids=lambda spec: spec["name"],
 )
@@ -85,15 +101,68 @@ def test_uniform_sampling_is_the_exact_best_of_k_of_every_report(selector):
     assert [point.tokens for point in found.uniform] == pytest.approx([12 * k for k in ks])
 
 
-@pytest.mark.parametrize("selector", ["argmax", "random", "majority"])
-def test_the_policy_fixed_is_uniform_sampling(selector):
-    found = replay.replay(SMALL, ["fixed"], selector, orders=math.factorial(5))
-    uniform = {point.k: point.value for point in found.uniform}
+@pytest.mark.parametrize("report", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("selector", ["argmax", "random", "majority", "weighted_vote"])
+def test_the_policy_fixed_is_uniform_sampling_to_the_last_digit(selector, report):
+    """Whether the curve is exact or drawn: of a policy that looks at nothing, no order has to be met."""
+    found = replay.replay(report, ["fixed"], selector, orders=3)
+    uniform = {point.k: point for point in found.uniform}
 
-    assert [spot.options for spot in found.spots] == ["k=1", "k=2", "k=4"]
-    for spot, k in zip(found.spots, (1, 2, 4), strict=True):
-        assert spot.value == pytest.approx(uniform[k])
-        assert spot.over_uniform.value == pytest.approx(0, abs=1e-12)
+    assert [spot.options for spot in found.spots] == [f"k={k}" for k in (1, 2, 4, 8) if k <= report.n]
+    for spot in found.spots:
+        point, gap = uniform[int(spot.candidates)], spot.over_uniform
+        assert [spot.value, spot.low, spot.high] == [point.value, point.low, point.high]
+        assert (spot.tokens, spot.se, spot.exact) == (point.tokens, point.se, point.exact)
+        assert (gap.value, gap.low, gap.high, gap.se, gap.exact) == (0, 0, 0, 0, True)
+
+
+def test_a_fixed_number_between_the_points_of_the_curve_is_a_point_of_it():
+    large = made_up(problems=3, n=40)
+    found = replay.replay(large, [{"name": "fixed", "k": 33}], "argmax", orders=3)
+
+    assert 33 not in {point.k for point in replay.replay(large, ["beta"], "argmax", orders=2).uniform}
+    assert (found.spots[0].candidates, found.spots[0].over_uniform.value) == (33, 0)
+
+
+def test_a_difference_has_the_error_of_both_that_it_is_between():
+    spec = {"name": "pandora", "cost": 0.05}
+    (drawn,) = replay.replay(LARGE, [spec], "weighted_vote", orders=20).spots
+    (exact,) = replay.replay(SMALL, [spec], "argmax", orders=math.factorial(5)).spots
+
+    assert drawn.over_uniform.se > drawn.se > 0
+    assert not drawn.over_uniform.exact
+    assert (exact.over_uniform.se, exact.over_uniform.exact) == (0.0, True)
+    text = printed(replay_report.table(replay.replay(LARGE, [spec], "weighted_vote", orders=20)), 200)
+    row = next(line for line in text.splitlines() if "pandora" in line)
+    assert row.count("~") == row.count("±") == 2
+
+
+def test_a_policy_that_answers_itself_is_compared_with_the_selector_that_chooses_alike():
+    spec = {"name": "adap", "share": 1.0}
+    found = replay.replay(with_public_tests(LARGE), [spec, "beta"], "majority", orders=20)
+    adap, *betas = found.spots
+    (reference,) = found.references
+
+    assert reference.selector == adap.over_alike.selector == "tests_then_score"
+    tokens, values = ([getattr(p, name) for p in reference.uniform] for name in ("tokens", "value"))
+    assert adap.over_alike.value == pytest.approx(adap.value - float(np.interp(adap.tokens, tokens, values)))
+    assert 0 < adap.answered <= 1
+    assert all(beta.over_alike is None and beta.answered == 0 for beta in betas)
+    said = " ".join(replay_report.notes(found))
+    assert (
+        f"adap chose the answer itself {100 * adap.answered:.1f}% of the time, and left it to majority only in" in said
+    )
+    assert "It chooses as tests_then_score does" in said
+    assert "over uniform, tests_then_score" in replay_report.sheet(found).headers
+    assert "dots: the same with tests_then_score" in replay_report.caption(found)
+
+
+def test_what_a_policy_answers_does_not_depend_on_the_selector():
+    run = with_public_tests(LARGE)
+    one, other = (replay.replay(run, ["adap"], selector, orders=20).spots for selector in ("majority", "random"))
+
+    assert [spot.answered for spot in one] == [spot.answered for spot in other] != [0] * len(one)
+    assert [spot.candidates for spot in one] == [spot.candidates for spot in other]
 
 
 def test_the_difference_is_to_uniform_sampling_at_the_same_tokens():
@@ -111,9 +180,7 @@ def test_a_replay_is_the_same_each_time_and_every_policy_meets_the_same_orders()
     alone = replay.replay(LARGE, ["pandora"], orders=20)
 
     assert replay_report.as_json(one) == replay_report.as_json(other)
-    assert replay_report.as_json(alone)["spots"] == [
-        spot for spot in replay_report.as_json(one)["spots"] if spot["policy"] == "pandora"
-    ]
+    assert [*alone.spots] == [spot for spot in one.spots if spot.policy == "pandora"]
 
 
 def test_a_shared_budget_is_kept_over_all_problems():
@@ -193,7 +260,7 @@ def test_the_table_has_uniform_sampling_and_every_setting():
     found = replay.replay(LARGE, ["beta", {"name": "pandora", "cost": 0.02}], "majority", orders=20)
     text = printed(replay_report.table(found), 150)
 
-    assert text.count("uniform") >= 5  # k = 1, 2, 4, 8, 12
+    assert [cells[1] for cells in replay_report.sheet(found).rows[:5]] == ["k=1", "k=2", "k=4", "k=8", "k=12"]
     assert "cost=0.02" in text
     assert "8 problems, at most 12 candidates each" in " ".join(text.split())
     assert "drawn orders" in text
@@ -202,7 +269,7 @@ def test_the_table_has_uniform_sampling_and_every_setting():
 @pytest.mark.parametrize("name", ["r.png", "r.svg"])
 def test_the_picture_is_drawn_with_its_caption(tmp_path, name):
     found = replay.replay(LARGE, ["beta"], orders=16)
-    replay_report.write_picture(found, tmp_path / name)
+    replay_report.write(found, tmp_path / name)
 
     if name.endswith("png"):
         assert len(Image.open(tmp_path / name).convert("RGB").getcolors(1 << 24)) > 20
@@ -225,14 +292,106 @@ def test_the_picture_has_each_policys_intervals():
 
 def test_what_is_drawn_is_said_to_be_and_of_what():
     def said(selector: str, orders: int) -> str:
-        return " ".join(replay_report.notes(replay.replay(SMALL, [{"name": "fixed", "k": 2}], selector, orders=orders)))
+        return " ".join(replay_report.notes(replay.replay(SMALL, [SIZED], selector, orders=orders)))
 
     assert "drawn" not in said("argmax", math.factorial(5)) and "All values are exact" in said("argmax", 120)
     assert "average over 7 drawn orders of each problem's candidates, ±" in said("argmax", 7)
-    uniform = replay.replay(LARGE, [{"name": "fixed", "k": 2}], "weighted_vote", orders=7)
+    uniform = replay.replay(LARGE, [SIZED], "weighted_vote", orders=7)
     assert not all(point.exact for point in uniform.uniform)
     notes = " ".join(replay_report.notes(uniform))
     assert "7 drawn orders of each problem's candidates or drawn subsets of them (uniform)" in notes
+
+
+@pytest.mark.parametrize("name", ["replay-a.png", "replay-a.svg"])
+def test_what_a_page_shows_of_a_saved_replay_is_what_was_shown_at_once(tmp_path, name):
+    assert replay_report.saved_section(tmp_path) == ""
+    hostile = replace(LARGE, folder=LARGE.folder / "<script>")
+    found = replay.replay(hostile, ["beta"], orders=16)
+    replay_report.write(found, tmp_path / name)
+    section = str(replay_report.saved_section(tmp_path))
+    shown = html.unescape(section)
+
+    sheet = replay_report.sheet(found)
+    assert all(cell in shown for row in sheet.rows for cell in row) and all(note in shown for note in sheet.notes)
+    assert replay_report.caption(found) in shown
+    encoded = base64.b64encode((tmp_path / name).read_bytes()).decode()
+    assert f"base64,{encoded}" in section
+    assert "<script>" not in section
+    saved = json.loads((tmp_path / "replay-a.json").read_text())
+    assert saved["numbers"] == json.loads(json.dumps(replay_report.as_json(found)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 99}', '{"version": 1, "sheet": {}}', '"x"'])
+def test_a_file_that_is_no_replay_is_told(tmp_path, text):
+    (tmp_path / "replay-a.json").write_text(text)
+
+    with pytest.raises(DataError, match=r"replay-a\.json is no .*Run `tts replay` again, or delete the file"):
+        replay_report.saved_section(tmp_path)
+
+
+def test_pictures_of_other_policies_and_selectors_are_other_files(tmp_path):
+    asked = [("argmax", ["beta"]), ("argmax", ["beta", "margin"]), ("majority", ["beta"])]
+    paths = [replay_report.file_of(tmp_path, selector, policies) for selector, policies in asked]
+
+    assert [path.name for path in paths] == [
+        "replay-argmax-beta.png",
+        "replay-argmax-beta-margin.png",
+        "replay-majority-beta.png",
+    ]
+    strange = replay_report.file_of(tmp_path, "a/b c", [{"name": "mine.policies:Greedy", "wanted": 2}])
+    assert strange == tmp_path / "replay-a_b_c-mine.policies_Greedy.png"
+
+
+def test_a_replay_has_the_formats_of_a_report():
+    found = replay.replay(with_public_tests(LARGE), ["adap", {"name": "fixed", "k": 2}], "majority", orders=10)
+    written = {name: make(found) for name, make in replay_report.FORMATS.items()}
+
+    assert written.keys() == formats.FORMATS.keys() == formats.COMPARED.keys()
+    assert json.loads(written["json"])["spots"][0]["policy"] == "adap"
+    rows = list(csv.DictReader(io.StringIO(written["csv"])))
+    assert [row["policy"] for row in rows] == ["uniform"] * 24 + ["adap"] * 4 + ["fixed"]
+    assert {row["selector"] for row in rows} == {"majority", "tests_then_score"}
+    assert float(rows[24]["value"]) == found.spots[0].value
+    assert float(rows[24]["over_alike_low"]) == found.spots[0].over_alike.low
+    assert rows[-1]["over_uniform"] == "0.0" and rows[-1]["over_alike"] == ""
+    assert written["md"].count("| adap |") == 4
+    assert written["tex"].count(r"\\") == 1 + len(replay_report.sheet(found).rows)
+    assert r"\label{tab:demo-replay-1}" in written["tex"]
+
+
+class Watched:
+    """Progress that is counted."""
+
+    def __init__(self):
+        self.totals, self.counts = {}, Counter()
+
+    def stage(self, name, total, done):
+        self.totals[name] = total
+
+    def advance(self, name):
+        self.counts[name] += 1
+
+
+def test_how_far_a_replay_is_can_be_watched():
+    watched = Watched()
+    replay.replay(LARGE, ["beta", {"name": "allocate", "budget": 6}, "fixed"], orders=10, progress=watched)
+
+    assert watched.totals == watched.counts == {"replay": 8, "replay allocate budget=6": 10}
+
+
+def test_a_replay_in_a_runs_folder_is_in_its_page(tmp_path):
+    make_small(tmp_path)
+    assert tts(tmp_path, "run", "config.yaml", "--folder", "run").code == 0
+    done = tts(tmp_path, "replay", "run", "--policy", "beta", "--selector", "majority", "--orders", "4")
+
+    assert "Picture: run/replay-majority-beta.png" in done.out
+    assert "replay: 3 of 3" in done.err
+    page = tmp_path / "run" / "report.html"
+    assert "replays of policies" not in page.read_text()
+    assert tts(tmp_path, "report", "run").code == 0
+    assert "replays of policies" in page.read_text()
+    (tmp_path / "run" / "replay-majority-beta.json").write_text("{")
+    assert "without its replays" in tts(tmp_path, "report", "run").err
 
 
 def test_from_the_command_line(finished):
@@ -246,6 +405,8 @@ def test_from_the_command_line(finished):
     numbers = json.loads(tts(finished, "replay", "run", "--policy", "pandora", "--json", "--scorer", "length").out)
     assert {spot["policy"] for spot in numbers["spots"]} == {"pandora"}
     assert numbers["scorer"] == "length"
+    table = tts(finished, "replay", "run", "--policy", "beta", "--format", "md").out
+    assert table.startswith("#### replay of run") and not list((finished / "run").glob("replay-*"))
 
 
 @pytest.mark.parametrize(
@@ -256,6 +417,7 @@ def test_from_the_command_line(finished):
         (["--policy", "{"], "is not readable YAML"),
         (["--policy", "{name: fixed, k: []}"], "k is an empty list. Give it values to try"),
         (["--policy", "3"], "A policy is a name or a mapping"),
+        (["--policy", "beta", "--format", "cvs"], "No 'cvs' in --format. Did you mean 'csv'?"),
         (["--policy", "beta", "--to", "r.pdf"], "ends in .png or .svg"),
         (["--policy", "beta", "--selector", "best"], "No 'best' in the selectors of run"),
     ],

@@ -44,7 +44,7 @@ from tts.types import (
 UNSCORED = "unscored"  # stands for the scorer of a run that has none
 META = (
     *("versions", "hardware", "commit", "sandbox", "timings", "fingerprint"),
-    *("peaks", "parameters", "scorers", "stops"),
+    *("peaks", "parameters", "scorers", "stops", "sessions", "replaced"),
 )
 RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
 Scores = Mapping[tuple[str, int], Score]
@@ -208,8 +208,10 @@ def grade_of(candidate: Candidate, grades: dict[tuple[str, str], Grade]) -> Grad
     return grades.get((candidate.problem_id, program_hash(candidate.code)))
 
 
-def analyse(store: Store) -> RunReport:
-    """Everything that can be said of a run as it is stored now. Raises StoreError if nothing is graded."""
+def analyse(store: Store, with_curves: bool = True) -> RunReport:
+    """Everything that can be said of a run as it is stored now, or all but its curves, which take the longest. Raises
+    StoreError if nothing is graded.
+    """
     config = stored_config(store)
     judged, left_out, stops = settled(store, config)
     if not judged:
@@ -230,7 +232,9 @@ def analyse(store: Store) -> RunReport:
         ks=ks,
         judged=tuple(judged),
         left_out=tuple(left_out),
-        curves=tuple(curves(judged if stops is None else [item.first(n) for item in judged], scores, config, ks)),
+        curves=tuple(curves(judged if stops is None else [item.first(n) for item in judged], scores, config, ks))
+        if with_curves
+        else (),
         scores=scores,
         extraction=Counter(c.extraction + ", cut off" * c.truncated for c in candidates),
         verdicts=Counter(str(g.verdict) for item in judged for g in item.grades),

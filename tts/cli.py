@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -78,6 +78,7 @@ Curves = Annotated[
         "--curve", help="A selector, as tables name it, to draw at first in pictures and page; default: the best ones"
     ),
 ]
+Format = Annotated[str | None, typer.Option(help="Print numbers, and write nothing: md, json, csv or tex")]
 Out = Annotated[Path, typer.Option("--out", help="The JSONL file to write; its folder is made")]
 
 
@@ -308,7 +309,7 @@ def _show_one(found: "RunReport", against: str | None = None, curves: Sequence[s
     whole = findings.Findings(found, against)
     with _writing(found.folder):
         picture.write_pictures([found], found.folder, curves)
-        more = _audit_of(found.folder)
+        more = _replays_of(found.folder) + _audit_of(found.folder)
         written = page.write_page([whole], found.folder / "report.html", more=more, curves=curves)
     _print_tables(whole)
     print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
@@ -320,9 +321,11 @@ def _print_tables(whole: "Findings") -> None:
     console = terminal.console()
     for table in report.tables(whole):
         console.print(table, "")
+    said = cost_report.pruned_sentences(whole.report)
     if whole.saved is not None:
-        for sentence in cost_report.saved_sentences(whole.saved, whole.report.config.report.level):
-            console.print(sentence, highlight=False, markup=False)
+        said += cost_report.saved_sentences(whole.saved, whole.report.config.report.level)
+    for sentence in said:
+        console.print(sentence, highlight=False, markup=False)
 
 
 def _audit_of(folder: Path) -> "Markup":
@@ -336,14 +339,25 @@ def _audit_of(folder: Path) -> "Markup":
         return audit_report.NOTHING
 
 
-def _analysed(folders: list[Path]) -> "list[RunReport]":
+def _replays_of(folder: Path) -> "Markup":
+    """The section of the replays that are in a run's folder, likewise."""
+    from tts import replay_report
+
+    try:
+        return replay_report.saved_section(folder)
+    except DataError as error:
+        _say(f"Warning: the page is without its replays. {error}")
+        return replay_report.NOTHING
+
+
+def _analysed(folders: list[Path], with_curves: bool = True) -> "list[RunReport]":
     from tts import analysis
     from tts.store import open_for_reading
 
     found = []
     for folder in folders:
         with open_for_reading(folder) as store:
-            found.append(analysis.analyse(store))
+            found.append(analysis.analyse(store, with_curves))
     return found
 
 
@@ -395,9 +409,13 @@ def _print_numbers(folders: list[Path], format: str) -> None:
     from tts.findings import Findings
     from tts.formats import FORMATS
 
-    if format not in FORMATS:
-        raise ConfigError(unknown(format, "--format", FORMATS))
+    _check_format(format, FORMATS)
     sys.stdout.write(FORMATS[format]([Findings(run) for run in _analysed(folders)]))
+
+
+def _check_format(format: str | None, known: Collection[str]) -> None:
+    if format is not None and format not in known:
+        raise ConfigError(unknown(format, "--format", known))
 
 
 def _watch(folders: list[Path], format: str | None) -> None:
@@ -416,7 +434,8 @@ def compare(
     cost: Annotated[
         str | None, typer.Option(help="What cost is in: flops, tokens, seconds or k; default: the first that all know")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of tables")] = False,
+    format: Format = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
     selector: Annotated[
         list[str] | None,
         typer.Option(help="Give it once for each run, in their order, to pair these; default: each with itself"),
@@ -432,23 +451,25 @@ def compare(
 
     Example: tts compare runs/0.5b runs/1.5b --selector argmax --selector majority
     """
-    from tts import comparison, cost_report, findings, frontier, page, palette, picture
+    from tts import comparison, cost_report, findings, formats, frontier, page, palette, picture
     from tts.report import as_table
 
+    format = format or ("json" if as_json else None)
+    _check_format(format, formats.COMPARED)
     if not 2 <= len(folders) <= MOST_COMPARED:
         raise ConfigError(f"tts compare takes from 2 to {MOST_COMPARED} run folders, got {len(folders)}.")
     runs = _analysed(folders)
     palette.check_curves(runs, curves or ())
     found = frontier.frontier(runs, _unit(cost), selector)
-    if as_json:
-        print(json.dumps(cost_report.frontier_json(runs, found), indent=1))
-        return
     chosen = [None] * len(runs) if selector is None else [(selector[0], other) for other in selector]
     pairs = zip(runs[1:], chosen[1:], strict=True)
     compared = page.Compared(tuple(comparison.compare(runs[0], other, names) for other, names in pairs), found)
+    beside = formats.Beside(runs, compared.comparisons, found)
+    if format:
+        sys.stdout.write(formats.COMPARED[format](beside))
+        return
     console = terminal.console()
-    at_equal_cost = cost_report.frontier_sheet(runs, found), cost_report.even_sheet(runs, found)
-    for sheet in [*(one.sheet() for one in compared.comparisons), *at_equal_cost]:
+    for sheet in beside.sheets:
         console.print(as_table(sheet))
     for sentence in cost_report.verdict(runs, found):
         console.print(sentence, highlight=False, markup=False)
@@ -482,16 +503,18 @@ def replay(
         int | None, typer.Option(min=2, help="Orders of each problem's candidates; default: as report.draws allow")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="The picture, .png or .svg; default: replay.png in the folder")
+        Path | None, typer.Option(help="The picture, .png or .svg; default: replay-SELECTOR-POLICIES.png in the folder")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON instead of a table")] = False,
+    format: Format = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
 ) -> None:
     """Decide after each stored candidate whether to go on, as each policy would, and show what that costs and solves
     beside uniform sampling at equal tokens. Nothing is sampled: any run with n candidates per problem will do.
 
     An option that is given as a list is tried with each value: '{name: pandora, cost: [0.01, 0.1]}' is two rows of the
     table. A bare name is tried with several values of the option that decides how soon it stops: `beta` with several
-    confidences, `pandora` with several costs.
+    confidences, `pandora` with several costs. What is written into the run's folder is in its page from the next
+    `tts report` on.
 
     Example: tts replay runs/demo --policy beta --policy '{name: pandora, cost: [0.01, 0.1]}'
     """
@@ -499,20 +522,23 @@ def replay(
     from tts import replay as replays
     from tts import replay_report
 
-    path = to or folder / "replay.png"
-    if path.suffix not in (".png", ".svg"):
-        raise ConfigError(f"--to takes a file that ends in .png or .svg, got {path}.")
+    format = format or ("json" if as_json else None)
+    _check_format(format, replay_report.FORMATS)
+    if to is not None and to.suffix not in (".png", ".svg"):
+        raise ConfigError(f"--to takes a file that ends in .png or .svg, got {to}.")
     asked = [configs.value(text, f"The policy {text!r}") for text in policy]
-    (report,) = _analysed([folder])
-    found = replays.replay(report, asked, selector, scorer, orders)
-    if as_json:
-        print(json.dumps(replay_report.as_json(found), indent=1))
+    (report,) = _analysed([folder], with_curves=False)
+    with _stoppable("Nothing was written."), _bars() as progress:
+        found = replays.replay(report, asked, selector, scorer, orders, progress)
+    if format:
+        sys.stdout.write(replay_report.FORMATS[format](found))
         return
     terminal.console().print(replay_report.table(found))
+    path = to or replay_report.file_of(folder, found.selector, asked)
     with explained(UserError, f"{path} cannot be written", "Give another --to."):
         path.parent.mkdir(parents=True, exist_ok=True)
-        replay_report.write_picture(found, path)
-    print(f"Picture: {path}")
+        replay_report.write(found, path)
+    print(f"Picture: {path}   Numbers: {path.with_suffix('.json')}")
 
 
 @app.command()

@@ -7,9 +7,9 @@ among candidates; what a cancelled candidate had written is not known and not co
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,8 +31,8 @@ FLOPS_PER_PARAMETER = 2
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one stage ("generate", "score LABEL" or "grade") took, for a problem or for all. None is not known, or not
-    of this stage.
+    """What one stage ("generate", "score LABEL", "grade" or "behaviours") took, for a problem or for all. None is not
+    known, or not of this stage.
 
     `prompt_tokens` are those of the prompts, once for each problem, `tokens` those that the generator wrote or a scorer
     ran; `passes` forward passes; `cpu_seconds` of the graded programs, each distinct one once; `wall_seconds` of the
@@ -51,26 +51,47 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A run's cost: each problem's stages by problem id, and the sums over problems. `wall_seconds` and `peak_mib` are
-    the run's own, by what was running: "generate and score", "grade", "behaviours"; `peak_mib` of the process, of its
-    largest child and of the GPU.
+    """A run's cost: each problem's stages by problem id, and the sums over problems, with "behaviours" last, of which
+    only the whole is known. `wall_seconds` and `peak_mib` are the run's own over all its `sessions`, by what was
+    running: "generate and score", "grade", "behaviours"; `peak_mib` of the process and of the GPU. `lost_seconds` are
+    the generator's, of candidates that no session finished; `replaced_seconds` those of grading and observing by stage
+    that were done again, since a grader changed: they are in no row and not in `wall_seconds`.
     """
 
     problems: dict[str, tuple[Spent, ...]]
     stages: tuple[Spent, ...]
     wall_seconds: dict[str, float]
     peak_mib: dict[str, dict[str, float]]
+    sessions: int
+    lost_seconds: float
+    replaced_seconds: dict[str, float]
 
 
 def account(report: RunReport) -> Account:
     """What the problems took that are in the run's numbers, and the run as a whole."""
     problems = {item.problem.id: tuple(_stages(report, item)) for item in report.judged}
+    wall = dict(report.meta.get("timings") or {})
+    observed = [Spent(pipeline.BEHAVIOURS, wall_seconds=wall[name]) for name in wall if name == pipeline.BEHAVIOURS]
+    sessions = report.meta.get("sessions") or []
     return Account(
         problems=problems,
-        stages=tuple(_sum(stage) for stage in zip(*problems.values(), strict=True)),
-        wall_seconds=dict(report.meta.get("timings") or {}),
+        stages=(*(_sum(stage) for stage in zip(*problems.values(), strict=True)), *observed),
+        wall_seconds=wall,
         peak_mib=dict(report.meta.get("peaks") or {}),
+        sessions=len(sessions),
+        lost_seconds=max(0.0, _drawing(sessions) - _finished(report)),
+        replaced_seconds=dict(report.meta.get("replaced") or {}),
     )
+
+
+def _drawing(sessions: Sequence[Mapping[str, Any]]) -> float:
+    """How long the generator was at work."""
+    return math.fsum((one.get("busy_seconds") or {}).get(pipeline.GENERATE, 0.0) for one in sessions)
+
+
+def _finished(report: RunReport) -> float:
+    """How long it was at work on candidates that are there."""
+    return math.fsum(seconds for (stage, _), seconds in report.spent.items() if stage == pipeline.GENERATE)
 
 
 def _stages(report: RunReport, item: Judged) -> Iterable[Spent]:

@@ -26,6 +26,7 @@ COLUMNS = {
     "peak_mib": "peak MiB",
 }
 NAMED = 3  # selectors of one point that are named
+TELLING = 0.01  # of the whole, from which time that was lost is told
 EXPONENT = 1e7  # from which numbers are written with one
 
 
@@ -62,21 +63,51 @@ def spent_sentence(stages: Sequence[Spent]) -> str:
 
 
 def _account_notes(report: RunReport, account: Account) -> list[str]:
-    wall = ", ".join(f"{stage} {number(seconds)} s" for stage, seconds in account.wall_seconds.items())
-    notes = [
+    words = {"own_mib": "its own process", "gpu_mib": "the GPU"}
+    top = {name: max(sizes.get(name, 0.0) for sizes in account.peak_mib.values()) for name in words if account.peak_mib}
+    peaks = ", ".join(f"{words[name]} {number(size)}" for name, size in top.items() if size)
+    return [
         f"{counted(len(account.problems), 'problem')}. FLOPs are an estimate: 2 x parameters x tokens. A prompt counts "
-        "once for each problem. Wall seconds of a model are shared by tokens; of grading they are the programs' own.",
+        "once for each problem. Wall seconds of a model are shared by tokens; of grading they are the programs' own, "
+        "several at once and each distinct one once; of behaviours only the whole is known. - is not known, or the "
+        "stage has none of it; 0 is none, as of a scorer without a model.",
+        *_by_the_clock(report, account),
+        *([f"Peak memory of the run in MiB: {peaks}. Of programs: in the table."] if peaks else []),
     ]
-    if wall:
-        total = sum(account.wall_seconds.values())
-        notes.append(
-            f"The run itself: {wall}; {number(total)} s in all, {total / report.graded:.2f} s per graded candidate."
+
+
+def _by_the_clock(report: RunReport, account: Account) -> list[str]:
+    """What the run took as a whole, and why that is more than its stages."""
+    if not account.wall_seconds:
+        return []
+    total = sum(account.wall_seconds.values())
+    wall = ", ".join(f"{stage} {number(seconds)} s" for stage, seconds in account.wall_seconds.items())
+    said = [
+        f"The run itself by the clock, {counted(account.sessions, 'session')} added up: {wall}; {number(total)} s in "
+        f"all, {total / report.graded:.2f} s per graded candidate. In that, and in no row, are loading, storing and "
+        "waiting for a core.",
+    ]
+    if account.lost_seconds >= TELLING * total:
+        said.append(
+            f"{number(account.lost_seconds)} s of it the generator worked on candidates that are in no row: a session "
+            "ended before they were finished, or another run has them."
         )
-    peaks = {name: size for sizes in account.peak_mib.values() for name, size in sizes.items()}
-    top = {name: max(sizes.get(name, 0.0) for sizes in account.peak_mib.values()) for name in peaks}
-    words = {"own_mib": "its own process", "child_mib": "its largest ended child", "gpu_mib": "the GPU"}
-    notes += [f"Peak memory in MiB: {', '.join(f'{words[n]} {number(v)}' for n, v in top.items())}."] if top else []
-    return notes
+    if replaced := {stage: seconds for stage, seconds in account.replaced_seconds.items() if seconds}:
+        shown = ", ".join(f"{stage} {number(seconds)} s" for stage, seconds in replaced.items())
+        said.append(f"Not in these sums: {shown} for what was made again, since what makes it had changed.")
+    return said
+
+
+def pruned_sentences(report: RunReport) -> list[str]:
+    """What selectors that prune would not have done of what the run did."""
+    return [
+        f"{curve.name} would have saved {saved.scores:,} of {counted(saved.of_scores, 'score')} "
+        f"({percent(saved.scores / max(1, saved.of_scores))}%) and {saved.tests:,} of "
+        f"{counted(saved.of_tests, 'run')} of a program on a public test "
+        f"({percent(saved.tests / max(1, saved.of_tests))}%)."
+        for curve in report.curves
+        if (saved := curve.saved) is not None
+    ]
 
 
 def saved_sentences(found: PolicySavings, level: float) -> list[str]:

@@ -65,11 +65,10 @@ def host_memory() -> tuple[int, int]:
 
 
 def peak_memory() -> dict[str, float]:
-    """The most memory that was in use since this process began, in MiB: its own, that of the largest child process that
-    has ended, and what torch allocated on a GPU, if there is one.
+    """The most memory that was in use since this process began, in MiB: its own, and what torch allocated on a GPU, if
+    there is one. Not that of children: of a process that was forked, Linux counts its parent's peak.
     """
-    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    found = {"own_mib": own / 1024, "child_mib": child / 1024}
+    found = {"own_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         found["gpu_mib"] = max(torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())) / 2**20

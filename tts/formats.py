@@ -1,22 +1,21 @@
 """A run's numbers for other programs and for papers: JSON, CSV, Markdown and LaTeX."""
 
-import csv
-import io
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tts import cost, metrics
+from tts import cost, cost_report, metrics, sheets
 from tts.analysis import Curve, Point, RunReport
 from tts.breakdown import Errata, Part
 from tts.certainty_report import certainty_sheet
+from tts.comparison import Comparison
 from tts.cost import Unit
 from tts.cost_report import account_json, account_sheet, saved_json
 from tts.findings import Findings
+from tts.frontier import Frontier
 from tts.sentences import (
     NO_TAG,
     across,
@@ -31,7 +30,8 @@ from tts.sentences import (
     run_names,
     summary_sentence,
 )
-from tts.wording import Sheet, interval, visible
+from tts.sheets import PREAMBLE, csv_text, for_markdown, latex_table, markdown_table
+from tts.wording import Sheet, interval
 
 _SPENT: tuple[Unit, ...] = ("tokens", "flops", "seconds")
 _ENDS = MappingProxyType({"": "value", "_low": "low", "_high": "high"})  # a column's end -> a difference's part
@@ -41,17 +41,6 @@ _COLUMNS = (
     *(f"over_random{end}" for end in _ENDS),
     *("gained", *_SPENT),
 )
-_PREAMBLE = r"% These tables need \usepackage{booktabs}."
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
-_NO_LABEL = re.compile(r"[^A-Za-z0-9]+")
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~]")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"$\sim$",
-    "±": r"$\pm$",
-    **{special: f"\\{special}" for special in "&%$#_{}"},
-}
 
 
 def as_json(findings: Sequence[Findings]) -> dict[str, Any]:
@@ -129,15 +118,12 @@ def csv_rows(findings: Sequence[Findings]) -> str:
     """One row per run, selector and k, then one per selector and part of the run (`by` difficulty, say) at k = n.
     Values are fractions from 0 to 1, `tokens`, `flops` and `seconds` means per problem; what is not known is empty.
     """
-    written = io.StringIO()
-    rows = csv.DictWriter(written, _COLUMNS, restval="", lineterminator="\n")
-    rows.writeheader()
-    for name, found in _named(findings):
-        report = found.report
-        whole = {"run": name, "benchmark": report.config.benchmark_label, "n": report.n}
-        for row in [*_whole_rows(found), *_part_rows(found)]:
-            rows.writerow({key: visible(v) if isinstance(v, str) else v for key, v in (whole | row).items()})
-    return written.getvalue()
+    return csv_text(_COLUMNS, (row for name, found in _named(findings) for row in _csv_rows(name, found)))
+
+
+def _csv_rows(name: str, found: Findings) -> Iterator[dict[str, Any]]:
+    whole = {"run": name, "benchmark": found.report.config.benchmark_label, "n": found.report.n}
+    yield from (whole | row for row in [*_whole_rows(found), *_part_rows(found)])
 
 
 def _whole_rows(found: Findings) -> Iterator[dict[str, Any]]:
@@ -197,21 +183,8 @@ def markdown(findings: Sequence[Findings]) -> str:
 
 def _markdown(name: str, found: Findings) -> str:
     first, *others = _sheets(found)
-    head = f"### {_for_markdown(name)}\n\n{_for_markdown(summary_sentence(found.report))}\n\n{_markdown_table(first)}"
-    more = [f"#### {_for_markdown(sheet.title)}\n\n{_markdown_table(sheet)}" for sheet in others]
-    return "\n\n".join([head, *more])
-
-
-def _markdown_table(sheet: Sheet) -> str:
-    headers, *rows = [[_for_markdown(cell) for cell in row] for row in (sheet.headers, *sheet.rows)]
-    ruler = ["---", *["---:"] * (len(headers) - 1)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (headers, ruler, *rows))
-    said = "\n".join(f"- {_for_markdown(note)}" for note in sheet.notes)
-    return "\n\n".join(part for part in (table if rows else "", said) if part)
-
-
-def _for_markdown(text: str) -> str:
-    return _MARKDOWN.sub(lambda found: f"\\{found[0]}", visible(text)).replace("\n", " ")
+    head = f"### {for_markdown(name)}\n\n{for_markdown(summary_sentence(found.report))}\n\n{markdown_table(first)}"
+    return "\n\n".join(filter(None, (head, sheets.markdown(others))))
 
 
 def latex(findings: Sequence[Findings]) -> str:
@@ -221,7 +194,7 @@ def latex(findings: Sequence[Findings]) -> str:
     tables = [
         _latex(name, place, sheet, found) for name, found in _named(findings) for place, sheet in _numbered(found)
     ]
-    return "\n\n".join([_PREAMBLE, *tables]) + "\n"
+    return "\n\n".join([PREAMBLE, *tables]) + "\n"
 
 
 def _numbered(found: Findings) -> list[tuple[int, Sheet]]:
@@ -229,30 +202,8 @@ def _numbered(found: Findings) -> list[tuple[int, Sheet]]:
 
 
 def _latex(name: str, place: int, sheet: Sheet, found: Findings) -> str:
-    headers, *rows = [[_for_latex(cell) for cell in row] for row in (sheet.headers, *sheet.rows)]
     title = summary_sentence(found.report) if place == 1 else f"{name}: {sheet.title}."
-    said = " ".join(_for_latex(note) for note in (title, *sheet.notes))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering\small",
-            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
-            r"\toprule",
-            " & ".join(headers) + r" \\",
-            r"\midrule",
-            *(" & ".join(row) + r" \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\caption{{{said}}}",
-            rf"\label{{tab:{_NO_LABEL.sub('-', name).strip('-')}-{place}}}",
-            r"\end{table}",
-        ]
-    )
-
-
-def _for_latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(character, character) for character in visible(text)).replace("\n", " ")
-    return _MINUS.sub("$-$", escaped)
+    return latex_table(sheet, title, name, place)
 
 
 def _json(findings: Sequence[Findings]) -> str:
@@ -261,4 +212,43 @@ def _json(findings: Sequence[Findings]) -> str:
 
 FORMATS: Mapping[str, Callable[[Sequence[Findings]], str]] = MappingProxyType(
     {"md": markdown, "json": _json, "csv": csv_rows, "tex": latex}
+)
+
+
+# -- runs beside each other -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Several runs: at equal k, each with the first, and at equal cost."""
+
+    reports: Sequence[RunReport]
+    comparisons: Sequence[Comparison]
+    frontier: Frontier
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All tables of it."""
+        at_cost = (cost_report.frontier_sheet, cost_report.even_sheet)
+        return [one.sheet() for one in self.comparisons] + [sheet(self.reports, self.frontier) for sheet in at_cost]
+
+
+def _compared_json(found: Beside) -> str:
+    return json.dumps(cost_report.frontier_json(found.reports, found.frontier), indent=1) + "\n"
+
+
+def _compared_csv(found: Beside) -> str:
+    """One row per strategy: a run, a selector and a k."""
+    rows = cost_report.frontier_json(found.reports, found.frontier)["strategies"]
+    columns = ["run", "curve", "k", "cost", "value", "low", "high", "on_front"]
+    return csv_text(columns, (row | {"run": str(found.reports[row["run"]].folder)} for row in rows))
+
+
+COMPARED: Mapping[str, Callable[[Beside], str]] = MappingProxyType(
+    {
+        "md": lambda found: sheets.markdown(found.sheets) + "\n",
+        "json": _compared_json,
+        "csv": _compared_csv,
+        "tex": lambda found: sheets.latex(found.sheets, "compared"),
+    }
 )

@@ -118,6 +118,7 @@ def _joined(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **metas[0],
         "config": _joined_config([yaml.safe_load(meta["config"]) for meta in metas]),
         "timings": _joined_numbers([meta.get("timings") or {} for meta in metas], sum),
+        "replaced": _joined_numbers([meta.get("replaced") or {} for meta in metas], sum),
         "peaks": {stage: _joined_numbers([one[stage] for one in peaks if stage in one], max) for stage in stages},
         "stops": _stops([meta["stops"] for meta in metas if meta.get("stops")]),
         "sessions": [session for meta in metas for session in meta.get("sessions") or []],

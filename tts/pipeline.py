@@ -28,7 +28,8 @@ from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Pro
 
 LOG = logging.getLogger("tts")
 MOST_NAMED = 5  # problems in one message
-GENERATE = "generate"
+GENERATE, GRADE, BEHAVIOURS = "generate", "grade", "behaviours"
+Stored = Callable[[str], Mapping[tuple[str, str], object]]  # by a version, what there is of each program
 
 
 class Progress(Protocol):
@@ -184,14 +185,16 @@ def run(
         grader = _grader(config, config.grading.level)
         confined(grader.confinement)  # tried out now: that none holds should not be found after hours of sampling
         store.set_meta({"sandbox": _sandbox(grader)})
+    observer = _observing(config, grader.version).version if "behaviours" in parts.needs else None
+    _replace(store, grader.version, observer)
     _record(config, parts, store, grader)
     with _timed(store, "generate and score"):
         undecided = _sample(_Sampling(config, parts, store, progress, grader, where), problems, wanted)
     pairs, grading = list(_pairs(problems, store)), where.grader(grader)
-    with _timed(store, "grade"):
+    with _timed(store, GRADE):
         undecided += _grade(grading, parts.benchmark, pairs, store, progress)
     if "behaviours" in parts.needs:
-        with _timed(store, "behaviours"):
+        with _timed(store, BEHAVIOURS):
             undecided += _observe(_observing(config, grader.version), grading, pairs, store, progress)
     store.set_meta({"undecided": sorted({item.problem_id for item in undecided})})
     return undecided
@@ -232,6 +235,29 @@ def _settled(
     seen = store.behaviours(_observing(config, grader.version).version).keys()
     observed = "behaviours" not in parts.needs or programs <= seen
     return grader if observed and programs <= store.grades(grader.version).keys() else None
+
+
+def _replace(store: Store, grader: str, observer: str | None) -> None:
+    """Say why what is stored is made again: it counts only by the grader that the config and this tts have now. What it
+    took is put aside, so that it is in no sum. No observer: nobody looks at behaviours.
+    """
+    again: list[tuple[str, str, str, str, Stored]] = [(GRADE, "grader", "verdict", grader, store.grades)]
+    again += [(BEHAVIOURS, "observer", "behaviour", observer, store.behaviours)] if observer is not None else []
+    timings, replaced = store.meta("timings") or {}, store.meta("replaced") or {}
+    for stage, by, what, now, stored in again:
+        before = store.meta(by)
+        if void := _void(store, stored, before, now):
+            LOG.info("The %s's version changed from %r to %r: %s made again", by, before, now, counted(void, what))
+            replaced |= {stage: replaced.get(stage, 0.0) + timings.pop(stage, 0.0)}
+    store.set_meta({"timings": timings, "replaced": replaced})
+
+
+def _void(store: Store, stored: Stored, before: str | None, now: str) -> int:
+    """How many results of the run's problems are by the version before and not by the one that counts now."""
+    mine = {problem.id for problem in store.problems()}
+    if before is None or before == now:
+        return 0
+    return sum(problem_id in mine for problem_id, _ in stored(before).keys() - stored(now).keys())
 
 
 def _sandbox(grader: Grader) -> dict[str, str]:

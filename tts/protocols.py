@@ -132,7 +132,8 @@ class Policy(Protocol):
     """Decides when a problem has candidates enough: a pure function of what was sampled so far.
 
     It may have `needs = ("behaviours",)`, as a selector; and `knob = (name of an option, values)`, what `tts replay`
-    varies to draw its curve. It never sees grades.
+    varies to draw its curve; `blind = True` if it looks at no candidate, only at how many there may be; and, if it
+    answers itself, `chooses_as`, the name of the selector that chooses alike. It never sees grades.
     """
 
     def decide(self, pool: Pool, n_max: int) -> Decision:

@@ -2,13 +2,14 @@
 
 What a policy stops at depends on the order in which candidates come, and the stored order is only one. So each policy
 meets many orders of every problem's candidates: all where those are few, else random ones with a fixed seed, the same
-for every policy, and the error of drawing orders is told. No model is needed. Computes only; `replay_report.py` shows.
+for every policy, and the error of drawing orders is told. One that looks at nothing needs no orders: it is uniform
+sampling. No model is needed. Computes only; `replay_report.py` shows.
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,37 @@ from tts import analysis, metrics, pipeline, plugins
 from tts.analysis import Curve, Judged, RunReport
 from tts.config import Labelled
 from tts.errors import ConfigError, UserError, unknown
+from tts.pipeline import Progress, Silent
 from tts.plugins import Spec
 from tts.protocols import Allocator, Policy, Selector
 from tts.seeds import seed_of
 from tts.select import throws
 from tts.stopping import settle, worth
-from tts.types import RANDOM, Decision
+from tts.types import RANDOM, Decision, Pool
 
 MOST_KS = 32  # points of the uniform curve; between two of them it is taken for straight
-Scored = Mapping[tuple[str, int], Any]
+STAGE = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The paired difference to uniform sampling with a selector at the same mean cost, in tokens, or in candidates
+    where tokens are not known: over problems, with its interval, and `se`, the error of drawing, 0 if `exact`.
+    """
+
+    selector: str
+    value: float
+    low: float
+    high: float
+    se: float
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A policy with one choice of options: the means over problems and orders. `per_problem` (P,) is the accuracy of
-    each problem, `se` the error of drawing orders alone, 0 if `exact`; `over_uniform` is the paired difference to
-    uniform sampling at the same mean cost, in tokens, or in candidates where tokens are not known.
+    """A policy with one choice of options: the means over problems and orders. `se` is the error of drawing orders
+    alone, 0 if `exact`; `answered` how often the policy chose itself, and the selector was not asked. `over_uniform` is
+    beside the replay's selector, `over_alike` beside the one that chooses as the policy itself does, if there is one.
     """
 
     policy: str
@@ -45,8 +61,9 @@ class Spot:
     high: float
     se: float
     exact: bool
-    over_uniform: metrics.Difference
-    per_problem: metrics.Floats = field(repr=False)
+    answered: float
+    over_uniform: Gap
+    over_alike: Gap | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,14 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Uniform sampling with another selector than the replay's: the one that chooses as a policy itself does."""
+
+    selector: str
+    uniform: tuple[Uniform, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """What came of it. `n` is the most candidates per problem, `orders` how many orders at most of each problem's."""
 
@@ -75,6 +100,7 @@ class Replay:
     orders: int
     level: float
     uniform: tuple[Uniform, ...]
+    references: tuple[Reference, ...]
     spots: tuple[Spot, ...]
 
     @property
@@ -130,10 +156,12 @@ def replay(
     selector: str | None = None,
     scorer: str | None = None,
     orders: int | None = None,
+    progress: Progress | None = None,
 ) -> Replay:
     """Replay policies, each a name or a mapping (see `settings`). `selector` and `scorer` are labels of the run's
     config, by default the first selector beside random, and the first scorer; `orders` of each problem, by default as
-    many as the config's `report.draws` allow. Raises UserError for a run that has not what a policy looks at.
+    many as the config's `report.draws` allow. The report need not have curves. Raises UserError for a run that has not
+    what a policy looks at.
     """
     if report.stops:
         raise UserError(
@@ -148,7 +176,8 @@ def replay(
     at_work = _Replaying(
         report, labelled, label, orders or max(analysis.MIN_DRAWS, report.config.report.draws // len(report.judged))
     )
-    uniform = at_work.uniform()
+    references = {name: at_work.uniform(_reference(report, name), chosen) for name in _alike(chosen, labelled)}
+    uniform = at_work.uniform(labelled, chosen)
     return Replay(
         folder=report.folder,
         benchmark=report.config.benchmark.name,
@@ -159,7 +188,8 @@ def replay(
         orders=at_work.orders,
         level=report.config.report.level,
         uniform=tuple(at_work.uniform_points(uniform)),
-        spots=tuple(at_work.spot(one, uniform) for one in chosen),
+        references=tuple(Reference(name, tuple(at_work.uniform_points(c))) for name, c in references.items()),
+        spots=tuple(at_work.spots(chosen, uniform, references, progress or Silent())),
     )
 
 
@@ -184,6 +214,23 @@ def _selector(report: RunReport, label: str | None) -> Labelled:
     return known[label]
 
 
+def _alike(chosen: Sequence[Setting], labelled: Labelled) -> list[str]:
+    """The selectors that choose as these policies themselves do, but for the one that is asked anyway."""
+    names = {alike for one in chosen if (alike := _chooses_as(one.policy)) not in (None, labelled.spec.name)}
+    return sorted(name for name in names if name is not None)
+
+
+def _chooses_as(policy: Policy) -> str | None:
+    found: str | None = getattr(policy, "chooses_as", None)
+    return found
+
+
+def _reference(report: RunReport, name: str) -> Labelled:
+    """The selector of that name as the run has it, or with its own options where the run has none."""
+    mine = (item for item in report.config.selectors if item.spec.name == name)
+    return next(mine, Labelled(label=name, spec=Spec(name, {})))
+
+
 def _scorer(report: RunReport, label: str | None) -> str | None:
     if label is not None and label not in report.scores:
         raise UserError(unknown(label, f"the scorers of {report.folder}", report.scores))
@@ -192,11 +239,28 @@ def _scorer(report: RunReport, label: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Stopped:
-    """What came of one order of a problem: how many candidates, their tokens, and how right the answer is."""
+    """What came of one order of a problem: how many candidates, their tokens, how right the answer is, and whether the
+    policy chose it.
+    """
 
     candidates: int
     tokens: float
     value: float
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What came of a setting: of each problem, whether all of its orders were met, with no dice of unknown odds, and
+    what came of each.
+    """
+
+    exact: list[bool]
+    found: list[list[_Stopped]]
+
+    def mean(self, name: str) -> metrics.Floats:
+        """(P,): the mean over orders."""
+        return np.array([np.mean([getattr(one, name) for one in mine]) for mine in self.found])
 
 
 class _Replaying:
@@ -211,19 +275,27 @@ class _Replaying:
             "selector", selector.spec, f"selector {selector.label!r}", seed=report.config.seed
         )
         self.tokens = [[c.tokens for c in item.candidates] for item in report.judged]
+        self.bootstrap = report.config.report.resamples, report.config.report.level, report.config.seed
 
     @property
     def known(self) -> bool:
         """Whether the tokens of every candidate are known."""
         return all(count is not None for mine in self.tokens for count in mine)
 
-    def uniform(self) -> Curve:
-        """The selector's curve over many k, as every report computes it."""
+    def uniform(self, selector: Labelled, chosen: Sequence[Setting]) -> Curve:
+        """The selector's curve over many k, as every report computes it, among them those that blind policies take."""
         n = self.report.n
-        ks = range(1, n + 1) if n <= MOST_KS else sorted({round(n ** (i / (MOST_KS - 1))) for i in range(MOST_KS)})
-        config = self.report.config.model_copy(update={"selectors": (self.labelled,)})
-        found = analysis.curves(self.report.judged, self.scores, config, list(ks))
-        return next(curve for curve in found if curve.name == self.labelled.label)
+        ks = set(range(1, n + 1)) if n <= MOST_KS else {round(n ** (i / (MOST_KS - 1))) for i in range(MOST_KS)}
+        ks |= {self._number(one.policy) for one in chosen if _is_blind(one.policy)}
+        config = self.report.config.model_copy(update={"selectors": (selector,)})
+        found = analysis.curves(self.report.judged, self.scores, config, sorted(ks))
+        return next(curve for curve in found if curve.name == selector.label)
+
+    def _number(self, policy: Policy) -> int:
+        """How many candidates a blind policy takes, of which it cannot matter who they are."""
+        (decision,) = settle(policy, [self.pools[0].take(range(self.report.n))], [self.report.n])
+        assert decision is not None
+        return decision.wanted
 
     def uniform_points(self, curve: Curve) -> Iterator[Uniform]:
         """The curve with what each k costs."""
@@ -238,16 +310,47 @@ class _Replaying:
             return 1.0
         return float(np.mean([np.mean(np.array(mine, dtype=np.float64)) for mine in self.tokens]))
 
-    def spot(self, setting: Setting, uniform: Curve) -> Spot:
-        """One policy over all problems and orders."""
-        exact, found = self._outcomes(setting.policy)
-        values = np.array([np.mean([one.value for one in mine]) for mine in found])
-        candidates = float(np.mean([np.mean([one.candidates for one in mine]) for mine in found]))
-        tokens = float(np.mean([np.mean([one.tokens for one in mine]) for mine in found])) if self.known else None
-        options = self.report.config.report
-        bootstrap = options.resamples, options.level, self.report.config.seed
-        low, high = metrics.bootstrap_interval(values, *bootstrap)
-        beside = self._uniform_at(uniform, candidates if tokens is None else tokens)
+    def spots(
+        self, chosen: Sequence[Setting], uniform: Curve, references: Mapping[str, Curve], progress: Progress
+    ) -> Iterator[Spot]:
+        """Every setting over all problems and orders."""
+        alone = [one for one in chosen if not _is_blind(one.policy) and not isinstance(one.policy, Allocator)]
+        met = iter(self._alone(alone, progress) if alone else ())
+        for one in chosen:
+            alike = references.get(_chooses_as(one.policy) or "")
+            if _is_blind(one.policy):
+                yield self._blind(one, uniform)
+            elif isinstance(one.policy, Allocator):
+                yield self._spot(one, self._together(one, progress), uniform, alike)
+            else:
+                yield self._spot(one, next(met), uniform, alike)
+
+    def _blind(self, setting: Setting, uniform: Curve) -> Spot:
+        """A policy that takes k candidates, whatever they are, is a point of the uniform curve."""
+        k = self._number(setting.policy)
+        point = next(point for point in self.uniform_points(uniform) if point.k == k)
+        column = [each.k for each in uniform.points].index(k)
+        values = uniform.per_problem[:, column]
+        return Spot(
+            policy=setting.name,
+            options=setting.options,
+            candidates=float(k),
+            tokens=point.tokens,
+            value=point.value,
+            low=point.low,
+            high=point.high,
+            se=point.se,
+            exact=point.exact,
+            answered=0.0,
+            over_uniform=self._gap(uniform, k, values, 0.0, same=True),
+            over_alike=None,
+        )
+
+    def _spot(self, setting: Setting, met: _Met, uniform: Curve, alike: Curve | None) -> Spot:
+        values, candidates = met.mean("value"), float(met.mean("candidates").mean())
+        tokens = float(met.mean("tokens").mean()) if self.known else None
+        low, high = metrics.bootstrap_interval(values, *self.bootstrap)
+        k, se = (candidates if tokens is None else tokens) / self._cost_of_one(), _error(met)
         return Spot(
             policy=setting.name,
             options=setting.options,
@@ -256,33 +359,40 @@ class _Replaying:
             value=float(values.mean()),
             low=low,
             high=high,
-            se=_error(found, exact),
-            exact=all(exact),
-            over_uniform=metrics.paired_difference(values, beside, *bootstrap),
-            per_problem=values,
+            se=se,
+            exact=all(met.exact),
+            answered=float(met.mean("answered").mean()),
+            over_uniform=self._gap(uniform, k, values, se),
+            over_alike=None if alike is None else self._gap(alike, k, values, se),
         )
 
-    def _uniform_at(self, curve: Curve, cost: float) -> metrics.Floats:
-        """(P,): each problem's accuracy under uniform sampling at a mean cost: a draw between the two k beside it."""
-        k = cost / self._cost_of_one()
+    def _gap(self, curve: Curve, k: float, values: metrics.Floats, se: float, same: bool = False) -> Gap:
+        """Values (P,) less a curve at k, which need not be whole: between two of its own, a draw problem by problem.
+        The errors of both count, unless they are the `same` numbers.
+        """
         ks = [point.k for point in curve.points]
-        above = min(max(int(np.searchsorted(ks, k)), 1), len(ks) - 1)
-        if len(ks) == 1 or k <= ks[0]:
-            return curve.per_problem[:, 0]
-        share = min(1.0, (k - ks[above - 1]) / (ks[above] - ks[above - 1]))
-        found: metrics.Floats = (1 - share) * curve.per_problem[:, above - 1] + share * curve.per_problem[:, above]
-        return found
+        above = int(np.searchsorted(ks, min(max(k, ks[0]), ks[-1])))
+        below = max(above - 1, 0)
+        share = 1.0 if above == below else min(1.0, (k - ks[below]) / (ks[above] - ks[below]))
+        beside = (1 - share) * curve.per_problem[:, below] + share * curve.per_problem[:, above]
+        gap = metrics.paired_difference(values, beside, *self.bootstrap)
+        error = (1 - share) * curve.points[below].se + share * curve.points[above].se
+        whole = 0.0 if same else math.hypot(se, error)
+        return Gap(curve.name, gap.value, gap.low, gap.high, whole, exact=whole == 0.0)
 
-    def _outcomes(self, policy: Policy) -> tuple[list[bool], list[list[_Stopped]]]:
-        """Of each problem, whether all of its orders were met, with no dice of unknown odds, and what came of each."""
-        if isinstance(policy, Allocator):
-            return [False] * len(self.pools), self._together(policy)
-        exact, found = [], []
-        for row, item in enumerate(self.report.judged):
-            orders, all_of_them = self._orders(item)
-            exact.append(all_of_them and not throws(self.selector, self.pools[row]))
-            found.append([self._alone(policy, row, order) for order in orders])
-        return exact, found
+    def _alone(self, chosen: Sequence[Setting], progress: Progress) -> list[_Met]:
+        """What comes of policies that look at one problem at a time; each order is laid out once for all of them."""
+        met = [_Met([], []) for _ in chosen]
+        progress.stage(STAGE, len(self.pools), 0)
+        for row, pool in enumerate(self.pools):
+            orders, all_of_them = self._orders(self.report.judged[row])
+            exact = all_of_them and not throws(self.selector, pool)
+            outcomes = [self._order(chosen, row, order) for order in orders]
+            for one, mine in zip(met, zip(*outcomes, strict=True), strict=True):
+                one.exact.append(exact)
+                one.found.append(list(mine))
+            progress.advance(STAGE)
+        return met
 
     def _orders(self, item: Judged) -> tuple[list[tuple[int, ...]], bool]:
         """Orders of a problem's candidates, the same for every policy, and whether these are all that matter."""
@@ -296,38 +406,61 @@ class _Replaying:
         count = len(item.candidates)
         return [tuple(rng.permutation(count)[: self.report.n].tolist()) for _ in range(self.orders)]
 
-    def _alone(self, policy: Policy, row: int, order: Sequence[int]) -> _Stopped:
-        (decision,) = settle(policy, [self.pools[row].take(order)], [len(order)])
-        return self._stopped(row, order, decision)
+    def _order(self, chosen: Sequence[Setting], row: int, order: Sequence[int]) -> list[_Stopped]:
+        """One order of a problem under every setting; what a stop is worth is worked out once for all that make it."""
+        pool, worths = self.pools[row].take(order), dict[tuple[int, int | None], float]()
+        found = []
+        for one in chosen:
+            (decision,) = settle(one.policy, [pool], [len(order)])
+            found.append(self._stopped(row, order, pool, decision, worths))
+        return found
 
-    def _together(self, policy: Allocator) -> list[list[_Stopped]]:
+    def _together(self, setting: Setting, progress: Progress) -> _Met:
         """Every problem's i-th order at once, since problems share a budget."""
         orders = [self._drawn(item) for item in self.report.judged]
+        stage = f"{STAGE} {setting.name} {setting.options}".rstrip()
+        progress.stage(stage, self.orders, 0)
         found: list[list[_Stopped]] = [[] for _ in orders]
         for drawn in zip(*orders, strict=True):
             pools = [pool.take(order) for pool, order in zip(self.pools, drawn, strict=True)]
-            decisions = settle(policy, pools, [len(order) for order in drawn])
+            decisions = settle(setting.policy, pools, [len(order) for order in drawn])
             for row, (order, decision) in enumerate(zip(drawn, decisions, strict=True)):
-                found[row].append(self._stopped(row, order, decision))
-        return found
+                found[row].append(self._stopped(row, order, pools[row], decision, {}))
+            progress.advance(stage)
+        return _Met([False] * len(found), found)
 
-    def _stopped(self, row: int, order: Sequence[int], decision: Decision | None) -> _Stopped:
+    def _stopped(
+        self,
+        row: int,
+        order: Sequence[int],
+        pool: Pool,
+        decision: Decision | None,
+        worths: dict[tuple[int, int | None], float],
+    ) -> _Stopped:
+        """What an order, in which the pool is, comes to; `worths` has what is known of it already."""
         assert decision is not None  # all that it may ask for is there
-        correct = self.report.judged[row].correct
-        value = worth(decision, self.selector, self.pools[row].take(order), [correct[i] for i in order])
+        key = decision.wanted, decision.answer
+        if key not in worths:
+            correct = self.report.judged[row].correct
+            worths[key] = worth(decision, self.selector, pool, [correct[i] for i in order])
         tokens = math.fsum(self.tokens[row][i] or 0 for i in order[: decision.wanted])
-        return _Stopped(decision.wanted, tokens, value)
+        return _Stopped(decision.wanted, tokens, worths[key], decision.answer is not None)
 
 
-def _error(found: Sequence[Sequence[_Stopped]], exact: Sequence[bool]) -> float:
+def _is_blind(policy: Policy) -> bool:
+    """Whether it decides without looking at candidates."""
+    return bool(getattr(policy, "blind", False))
+
+
+def _error(met: _Met) -> float:
     """The standard error of the mean over problems that comes of drawing orders; draws that all agree are taken for
     Laplace's estimate. Where every problem has as many draws, the i-th of all are one draw: they may share a budget.
     """
-    if all(exact):
+    if all(met.exact):
         return 0.0
-    values = [[one.value for one in mine] for mine in found]
-    if not any(exact):
+    values = [[one.value for one in mine] for mine in met.found]
+    if not any(met.exact):
         means = np.array(values).mean(axis=0)
-        return metrics.spread(means, 1 / len(found)) / math.sqrt(len(means))
-    drawn = [np.array(mine) for mine, whole in zip(values, exact, strict=True) if not whole]
-    return math.sqrt(math.fsum(metrics.spread(mine) ** 2 / len(mine) for mine in drawn)) / len(found)
+        return metrics.spread(means, 1 / len(values)) / math.sqrt(len(means))
+    drawn = [np.array(mine) for mine, whole in zip(values, met.exact, strict=True) if not whole]
+    return math.sqrt(math.fsum(metrics.spread(mine) ** 2 / len(mine) for mine in drawn)) / len(values)

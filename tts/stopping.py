@@ -19,12 +19,14 @@ from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score,
 class Walk:
     """Where problems stand under a policy; `n_max` is the most that each may have.
 
-    `at` says about how many candidates each is asked about next, or was last; `decisions` has those that stopped.
+    `at` says about how many candidates each is asked about next, or was last; `at_most` how many are worth having by
+    then; `decisions` has those that stopped.
     """
 
     def __init__(self, policy: Policy, n_max: Sequence[int]) -> None:
         self.policy, self.n_max = policy, list(n_max)
         self.at = [0] * len(self.n_max)
+        self.at_most = list(n_max)
         self.decisions: list[Decision | None] = [None] * len(self.n_max)
 
     def advance(self, pools: Mapping[int, Pool]) -> None:
@@ -53,9 +55,10 @@ class Walk:
     def _note(self, number: int, decision: Decision) -> None:
         wanted = max(1, min(decision.wanted, self.n_max[number]))
         if wanted <= self.at[number]:
-            self.decisions[number] = replace(decision, wanted=wanted)
+            self.decisions[number] = replace(decision, wanted=wanted, at_most=None)
         else:
             self.at[number] = wanted
+            self.at_most[number] = self.n_max[number] if decision.at_most is None else max(wanted, decision.at_most)
 
 
 def settle(policy: Policy, pools: Sequence[Pool], n_max: Sequence[int]) -> list[Decision | None]:
@@ -107,8 +110,9 @@ class Step:
 class Live:
     """A run under a policy: what comes is told to it, and it says what to ask for next and what to drop.
 
-    `ahead` candidates of a problem may be under way beyond those that it is certain to need. Dropped is what was asked
-    for and is not drawn yet, once its problem has stopped at fewer: nothing that it could bring is looked at any more.
+    `ahead` candidates of a problem may be under way beyond those that it is certain to need, fewer where the policy
+    knows that more would be waste. Dropped is what was asked for and is not drawn yet, once its problem has stopped at
+    fewer: nothing that it could bring is looked at any more.
     """
 
     def __init__(self, policy: Policy, wanted: Sequence[tuple[Problem, int]], ahead: int, scored: bool) -> None:
@@ -206,7 +210,8 @@ class Live:
     def _ask(self, one: _Sampled) -> list[tuple[Problem, int]]:
         if self.walk.decisions[one.number] is not None:
             return []
-        start, one.asked = one.asked, max(one.asked, min(len(one.indices), self.walk.at[one.number] + self._ahead))
+        most = min(len(one.indices), self.walk.at_most[one.number], self.walk.at[one.number] + self._ahead)
+        start, one.asked = one.asked, max(one.asked, most)
         return [(one.problem, i) for i in one.indices[start : one.asked] if (one.problem.id, i) not in self._candidates]
 
     def _cancel(self, one: _Sampled) -> list[Key]:

@@ -295,11 +295,14 @@ class Decision:
     many as there are, or fewer, means to stop, and `why` says why: the first `wanted` of them are what counts.
 
     `answer` is the position of the candidate that the policy has settled on; None leaves the choice to a selector.
+    `at_most` is how many are worth drawing until it is asked again, where it knows that more would be waste; None where
+    it does not.
     """
 
     wanted: int
     why: str = ""
     answer: int | None = None
+    at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

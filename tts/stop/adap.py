@@ -28,6 +28,7 @@ class Adap:
     first: int = 2
     share: float = 0.5
     needs: ClassVar[tuple[str, ...]] = ("behaviours",)
+    chooses_as: ClassVar[str] = "tests_then_score"
     knob: ClassVar[tuple[str, tuple[float, ...]]] = ("share", (0.125, 0.25, 0.5, 1.0))
 
     def __post_init__(self) -> None:

@@ -54,10 +54,10 @@ class Allocate:
         """Waits for every problem's pilot, then says of each how many it gets."""
         pilots = [min(self.pilot, most) for most in n_max]
         if any(len(pool) < size for pool, size in zip(pools, pilots, strict=True)):
-            return [Decision(size) for size in pilots]
+            return [Decision(size, at_most=size) for size in pilots]  # what is drawn unasked is out of the budget
         factors = [self._factor(pool.take(range(size))) for pool, size in zip(pools, pilots, strict=True)]
         shares = self._spend(pilots, factors, n_max)
-        return [Decision(share, f"{share} of the budget are its share") for share in shares]
+        return [Decision(share, f"{share} of the budget are its share", at_most=share) for share in shares]
 
     def _factor(self, pilot: Pool) -> float:
         values = [value / self.temperature for value in scores_of(pilot)]

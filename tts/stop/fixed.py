@@ -12,6 +12,7 @@ class Fixed:
     """Options: `k` candidates, by default as many as there may be."""
 
     k: int | None = None
+    blind: ClassVar[bool] = True
     knob: ClassVar[tuple[str, tuple[int, ...]]] = ("k", (1, 2, 4, 8, 16, 32, 64))
 
     def __post_init__(self) -> None:
@@ -20,7 +21,7 @@ class Fixed:
     def decide(self, pool: Pool, n_max: int) -> Decision:
         """All at once."""
         wanted = n_max if self.k is None else min(self.k, n_max)
-        return Decision(wanted, f"{wanted} were asked for")
+        return Decision(wanted, f"{wanted} were asked for", at_most=wanted)
 
 
 plugin = Fixed
