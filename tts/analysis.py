@@ -51,8 +51,6 @@ Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
 NO_SCORER: Mapping[str, Scores] = MappingProxyType({UNSCORED: {}})
 DIGITS = 12  # of a value, so that equal averages are equal whatever order they were added in
-# A selector and a further scorer whose measure it weighs by itself: tests among tests, length less length.
-REPEATED = frozenset({("tests_then_score", "public_tests"), ("regularised", "length")})
 MIN_DRAWS = 16  # subsets per problem and k, however many problems share the budget
 
 
@@ -349,12 +347,8 @@ def _labels(item: Labelled, selector: Selector, config: Config, labels: Sequence
     if item.scorer is not None and item.scorer in labels:
         return [item.scorer]
     names = {scorer.label: scorer.spec.name for scorer in config.scorers}
-    further = [label for label in labels[1:] if not _repeats(item, selector, names[label])]
+    further = [label for label in labels[1:] if names[label] != getattr(selector, "weighs", None)]
     return labels[:1] if _once(selector) else [*labels[:1], *further]
-
-
-def _repeats(item: Labelled, selector: Selector, scorer: str) -> bool:
-    return (item.spec.name, scorer) in REPEATED and getattr(selector, "by", scorer) == scorer
 
 
 def _once(selector: Selector) -> bool:

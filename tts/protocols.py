@@ -66,7 +66,8 @@ class Selector(Protocol):
     `needs = ("behaviours",)` makes the pipeline run the candidates on the public inputs first, `needs =
     ("written_tests",)` on tests that a model wrote; `ignores_scores = True` says that scores change nothing,
     `every_scorer = True` that it looks at all scorers at once (`own_scorer = True`: and at the pool's own scores apart
-    from theirs), `drawn = True` that `select` throws dice.
+    from theirs), `drawn = True` that `select` throws dice, `weighs = NAME` that it weighs by itself what that scorer
+    measures, so that a report shows it not with that one but with the others.
     """
 
     def select(self, pool: Pool) -> Selection:

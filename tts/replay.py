@@ -172,7 +172,7 @@ def replay(
     for one in chosen:
         _check_needs(report, one)
     labelled = _selector(report, selector)
-    label = _scorer(report, scorer)
+    label = _scorer(report, scorer or labelled.scorer)
     at_work = _Replaying(
         report, labelled, label, orders or max(analysis.MIN_DRAWS, report.config.report.draws // len(report.judged))
     )
@@ -180,7 +180,7 @@ def replay(
     uniform = at_work.uniform(labelled, chosen)
     return Replay(
         folder=report.folder,
-        benchmark=report.config.benchmark.name,
+        benchmark=report.config.benchmark_label,
         selector=labelled.label,
         scorer=label,
         problems=len(report.judged),

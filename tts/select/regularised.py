@@ -31,6 +31,11 @@ class Regularised:
         if not math.isfinite(self.beta):
             raise ConfigError(f"regularised's beta must be a finite number, got {self.beta}.")
 
+    @property
+    def weighs(self) -> str:
+        """The measure that it corrects by, whose own scores tell it nothing more."""
+        return self.by
+
     def rank_key(self, pool: Pool) -> Floats | None:
         """(n, 3): validity, corrected score, score; None for `length`."""
         if self.by == "length":

@@ -22,6 +22,7 @@ class TestsThenScore:
     """No options."""
 
     needs: ClassVar[tuple[str, ...]] = ("behaviours",)
+    weighs: ClassVar[str] = "public_tests"
 
     def rank_key(self, pool: Pool) -> Floats:
         """(n, 4): validity, public tests passed, score, log probability."""
