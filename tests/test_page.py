@@ -98,7 +98,7 @@ def test_no_script_can_end_its_element_early() -> None:
 def test_the_page_has_the_numbers_the_facts_and_the_choices(run: RunReport, written: Page) -> None:
     text = " ".join(written.text.split())
     assert sentences.summary_sentence(run) in text
-    assert "The run itself: grade 8 s; 8 s in all, 0.05 s per graded candidate." in text
+    assert "1 session added up: grade 8 s; 8 s in all, 0.05 s per graded candidate." in text
     assert "path: samples.jsonl" in text and "mini-99: 2 of 8 candidates have no verdict" in text
     for name, count in [*run.verdicts.items(), *run.extraction.items(), *run.finish.items()]:
         assert re.search(rf"{name.replace('_', ' ')} ?{count} \(", text)
