@@ -78,7 +78,7 @@ def account(report: RunReport) -> Account:
         stages=(*(_sum(stage) for stage in zip(*problems.values(), strict=True)), *observed),
         wall_seconds=wall,
         peak_mib=dict(report.meta.get("peaks") or {}),
-        sessions=len(sessions),
+        sessions=max(1, len(sessions)),  # older runs kept no record of them
         lost_seconds=max(0.0, _drawing(sessions) - _finished(report)),
         replaced_seconds=dict(report.meta.get("replaced") or {}),
     )
