@@ -716,6 +716,24 @@ def test_sigterm_lets_what_runs_be_answered_and_takes_nothing_more(
     assert process.wait(10) == 0
 
 
+def test_what_has_no_answer_when_the_time_to_drain_is_over_is_told_so(tmp_path: Path) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "silent"}]}
+    queued = ("serve.drain=1", "serve.concurrency=2")
+    with process(tmp_path, *queued) as (running, url, _), ThreadPoolExecutor() as pool:
+        asked = [
+            pool.submit(httpx.post, f"{url}/v1/chat/completions", json=body | {"stream": streams}, timeout=30)
+            for streams in (False, True, False)  # the last has to wait
+        ]
+        time.sleep(0.6)
+        running.send_signal(signal.SIGTERM)
+        whole, streamed, waiting = (one.result() for one in asked)
+        assert running.wait(10) == 0
+        assert running.stderr is not None and "Traceback" not in running.stderr.read()
+    for answer in (whole, waiting):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "draining")
+    assert '"code":"draining"' in streamed.text.replace('": "', '":"')
+
+
 def refused(url: str) -> bool:
     try:
         httpx.get(f"{url}/health")

@@ -237,6 +237,11 @@ def test_when_to_come_back_is_as_far_as_the_queue_is_long():
         assert admission.retry_after == 4
         admission.waiting = 3
         assert admission.retry_after == 16
+        first = Admission(1, 0)  # none was ever answered, and one takes long
+        async with first.place():
+            await asyncio.sleep(1.1)
+            assert first.retry_after == 2
+        assert first.retry_after == 2  # of the mean of the first second and this one
 
     asyncio.run(check())
 

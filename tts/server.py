@@ -4,7 +4,9 @@ its answer is `serving/`'s.
 `import tts` does not load this file: FastAPI and uvicorn are loaded with it.
 """
 
+import asyncio
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +33,8 @@ from tts.serving.wishes import wish_of
 
 LOG = logging.getLogger("tts.serve")
 PAGE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+TELLING_SECONDS = 5.0  # after the time to drain, for those who are told that it is over
+
 # The routes.
 
 
@@ -110,7 +114,7 @@ async def respond(service: Service, request: Request, body: ChatRequest | Comple
     wish = wish_of(service, body)
     writer = Writer(wish.problem.id, service.model, isinstance(body, ChatRequest))
     if body.user:
-        LOG.info("%s is for user %s", wish.problem.id, body.user[:64])
+        LOG.info("%s is for user %r", wish.problem.id, body.user[:64])
     hung_up = service.meters.disconnects.inc
     try:
         if body.streams:
@@ -160,6 +164,14 @@ class _Server(uvicorn.Server):
         """Whether to end: also once the engine has broken, without which nothing is ever answered again."""
         return await super().on_tick(counter) or self._service.broken is not None
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what runs finish, and refuse what has not by then, while its client can still be told."""
+        over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            over.cancel()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.draining = True
         self.force_exit = self.should_exit
@@ -175,7 +187,7 @@ def serve(service: Service, keys: list[str], address: socket.socket, ready: Call
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=round(service.settings.drain),
+        timeout_graceful_shutdown=math.ceil(service.settings.drain + TELLING_SECONDS),
     )
     _Server(config, service, ready).run(sockets=[address])
     if service.broken is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,13 @@ class Admission:
         self._concurrency, self._queue = concurrency, queue
         self._places = asyncio.Semaphore(concurrency)
         self._seconds = 1.0
-        self.waiting = self.running = 0
+        self._begun: dict[object, float] = {}  # of those with a place, in the order in which they got it
+        self.waiting = 0
+
+    @property
+    def running(self) -> int:
+        """How many have a place."""
+        return len(self._begun)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -35,18 +42,22 @@ class Admission:
             await self._places.acquire()
         finally:
             self.waiting -= 1
-        self.running += 1
+        me = object()
+        self._begun[me] = time.monotonic()
         try:
             yield
         finally:
-            self.running -= 1
+            self.took(time.monotonic() - self._begun.pop(me))
             self._places.release()
 
     def took(self, seconds: float) -> None:
-        """Learn how long an answer takes."""
+        """Learn how long a place is held, whatever came of it."""
         self._seconds += WEIGHT * (seconds - self._seconds)
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds after which a place is likely to be free, at least 1."""
-        return max(1, math.ceil(self._seconds * (self.waiting + 1) / self._concurrency))
+        """Whole seconds after which a place is likely to be free, at least 1. Who holds one longer than others did
+        counts before the end, since it may be the first of many.
+        """
+        held = max((time.monotonic() - begun for begun in self._begun.values()), default=0.0)
+        return max(1, math.ceil(max(self._seconds, held) * (self.waiting + 1) / self._concurrency))

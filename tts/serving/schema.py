@@ -129,7 +129,6 @@ class ChatMessage(pydantic.BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[Text | None, BeforeValidator(_flat, json_schema_input_type=Parts)] = None
     refusal: Text | None = None
-    name: str | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -54,7 +54,7 @@ class Service:
         fallback = self.settings.fallback
         self._fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
         self.stopping = None if config.stopping is None else _stopping(config, config.stopping)
-        self.draining = False
+        self.draining = self._drained = False
         self.started = int(time.time())
         self._generator = GuardedGenerator(generator)
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
@@ -164,9 +164,7 @@ class Service:
             except TimeoutError:
                 raise Refusal(504, "The deadline passed while the request waited.", code="deadline") from None
             order = Order(wish, watch, arrived)
-            outcome = await self._answered(order, until)
-        self.admission.took(outcome.seconds["total"])
-        return outcome
+            return await self._answered(order, until)
 
     async def _answered(self, order: Order, until: float) -> Outcome:
         cancelled = 0
@@ -217,19 +215,26 @@ class Service:
                 order.cannot_see()
 
     def _ask(self, order: Order, indices: Sequence[int]) -> None:
-        """Raises Refusal once the engine is broken."""
-        if self.broken is not None:
+        """Raises Refusal once the engine is broken, or the time to drain is over."""
+        if self.broken is not None or self._drained:
             raise self._refusal()
         if indices:
             self.meters.candidates.labels("asked").inc(len(indices))
             self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
+
+    def drained(self) -> None:
+        """The time to drain is over: refuse what still runs or waits."""
+        self._drained = True
+        self._gave_up()
 
     def _gave_up(self) -> None:
         for order in self._orders.values():
             order.fail(self._refusal())
 
     def _refusal(self) -> Refusal:
-        return Refusal(503, f"The server ends: {self.trouble}.", code="engine_broken")
+        if self.broken is not None:
+            return Refusal(503, f"The server ends: {self.trouble}.", code="engine_broken")
+        return Refusal(503, "The server ended before the answer was there. Ask another one.", code="draining")
 
     def queued(self, problem_id: str) -> float | None:
         """Seconds that a request waited for its turn; None while it waits, and once it is over."""
