@@ -151,7 +151,7 @@ def test_whoever_goes_stops_the_programs_and_lets_the_next_one_run_its_own() -> 
     given = iter(graders)
 
     async def run() -> None:
-        observer, seen = Observer(lambda: next(given)), dict[str, Behaviour]()
+        observer, seen = Observer(lambda: next(given), at_once=3), dict[str, Behaviour]()
         first = graders[0]
         await given_up(
             observer.observe(TESTED, candidates("abc"), dict[str, Behaviour]().update), lambda: first.begun != []
@@ -166,6 +166,24 @@ def test_whoever_goes_stops_the_programs_and_lets_the_next_one_run_its_own() -> 
         await second
         assert first.closed.is_set() and first.begun == ["a"]
         assert seen.keys() == {program_hash("d"), program_hash("e")}
+
+    asyncio.run(run())
+
+
+def test_one_request_s_programs_keep_another_s_waiting_for_its_own_turn_only() -> None:
+    grader = Looking(leave=threading.Semaphore(0))
+
+    async def run() -> None:
+        observer = Observer(lambda: grader, at_once=1)
+        many = asyncio.ensure_future(observer.observe(TESTED, candidates("abc"), dict[str, Behaviour]().update))
+        while not grader.begun:
+            await asyncio.sleep(0.01)
+        one = asyncio.ensure_future(observer.observe(TESTED, candidates("x"), dict[str, Behaviour]().update))
+        await asyncio.sleep(0.05)
+        for _ in range(4):
+            grader.leave.release()
+        await asyncio.gather(many, one)
+        assert grader.begun == ["a", "x", "b", "c"]
 
     asyncio.run(run())
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -562,6 +563,30 @@ def test_a_scorer_that_fails_leaves_the_choice_to_the_fallback_and_the_answer_sa
         assert until(lambda: not served.tts("fine")["degraded"], 10)  # once it has finished what it was at
 
 
+def test_no_fallback_passes_over_a_threshold() -> None:
+    with serving(config(fallback={"name": "argmax", "label": "by-likelihood"})) as served:
+        answer = served.ask("scorer dies", tts={"threshold": 1000})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "scorer_failed")
+
+
+def test_a_scorer_that_has_gone_silent_makes_the_server_not_ready_until_it_speaks() -> None:
+    with serving(config(scorer_timeout=0.3)) as served:
+        assert served.ask("scorer sleeps").status_code == 504
+        answer = httpx.get(f"{served.url}/ready")
+        assert answer.status_code == 503 and "has not said anything" in answer.json()["error"]["message"]
+        assert until(lambda: httpx.get(f"{served.url}/ready").status_code == 200, 20)
+
+
+def test_a_body_that_does_not_come_is_waited_for_until_the_deadline() -> None:
+    with serving(config(deadline=1.0)) as served:
+        host, port = served.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+        assert served.ask("fine").status_code == 200
+
+
 @pytest.mark.parametrize(("text", "status"), [("scorer dies", 503), ("scorer sleeps", 504)])
 def test_a_scorer_that_fails_is_the_request_s_failure_without_a_fallback(text: str, status: int) -> None:
     with serving(config(scorer_timeout=0.3)) as served:
@@ -779,6 +804,13 @@ def test_an_address_that_is_taken_is_said_before_anything_loads(tmp_path: Path, 
     done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert f"The server cannot have 127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_empty_address_is_not_every_address(tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text(CONFIG)
+    line = command("serve", "serve.yaml", "--host", "")
+    done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--host is empty" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_state_is_told(served: Served) -> None:

@@ -141,6 +141,8 @@ def keys_of(service: Service) -> list[str]:
 
 def bound(host: str, port: int) -> socket.socket:
     """The server's address, taken before anything loads; it does not listen yet. Raises ConfigError."""
+    if not host:
+        raise ConfigError("--host is empty, which would mean every address. Give one: 127.0.0.1, or 0.0.0.0 for all.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -116,8 +116,11 @@ class Decider:
         return pool
 
     async def _fallen_back(self, order: Order, missing: Missing, until: float) -> Choice:
-        """The fallback's choice. Raises Refusal where there is none, or it needs what is missing."""
-        if self._fallback is None or (missing.what == SANDBOX and observes(self._fallback[1])):
+        """The fallback's choice. Raises Refusal where there is none, it needs what is missing, or the request set a
+        threshold, which it would not keep.
+        """
+        kept = order.wish.threshold is None
+        if self._fallback is None or not kept or (missing.what == SANDBOX and observes(self._fallback[1])):
             raise missing.refusal
         label, selector = self._fallback
         self._meters.degraded.labels(missing.what).inc()

@@ -2,9 +2,11 @@
 bug ends that no route has caught.
 """
 
+import asyncio
 import hashlib
 import hmac
 import logging
+import time
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,13 +78,17 @@ class Gate:
         return any(found) and word.lower() == b"bearer"
 
     def _bounded(self, receive: Receive) -> Receive:
-        """A body without a length is measured as it comes."""
-        size = 0
+        """A body is measured as it comes, which must not take longer than an answer may."""
+        size, until, whole = 0, time.monotonic() + self._service.settings.deadline, False
 
         async def bounded() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, whole
+            try:
+                message = await asyncio.wait_for(receive(), None if whole else until - time.monotonic())
+            except TimeoutError:
+                raise HTTPException(408, "The body did not come before the deadline.") from None
             size += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if size > self._most:
                 raise HTTPException(413, self._too_large().message)  # the one kind that FastAPI lets through here
             return message

@@ -7,6 +7,7 @@ its weights borrows the new ones.
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,6 +19,7 @@ from tts.protocols import Generator, Scorer, Stepped
 from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts.serve")
+TRIED_AGAIN_SECONDS = 30.0  # after a generator broke, from when the next request is to find out whether it loads anew
 FAILED = "the scorer failed: "
 
 
@@ -49,7 +51,8 @@ def failed(score: Score) -> bool:
 
 
 class GuardedGenerator:
-    """Stepped, whatever the generator is. `failure` is what it broke of last, until it gives something again.
+    """Stepped, whatever the generator is. `failure` is what it broke of last, until it gives something again or there
+    was time enough for whatever it was to pass.
 
     `closings` is how often it broke and was closed, so that a borrower can tell whether its weights are still these.
     """
@@ -61,8 +64,15 @@ class GuardedGenerator:
         self._running: set[Key] = set()
         self._lost: list[Lost] = []
         self._lock = threading.Lock()  # a model is not loaded for two at once
-        self.failure: TtsError | None = None
+        self._failed: tuple[TtsError, float] | None = None  # and when
         self.closings = 0
+
+    @property
+    def failure(self) -> TtsError | None:
+        """Why no request should be sent here now."""
+        if self._failed is None or time.monotonic() - self._failed[1] > TRIED_AGAIN_SECONDS:
+            return None
+        return self._failed[0]
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """All of it, what is lost included."""
@@ -102,7 +112,7 @@ class GuardedGenerator:
             except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
                 self._break(error)
         if found:
-            self.failure = None
+            self._failed = None
         self._running -= {candidate.key for candidate in found}
         lost, self._lost = self._lost, []
         return [*found, *lost]
@@ -121,8 +131,9 @@ class GuardedGenerator:
     def _break(self, error: Exception) -> None:
         """Everything that runs is lost, and the model with it."""
         LOG.error("The generator broke: %s", error, exc_info=None if isinstance(error, TtsError) else error)
-        self.failure = error if isinstance(error, TtsError) else InfraError(f"a bug: {error!r}")
-        self._lose(set(self._running), self.failure)
+        failure = error if isinstance(error, TtsError) else InfraError(f"a bug: {error!r}")
+        self._failed = failure, time.monotonic()
+        self._lose(set(self._running), failure)
         with self._lock:
             self.closings += 1
             self.close()
@@ -173,13 +184,16 @@ class _Loan:
 
 
 class GuardedScorer:
-    """A scorer that gives a score for every pair, whatever happens. `failure` is what went wrong last, if it did."""
+    """A scorer that gives a score for every pair, whatever happens. `failure` is what went wrong last, if it did, and
+    `silent_since` when it was given pairs or gave a score last (time.monotonic), None while it has nothing to do.
+    """
 
     def __init__(self, label: str, scorer: Scorer) -> None:
         self.label, self._scorer = label, scorer
         self._notes = _Notes(scorer)
         self._loan: _Loan | None = None
         self.failure: str = ""
+        self.silent_since: float | None = None
 
     def borrow(self, generator: GuardedGenerator) -> None:
         """Both stay loaded: the scorer may use the weights of the generator behind its guard."""
@@ -190,16 +204,20 @@ class GuardedScorer:
         """The scorer's, and None with the reason for those that it did not give."""
         waiting = {candidate.key for _, candidate in pairs}
         reason = "it gave no score"
+        self.silent_since = time.monotonic()
         try:
             if self._loan is not None and self._loan.over:
                 self.close()
                 self.borrow(self._loan.generator)
             for score in self._scorer.score(pairs):
                 waiting.discard(score.key)
+                self.silent_since = time.monotonic()
                 yield score
         except Exception as error:
             reason = str(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
+        finally:
+            self.silent_since = None
         self.failure = reason if waiting else ""
         self._notes.log()
         for key in sorted(waiting):

@@ -1,6 +1,7 @@
 """Runs requests' programs on their public inputs, in the sandbox, on a thread beside the event loop."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -14,10 +15,13 @@ Saw = Callable[[Mapping[str, Behaviour]], Any]
 
 
 class Observer:
-    """One request's programs at a time, each with a grader of its own. One event loop may use it."""
+    """Programs of one request at a time, with a grader of their own, and `at_once` of them: then it is the next
+    request's turn, so that one whose programs sleep keeps the others waiting for a few of them and not for all. One
+    event loop may use it.
+    """
 
-    def __init__(self, make: Callable[[], Grader]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Grader], at_once: int | None = None) -> None:
+        self._make, self._at_once = make, at_once or len(os.sched_getaffinity(0))
         self._turn = asyncio.Lock()
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -37,14 +41,17 @@ class Observer:
             stop.set()
 
     async def _look(self, problem: Problem, candidates: Sequence[Candidate], saw: Saw, stop: threading.Event) -> None:
-        async with self._turn:
-            if not stop.is_set():
-                loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
 
-                def tell(found: Mapping[str, Behaviour]) -> None:
-                    loop.call_soon_threadsafe(saw, found)
+        def tell(found: Mapping[str, Behaviour]) -> None:
+            loop.call_soon_threadsafe(saw, found)
 
-                await asyncio.to_thread(self._run, problem, candidates, tell, stop)
+        different = list({candidate.code: candidate for candidate in candidates}.values())
+        for first in range(0, len(different), self._at_once):
+            async with self._turn:
+                if stop.is_set():
+                    return
+                await asyncio.to_thread(self._run, problem, different[first : first + self._at_once], tell, stop)
 
     def _looked(self, task: asyncio.Task[None]) -> None:
         self._looking.discard(task)

@@ -52,6 +52,7 @@ class Wish:
     selector: Selector
     stopping: Stopping | None
     least: int = 1
+    threshold: float | None = None  # below which no candidate may be chosen, whoever chooses
     prefix: str = ""  # that a program begins with: the text that is continued
     names: Names = field(default_factory=Names)
 

@@ -11,6 +11,7 @@ STATUSES = {
     401: "The API key is missing or wrong",
     404: "No such model or route",
     405: "The route takes another method",
+    408: "The body did not come before the deadline",
     413: "The body is too large",
     415: "The body is not application/json",
     429: "Too many requests wait already; Retry-After says when to try again",

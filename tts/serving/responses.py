@@ -65,6 +65,6 @@ def of_validation(error: RequestValidationError) -> Refusal:
 
 def of_http(error: HTTPException) -> Refusal:
     """What FastAPI refuses: a body that it cannot read, an unknown route, a route by the wrong method."""
-    code = {400: "invalid_json", 413: "body_too_large"}.get(error.status_code, "")
+    code = {400: "invalid_json", 408: "body_late", 413: "body_too_large"}.get(error.status_code, "")
     detail = "The body is not JSON" if error.status_code == 400 else str(error.detail).rstrip(".")
     return Refusal(error.status_code, f"{detail}. See /openapi.json.", code=code, headers=error.headers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -61,7 +62,7 @@ class Service:
         self._orders: dict[str, Order] = {}
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
         self._pump = Pump(self._engine, self._gave_up)
-        self._observer = Observer(lambda: _grader(config))
+        self._observer = Observer(lambda: _grader(config), config.grading.workers)
         self._decider = Decider(self.settings, self._fallback, self._observer, self.meters)
         self._gauges()
 
@@ -106,7 +107,11 @@ class Service:
             return "the server is ending"
         if self.broken is not None:
             return f"the engine broke: {self.broken!r}"
-        return f"the model failed: {self._generator.failure}" if self._generator.failure else ""
+        if self._generator.failure:
+            return f"the model failed: {self._generator.failure}"
+        late = time.monotonic() - self.settings.scorer_timeout
+        hanging = (label for label, scorer in self._scorers.items() if (scorer.silent_since or math.inf) < late)
+        return next((f"the scorer {label!r} has not said anything for too long" for label in hanging), "")
 
     @property
     def broken(self) -> BaseException | None:
@@ -181,6 +186,8 @@ class Service:
             "score": now - drawn_at,
             "total": now - order.arrived,
         }
+        for said in order.degraded:
+            LOG.warning("%s: %s", order.wish.problem.id, said)
         outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
         return outcome

@@ -42,6 +42,7 @@ def wish_of(service: Service, request: Request) -> Wish:
         selector=_above(service, select, request.tts.threshold),
         stopping=service.stopping,
         least=max(choices, min(service.settings.min_candidates, n)),
+        threshold=request.tts.threshold,
         prefix="" if messages else statement,
         names=request.names,
     )
