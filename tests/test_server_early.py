@@ -168,7 +168,7 @@ def test_a_majority_that_nothing_can_change_is_answered_and_the_rest_cancelled()
         assert told["stopped_early"] == "nothing that may still come can change the choice"
         assert served.idle_within(2)
         drawn = [key for key in generator.drawn if key[0] == told["run"]]
-        assert len(drawn) <= 6  # the engine was told at its next step
+        assert len(drawn) < 9  # the engine was told while it drew
         assert served.metric("tts_candidates_total", what="cancelled") == 4
         assert served.metric("tts_stopped_early_total") == 1
         differing = served.tts("each its own")

@@ -1,8 +1,10 @@
 """The transformers generator against the library's own loop, and what it promises about seeds, slots and stopping."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,24 @@ def test_candidates_that_wait_for_a_slot_share_their_prompt_s_prefill(folder: st
         found += batch.step()
     assert len(found) == 8
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("fixed", [None, 64])
+def test_a_batch_that_is_over_leaves_no_second_cache_beside_the_next_one(folder: str, fixed: int | None) -> None:
+    """Without the garbage collector, which comes when it pleases, and seldom beside tensors."""
+    generator = Transformers(model=folder, dtype="float32", max_tokens=2, batch_size=2, slot_tokens=fixed)
+    gc.disable()
+    try:
+        caches = []
+        for _ in range(3):
+            generator.add([(PROBLEMS[0], 0)])
+            while generator.unfinished:
+                generator.step()
+            caches.append(weakref.ref(generator.running.batch.slots.layers[0].keys))
+        assert [cache() is None for cache in caches[:-1]] == [fixed is None] * 2
+        assert len({id(cache()) for cache in caches if cache() is not None}) == 1
+    finally:
+        gc.enable()
 
 
 def test_the_caller_s_torch_is_not_left_in_inference_mode(folder: str) -> None:

@@ -944,7 +944,7 @@ def _serve(config: "ServeConfig", host: str, port: int) -> None:
         keys = server.keys_of(service)
         if not keys and host not in (LOOPBACK, "::1", "localhost"):
             _say("Warning: whoever reaches this machine may use this server. Set serve.keys_file or serve.keys_env.")
-        url = f"http://{host}:{address.getsockname()[1]}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{address.getsockname()[1]}"
         try:
             service.load()
             server.serve(service, keys, address, lambda: _say(f"Serving {service.model!r} at {url}/v1; page: {url}/"))

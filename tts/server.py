@@ -48,12 +48,26 @@ def make_app(service: Service, keys: list[str]) -> FastAPI:
 
     app = FastAPI(title="tts serve", description=__doc__, lifespan=life, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, service=service, keys=keys)
-    app.add_exception_handler(Refusal, lambda _, error: refused(error))
-    app.add_exception_handler(RequestValidationError, lambda _, error: refused(of_validation(error)))
-    app.add_exception_handler(HTTPException, lambda _, error: refused(of_http(error)))
+    _add_handlers(app)
     _add_routes(app, service)
     _add_state(app, service)
     return app
+
+
+def _add_handlers(app: FastAPI) -> None:
+    """Async, since others are each run on a thread."""
+
+    @app.exception_handler(Refusal)
+    async def refusal(_: Request, error: Refusal) -> Response:
+        return refused(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return refused(of_validation(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        return refused(of_http(error))
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:

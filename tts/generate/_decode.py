@@ -107,6 +107,12 @@ class Slots:
         self.layers = [_SlotLayer(self) for _ in range(model.config.get_text_config().num_hidden_layers)]
         self.cache = Cache(layers=list(self.layers))
 
+    def free(self) -> None:
+        """Give the memory back now: layers and slots know each other, and would wait for the garbage collector."""
+        for layer in self.layers:
+            layer.keys = layer.values = None
+            layer.is_initialized = False
+
     @torch.inference_mode()
     def prefill(self, prompt: Sequence[int]) -> tuple[DynamicCache, torch.Tensor]:
         """Run one prompt: its cache and the logits (vocabulary,) after its last token."""

@@ -206,8 +206,9 @@ class _Work:
         self.batch: _Batch | None = None
 
     def step(self) -> list[Candidate]:
-        if self.batch is not None and not self.batch.unfinished:
-            self.batch = None  # and with it the slots' memory
+        if self.batch is not None and not self.batch.unfinished and not self.generator.slot_tokens:
+            self.batch.slots.free()
+            self.batch = None  # the next one is as long as what comes
         if self.waiting:
             self._admit()
         return [] if self.batch is None else self.batch.step()

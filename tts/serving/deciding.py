@@ -55,7 +55,10 @@ class Decider:
             if unscored:
                 said = f"scores are missing, which {order.wish.select!r} does not look at, since {unscored}"
                 order.degraded.append(said)
-            return await self._by(selector, order, self._pool(order), until)
+            pool = self._pool(order)
+            if not ignores_scores(selector) and all(score.value is None for score in pool.scores):
+                order.degraded.append(f"no candidate has a score: {pool.scores[0].why}")
+            return await self._by(selector, order, pool, until)
         except Missing as missing:
             return await self._fallen_back(order, missing, until)
 

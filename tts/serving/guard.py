@@ -121,6 +121,7 @@ class GuardedGenerator:
         """Take what a generator gives up one by one, which it would else raise."""
         lost = getattr(self._inner, "lost", None)
         for key, error in lost().items() if lost is not None else ():
+            LOG.warning("A candidate of %s was lost: %s", key[0], error)
             self._lose([key], error)
 
     def _lose(self, keys: Collection[Key], error: TtsError) -> None:

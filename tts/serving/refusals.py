@@ -20,6 +20,7 @@ STATUSES = {
     503: "The server is ending, or its models cannot be used",
     504: "The deadline passed",
 }
+LONGEST = 200  # characters of a failure that clients are told
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -57,7 +58,7 @@ def of_bug() -> Refusal:
     return Refusal(500, "The server failed by a bug, of which its log has the traceback.", code="internal_error")
 
 
-def bad(param: str, message: str, code: str = "") -> Refusal:
+def bad(param: str, message: str, code: str = "invalid_value") -> Refusal:
     """For a request that cannot be used because of one parameter."""
     return Refusal(400, f"{param}: {message}", param=param, code=code)
 
@@ -72,6 +73,13 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
         )
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
     if isinstance(error, UpstreamError):
-        ours = error.status in (400, 413, 422)
-        return Refusal(400 if ours else 502, str(error), code="upstream_refused" if ours else "upstream_error")
-    return Refusal(503, f"The model failed: {error}", code="model_failed")
+        if error.status in (400, 413, 422):  # what it was asked for, which the client decides
+            return Refusal(400, str(error), code="upstream_refused")
+        how = f"failed with status {error.status}" if error.status else "gave no answer"
+        return Refusal(502, f"The upstream server {how}; the log of this one says why.", code="upstream_error")
+    return Refusal(503, f"The model failed: {brief(error)}", code="model_failed")
+
+
+def brief(error: Exception) -> str:
+    """What clients are told of a failure: its first line, since others may hold paths and a process's log."""
+    return f"{str(error).partition(chr(10))[0][:LONGEST]} The log has more."

@@ -24,7 +24,7 @@ from tts.serving.meters import Meters
 from tts.serving.observer import Observer
 from tts.serving.order import Late, Order, Stopping, Wish, observes
 from tts.serving.pump import Pump
-from tts.serving.refusals import Refusal
+from tts.serving.refusals import Refusal, brief
 from tts.types import Candidate, Message, Problem, Sampling, Score
 
 LOG = logging.getLogger("tts.serve")
@@ -108,7 +108,7 @@ class Service:
         if self.broken is not None:
             return f"the engine broke: {self.broken!r}"
         if self._generator.failure:
-            return f"the model failed: {self._generator.failure}"
+            return f"the model failed: {brief(self._generator.failure)}"
         late = time.monotonic() - self.settings.scorer_timeout
         hanging = (label for label, scorer in self._scorers.items() if (scorer.silent_since or math.inf) < late)
         return next((f"the scorer {label!r} has not said anything for too long" for label in hanging), "")
