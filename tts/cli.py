@@ -309,7 +309,7 @@ def _show_one(found: "RunReport", against: str | None = None, curves: Sequence[s
     whole = findings.Findings(found, against)
     with _writing(found.folder):
         picture.write_pictures([found], found.folder, curves)
-        more = _replays_of(found.folder) + _audit_of(found.folder)
+        more = _kept_in(found.folder)
         written = page.write_page([whole], found.folder / "report.html", more=more, curves=curves)
     _print_tables(whole)
     print(f"Report: {written}   Picture: {found.folder / 'curves.png'}, .svg")
@@ -328,26 +328,17 @@ def _print_tables(whole: "Findings") -> None:
         console.print(sentence, highlight=False, markup=False)
 
 
-def _audit_of(folder: Path) -> "Markup":
-    """The section of the audit that is in a run's folder, for its page; a warning for one that cannot be read."""
-    from tts import audit_report
+def _kept_in(folder: Path) -> "Markup":
+    """The sections of the replays and the audit in a run's folder, for its page; a warning for one that is damaged."""
+    from tts import audit_report, replay_report
 
-    try:
-        return audit_report.saved_section(folder)
-    except DataError as error:
-        _say(f"Warning: the page is without its audit. {error}")
-        return audit_report.NOTHING
-
-
-def _replays_of(folder: Path) -> "Markup":
-    """The section of the replays that are in a run's folder, likewise."""
-    from tts import replay_report
-
-    try:
-        return replay_report.saved_section(folder)
-    except DataError as error:
-        _say(f"Warning: the page is without its replays. {error}")
-        return replay_report.NOTHING
+    found = audit_report.NOTHING
+    for what, section in (("replays", replay_report.saved_section), ("audit", audit_report.saved_section)):
+        try:
+            found += section(folder)
+        except DataError as error:
+            _say(f"Warning: the page is without its {what}. {error}")
+    return found
 
 
 def _analysed(folders: list[Path], with_curves: bool = True) -> "list[RunReport]":
