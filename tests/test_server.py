@@ -816,6 +816,9 @@ def test_an_empty_address_is_not_every_address(tmp_path: Path) -> None:
 def test_the_state_is_told(served: Served) -> None:
     assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
     assert httpx.get(f"{served.url}/ready").json() == {"status": "ready"}
+    for path in ("/", "/health", "/ready"):
+        answer = httpx.head(f"{served.url}{path}")
+        assert (answer.status_code, answer.content) == (200, b"")
     page = httpx.get(f"{served.url}/")
     assert page.headers["content-type"].startswith("text/html") and "default-src 'none'" in str(page.headers)
     answers = served.metric("tts_requests_total", route="/v1/chat/completions", status="200")

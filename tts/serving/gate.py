@@ -32,6 +32,8 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as load balancers ask; uvicorn leaves the body out by the scope of its own
+            scope = {**scope, "method": "GET"}
         route, counted = _route_of(scope["path"]), _Counted(send)
         try:
             if scope["path"].startswith("/v1"):

@@ -62,8 +62,8 @@ def _kept(value: Any, fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any
         return value
     kept = {key: item for key, item in value.items() if key in fields}
     for key, item in value.items():
-        if key in kept or any(item is one or item == one for one in neutral.get(key, ())):
-            continue
+        if key in kept or item is None or any(item is one or item == one for one in neutral.get(key, ())):
+            continue  # null asks for nothing, whatever it is called
         if key in neutral:
             raise Unsupported(key, "this server does not support it")
         raise Unsupported(key, unknown(key, where, fields))
