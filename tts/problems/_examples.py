@@ -1,7 +1,8 @@
 """The examples in a docstring as tests, without running any of them.
 
-They come as doctest has them (`>>>` and, on the next line, what comes of it) or, as people also write them, on one
-line: a call, one of `SHOWN_BY`, and a constant. In the latter `true` and `false` are constants too.
+They come as doctest has them (`>>>` and, on the next line, what comes of it) or, as people also write them, on a line
+of its own: a call of the function with constants, one of `SHOWN_BY`, and a constant. In the latter `true` and `false`
+are constants too. What says more than that, such as `not f(3) == 4`, `f(2) + f(1) = 3` or `f(n) = 2`, is no example.
 """
 
 import ast
@@ -13,35 +14,39 @@ from tts.problems._asserts import Subject, from_assert
 from tts.types import Call
 
 SHOWN_BY = ("==>", "=>", "==", "->", "➞", "→", "returns", "=")  # a longer one before what it begins with
-_SHOWN = re.compile(rf"[ \t]*(?:#[ \t]*)?(?:{'|'.join(SHOWN_BY)})[ \t]*(?P<shown>[^\n]*)")
+_SHOWN = re.compile(rf"[ \t]*(?:#[ \t]*)?(?:{'|'.join(SHOWN_BY)})(?![=~])[ \t]*(?P<shown>[^\n]*)")
+_BEFORE = re.compile(r"[ \t]*(?:[*•-][ \t]+|\d+[.)][ \t]+|>>>[ \t]*|assert[ \t]+|for[ \t]+|examples?:[ \t]*)?", re.I)
 _TRUTHS = {"true": True, "false": False}
 _MOST_PARENTHESES = 64  # closed ones looked at before a call is taken for one without an end
 
 
 def examples(docstring: str, entry_point: str) -> list[Call]:
-    """The examples that call the function and show a constant, doctest's before the others; what is neither is left
-    out.
-    """
-    subject = Subject(entry_point)
-    tests = (_test(asked, shown, subject) for asked, shown in [*_doctests(docstring), *_lines(docstring, entry_point)])
+    """The examples that call the function and show a constant, in their order; what is neither is left out."""
+    tests = (_test(asked, shown, entry_point) for asked, shown in _shown(docstring, entry_point))
     return [test for test in tests if test is not None]
 
 
-def _doctests(docstring: str) -> list[tuple[str, str]]:
+def _shown(docstring: str, entry_point: str) -> Iterator[tuple[str, str]]:
     try:
-        found = doctest.DocTestParser().get_examples(docstring)
+        parts = doctest.DocTestParser().parse(docstring)
     except ValueError:  # not in the layout that doctest asks for
-        return []
-    return [(example.source.strip(), example.want.strip()) for example in found]
+        parts = [docstring]
+    for part in parts:
+        if isinstance(part, str):
+            yield from _lines(part, entry_point)
+        elif not part.want:
+            yield from _lines(part.source, entry_point)
+        elif not part.options.get(doctest.SKIP):
+            yield part.source.strip(), part.want.strip()
 
 
-def _lines(docstring: str, entry_point: str) -> Iterator[tuple[str, str]]:
-    """Each call in the text with what stands behind its sign on the line where the call ends."""
-    for start in re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\(", docstring):
-        asked = _call_at(docstring, start.start())
-        shown = _SHOWN.match(docstring, start.start() + len(asked))
-        if asked and shown:
-            yield asked, shown["shown"].strip()
+def _lines(text: str, entry_point: str) -> Iterator[tuple[str, str]]:
+    """Each call that begins a line, with what stands behind its sign on the line where the call ends."""
+    for start in re.finditer(rf"^(?P<before>.*?)(?P<call>\b{re.escape(entry_point)}\()", text, re.MULTILINE):
+        asked = _call_at(text, start.start("call"))
+        shown = _SHOWN.match(text, start.start("call") + len(asked))
+        if asked and shown and _BEFORE.fullmatch(start["before"]):
+            yield asked, shown["shown"].strip().rstrip(",;")
 
 
 def _call_at(text: str, start: int) -> str:
@@ -60,14 +65,14 @@ def _expression(text: str) -> ast.expr | None:
         return None
 
 
-def _test(asked: str, shown: str, subject: Subject) -> Call | None:
+def _test(asked: str, shown: str, entry_point: str) -> Call | None:
     call, value = _expression(asked), _expression(shown)
     if isinstance(value, ast.Name) and value.id in _TRUTHS:
         value = ast.Constant(_TRUTHS[value.id])
-    if call is None or value is None:
-        return None
+    if call is None or value is None or (isinstance(value, ast.Tuple) and not shown.startswith("(")):
+        return None  # a tuple without parentheses is as likely a message, or the thousands of a number
     try:
-        (test,) = from_assert(ast.Compare(call, [ast.Eq()], [value]), subject)
+        (test,) = from_assert(ast.Compare(call, [ast.Eq()], [value]), Subject(entry_point))
     except (ValueError, RecursionError, MemoryError):  # not of constants, or too deep
         return None
-    return test if isinstance(test, Call) else None
+    return test if isinstance(test, Call) and test.entry_point == entry_point else None
