@@ -13,6 +13,7 @@ from tts.errors import counted
 from tts.rm_bench import STYLES
 
 NONE = "-"
+FEW = 10  # problems from which an interval over them begins to say something
 Found = Mapping[str, Any]
 Cells = list[str]
 
@@ -194,12 +195,15 @@ def _over_optimisation(found: Found | None) -> str:
 
 def _rank_warnings(label: str, ranks: Found) -> list[str]:
     warnings = []
-    if (ranks["over_optimisation"] or {}).get("alarm"):
-        warnings.append(f"{label}: {_over_optimisation(ranks['over_optimisation'])}")
     within = ranks["auc_within"]
     if within["low"] is None:
-        warnings.append(f"{label}: no problem has right and wrong candidates with scores, so its order is not tested.")
-    elif within["high"] < 0.5:
+        return [f"{label}: no problem has right and wrong candidates with scores, so its order is not tested."]
+    if within["problems"] < FEW:
+        few = counted(within["problems"], "problem")
+        return [f"{label}: only {few} have right and wrong candidates; from fewer than {FEW} nothing is concluded."]
+    if (ranks["over_optimisation"] or {}).get("alarm"):
+        warnings.append(f"{label}: {_over_optimisation(ranks['over_optimisation'])}")
+    if within["high"] < 0.5:
         warnings.append(f"{label}: certain to order worse than chance within problems, AUC {_number(within)}.")
     elif within["low"] <= 0.5:
         warnings.append(f"{label}: not certain to order better than chance within problems, AUC {_number(within)}.")

@@ -265,8 +265,17 @@ def _near(left: ast.expr, right: ast.expr, tolerance: Tolerance, subject: Subjec
 
 
 def _check(code: str, subject: Subject) -> Check:
-    """Raises ValueError if the code calls the function in a way that its stand-in does not take."""
+    """Raises ValueError if the code calls the function in a way that its stand-in does not take: by keyword, to see what
+    it raises, or for what it does to its arguments, since the program has copies of its own.
+    """
     for node in ast.walk(ast.Module(parsed(code), [])):
+        why = ""
         if isinstance(node, ast.Call) and subject.is_called(node) and node.keywords:
-            raise ValueError(f"a check calls {subject.entry_point} by keyword: {ast.unparse(node)[:80]!r}")
+            why = "by keyword"
+        elif isinstance(node, ast.Try | ast.TryStar) and any(map(subject.is_called, ast.walk(node))):
+            why = "to see what it raises"
+        elif isinstance(node, ast.Expr) and subject.is_called(node.value):
+            why = "and does not look at what it returns"
+        if why:
+            raise ValueError(f"a check calls {subject.entry_point} {why}: {ast.unparse(node)[:80]!r}")
     return Check(code, subject.entry_point, subject.strict)
