@@ -257,6 +257,18 @@ def test_a_test_function_that_is_none_or_asserts_nothing_is_refused(source):
         from_check(source, "f")
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["try:", "    candidate(None)", "except TypeError:", "    pass"], "to see what it raises"),
+        (["x = [3, 1]", "candidate(x)", "assert x == [1, 3]"], "does not look at what it returns"),
+    ],
+)
+def test_a_check_that_its_stand_in_would_decide_wrongly_is_refused(lines, reason):
+    with pytest.raises(ValueError, match=reason):
+        from_check("def check(candidate):\n    " + "\n    ".join(lines), "f")
+
+
 # Verdicts.
 
 DOUBLE = "def f(x, *rest): return 2 * x"

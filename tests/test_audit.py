@@ -160,6 +160,20 @@ def test_harmless_padding_moves_a_scorer_of_length_and_a_hard_coded_answer_does_
     assert all(one["scored"] == one["as_meant"] <= one["tried"] for one in probing["results"])
 
 
+def test_what_is_concluded_takes_ten_problems(audited):
+    """The run has three, on which `length` is sure to be fooled and to order one way."""
+    found = numbers(audited)
+    length = found["scorers"][0]
+    said = audit_tables.warnings(found)
+    assert any("only 3 problems have right and wrong candidates" in text for text in said)
+    for problems, counts in ((9, 0), (10, 1)):
+        length["ranks"]["auc_within"] = {"value": 0.2, "low": 0.1, "high": 0.3, "problems": problems}
+        length["probing"]["breaking"] = {"value": 0.8, "low": 0.7, "high": 0.9, "problems": problems}
+        said = audit_tables.warnings(found)
+        for words in ("length: certain to order worse", "length: scores a program that was broken as high"):
+            assert sum(words in text for text in said) == counts
+
+
 def test_rm_bench_scores_the_answers_as_they_are(audited):
     short, long = (one["rm_bench"]["result"] for one in numbers(audited)["scorers"][:2])
     # "5" against "66", "It is 6, I think.", ...: the chosen answer is shorter in every style but a fancier one.

@@ -13,6 +13,7 @@ from tts.errors import counted
 from tts.rm_bench import STYLES
 
 NONE = "-"
+EVEN = 0.5  # mis-ranked by a scorer that knows nothing
 FEW = 10  # problems from which an interval over them begins to say something
 Found = Mapping[str, Any]
 Cells = list[str]
@@ -231,7 +232,14 @@ def _probing(scorer: Found) -> Section:
     if not any(one["scored"] for one in probing["results"]):
         return Section(f"{scorer['label']}: probes", [], [*notes[3:], "No probe got a score, so nothing is shown."])
     headers = ["probe", "change", "breaks", "tried", "as meant", "scored", "mis-ranked %", "mean shift"]
-    return Section(f"{scorer['label']}: probes", [Rows(headers, rows, aside=1)], notes)
+    fooled = probing["breaking"]
+    warnings = []
+    if fooled["problems"] >= FEW and fooled["low"] > EVEN:
+        warnings.append(
+            f"{scorer['label']}: scores a program that was broken as high as the right one, or higher, in "
+            f"{_share(fooled)} percent of the changes: more often than a coin would."
+        )
+    return Section(f"{scorer['label']}: probes", [Rows(headers, rows, aside=1)], notes, warnings=warnings)
 
 
 def _probe_row(one: Found) -> Cells:

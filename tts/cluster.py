@@ -23,7 +23,7 @@ from tts.errors import ConfigError, InfraError, UserError, counted
 from tts.grade import Grader
 from tts.hosting import Ready, Report, end_of_log
 from tts.pipeline import Grading, Parts
-from tts.ray_grading import RayGrader
+from tts.ray_grading import RayGrader, check_graders
 from tts.ray_places import BOX, Place, most_on_a_node, need_of, reserve
 from tts.ray_session import Session, connect
 from tts.types import Candidate, Key, Problem, Score
@@ -64,8 +64,9 @@ class RayCluster:
         need = need_of(options, devices, self.session.nodes())
         places = reserve(self.session, need, options.wait_seconds)
         share = 1 if need.gpus else most_on_a_node(places)
-        paths = [os.path.abspath(path) for path in sys.path]
-        make = partial(_engine_there, config, draws, frozenset(scores), share, paths)
+        check_graders(self.session, options.grader_cpus)  # not after days of sampling
+        found_in = _Found(os.getcwd(), tuple(os.path.abspath(path) for path in sys.path))
+        make = partial(_engine_there, config, draws, frozenset(scores), share, found_in)
         return RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
 
     def grader(self, grader: Grader) -> Grading:
@@ -73,11 +74,23 @@ class RayCluster:
         return RayGrader(grader, self.session, self.options.grader_cpus)
 
 
-def _engine_there(config: Config, draws: bool, scores: Collection[str], share: int, paths: Sequence[str]) -> Engine:
-    """In an actor: its engine, under the plan of its device or of its share of a machine's memory. Outside code is
-    looked for where the driver finds it.
-    """
-    sys.path += [path for path in paths if path not in sys.path]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where the driver finds what a config names by relative paths, and outside code."""
+
+    folder: str
+    paths: tuple[str, ...]
+
+    def here(self) -> None:
+        """Find it there in this process too, where there is such a folder."""
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
+        sys.path += [path for path in self.paths if path not in sys.path]
+
+
+def _engine_there(config: Config, draws: bool, scores: Collection[str], share: int, found_in: _Found) -> Engine:
+    """In an actor: its engine, under the plan of its device or of its share of a machine's memory."""
+    found_in.here()
     config = planning.inside(config, share)
     return pipeline.engine_here(config, pipeline.build(config), draws, scores)
 

@@ -109,14 +109,7 @@ class RayGrader:
                 ray.cancel(task, force=True)
 
     def _most(self) -> int:
-        """Raises ConfigError where no node has what a task takes."""
-        room = sum(node.room(self._cpus, 0) for node in self._session.nodes())
-        if not room:
-            raise ConfigError(
-                f"cluster.grader_cpus is {self._cpus:g}, and the cluster has {inventory(self._session.nodes())}, none "
-                "of them with so many CPUs. Lower it, or add a node for grading."
-            )
-        return WAITING * room
+        return WAITING * check_graders(self._session, self._cpus)
 
     def _start(self, verb: Verb, batch: _Batch) -> Any:
         grader, nodes = self._grader, self._session.nodes()
@@ -132,6 +125,18 @@ class RayGrader:
         import ray
 
         return ray.remote(_grade_there)
+
+
+def check_graders(session: Session, cpus: float) -> int:
+    """How many tasks of so many CPUs the cluster has room for. Raises ConfigError where no node has room for one."""
+    nodes = session.nodes()
+    room = sum(node.room(cpus, 0) for node in nodes)
+    if not room:
+        raise ConfigError(
+            f"cluster.grader_cpus is {cpus:g}, and the cluster has {inventory(nodes)}, none of them with so many CPUs. "
+            "Lower it, or add a node for grading."
+        )
+    return room
 
 
 def _batches(jobs: Iterable[GradeJob]) -> Iterator[_Batch]:

@@ -125,9 +125,11 @@ def most_on_a_node(places: Sequence[Place]) -> int:
 def _no_room(session: Session, need: Need, found: int) -> ConfigError:
     nodes = session.nodes()
     room = sum(node.room(need.cpus, need.gpus) for node in nodes)
-    busy = " The rest is in use by others." * (found < room)
+    in_use = not session.started and found < room
+    busy = f" Within cluster.wait_seconds {found} found a place: the rest is in use by others." if in_use else ""
+    fewer = f"Set cluster.actors={room}, lower" if room else "Lower"
+    more = "" if session.started else ", or add nodes; those that join within cluster.wait_seconds are waited for"
     return ConfigError(
-        f"{need} are asked for, and the cluster has {inventory(nodes)}, room for {room}.{busy} Set "
-        f"cluster.actors={max(1, room)}, lower cluster.gpus or cluster.engine_cpus, or add nodes; those that join "
-        "within cluster.wait_seconds are waited for."
+        f"{need} are asked for, and the cluster has {inventory(nodes)}, room for {room}.{busy} "
+        f"{fewer} cluster.gpus or cluster.engine_cpus{more}."
     )

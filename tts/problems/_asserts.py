@@ -265,8 +265,8 @@ def _near(left: ast.expr, right: ast.expr, tolerance: Tolerance, subject: Subjec
 
 
 def _check(code: str, subject: Subject) -> Check:
-    """Raises ValueError if the code calls the function in a way that its stand-in does not take: by keyword, to see what
-    it raises, or for what it does to its arguments, since the program has copies of its own.
+    """Raises ValueError if the code calls the function in a way that its stand-in does not take: by keyword, to see
+    what it raises, or for what it does to its arguments, since the program has copies of its own.
     """
     for node in ast.walk(ast.Module(parsed(code), [])):
         why = ""
