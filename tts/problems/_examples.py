@@ -22,11 +22,10 @@ _MOST_PARENTHESES = 64  # closed ones looked at before a call is taken for one w
 
 def examples(docstring: str, entry_point: str) -> list[Call]:
     """The examples that call the function and show a constant, in their order; what is neither is left out."""
-    tests = (_test(asked, shown, entry_point) for asked, shown in _shown(docstring, entry_point))
-    return [test for test in tests if test is not None]
+    return [test for test in _tests(docstring, entry_point) if test is not None]
 
 
-def _shown(docstring: str, entry_point: str) -> Iterator[tuple[str, str]]:
+def _tests(docstring: str, entry_point: str) -> Iterator[Call | None]:
     try:
         parts = doctest.DocTestParser().parse(docstring)
     except ValueError:  # not in the layout that doctest asks for
@@ -37,16 +36,17 @@ def _shown(docstring: str, entry_point: str) -> Iterator[tuple[str, str]]:
         elif not part.want:
             yield from _lines(part.source, entry_point)
         elif not part.options.get(doctest.SKIP):
-            yield part.source.strip(), part.want.strip()
+            yield _test(part.source.strip(), part.want.strip(), entry_point)
 
 
-def _lines(text: str, entry_point: str) -> Iterator[tuple[str, str]]:
-    """Each call that begins a line, with what stands behind its sign on the line where the call ends."""
+def _lines(text: str, entry_point: str) -> Iterator[Call | None]:
+    """Each call with constants that begins a line, and what stands behind its sign on the line where the call ends."""
     for start in re.finditer(rf"^(?P<before>.*?)(?P<call>\b{re.escape(entry_point)}\()", text, re.MULTILINE):
         asked = _call_at(text, start.start("call"))
         shown = _SHOWN.match(text, start.start("call") + len(asked))
         if asked and shown and _BEFORE.fullmatch(start["before"]):
-            yield asked, shown["shown"].strip().rstrip(",;")
+            test = _test(asked, shown["shown"].strip().rstrip(",;"), entry_point)
+            yield test if test is None or test.entry_point == entry_point else None
 
 
 def _call_at(text: str, start: int) -> str:
@@ -75,4 +75,4 @@ def _test(asked: str, shown: str, entry_point: str) -> Call | None:
         (test,) = from_assert(ast.Compare(call, [ast.Eq()], [value]), Subject(entry_point))
     except (ValueError, RecursionError, MemoryError):  # not of constants, or too deep
         return None
-    return test if isinstance(test, Call) and test.entry_point == entry_point else None
+    return test if isinstance(test, Call) else None
