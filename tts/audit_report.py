@@ -5,7 +5,6 @@ Everything is shown from the saved JSON, so that what is shown later is what was
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from rich.text import Text
 
 from tts.audit import VERSION, Audit
 from tts.audit_tables import Found, Rows, facts, sections, warnings
-from tts.errors import DataError, explained
-from tts.jsonl import without_nan
+from tts.errors import DataError
+from tts.jsonl import read_saved, without_nan
 from tts.page import page_environment
 from tts.wording import visible
 
 FILE, PAGE = "audit.json", "audit.html"
+REMEDY = "Run `tts audit` again, or delete the file."
 NOTHING = markupsafe.Markup()
 WIDE = 130  # columns of a terminal in which every table has room
 
@@ -38,16 +38,7 @@ def as_json(found: Audit) -> dict[str, Any]:
 
 def load(path: Path) -> dict[str, Any]:
     """A saved audit. Raises DataError for a file that is none, or another version's."""
-    remedy = "Run `tts audit` again, or delete the file."
-    with explained(DataError, f"{path} cannot be read", remedy):
-        data = path.read_bytes()
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}). {remedy}") from error
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        raise DataError(f"{path} is no audit that this tts reads, which has version {VERSION}. {remedy}")
-    return found
+    return read_saved(path, "audit", VERSION, REMEDY)
 
 
 # Where it is shown.
@@ -102,4 +93,4 @@ def saved_section(folder: Path) -> markupsafe.Markup:
     try:
         return section(load(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}). Run `tts audit` again, or delete the file.") from error
+        raise DataError(f"{path} is damaged ({error!r}). {REMEDY}") from error

@@ -1,4 +1,6 @@
-"""Reading JSONL that users wrote: every complaint names the file, the line, what was got and what is allowed."""
+"""Reading JSONL and JSON that users or earlier commands wrote: every complaint names the file, the line, what was got
+and what is allowed.
+"""
 
 import gzip
 import json
@@ -31,6 +33,24 @@ def user_path(text: str) -> Path:
     if "\0" in text:
         raise DataError(f"The path {text!r} holds a NUL character, which no file name can.")
     return path
+
+
+def read_json(path: Path, what: str, remedy: str) -> Any:
+    """What a file of JSON holds. Raises DataError for one that is no such thing, with the remedy."""
+    with explained(DataError, f"{path} cannot be read", remedy):
+        data = path.read_bytes()
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no {what}: not JSON ({error}). {remedy}") from error
+
+
+def read_saved(path: Path, what: str, version: int, remedy: str) -> dict[str, Any]:
+    """What was saved under this `version`. Raises DataError for a file that is none, or another version's."""
+    found = read_json(path, what, remedy)
+    if not isinstance(found, dict) or found.get("version") != version:
+        raise DataError(f"{path} is no {what} that this tts reads, which has version {version}. {remedy}")
+    return found
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

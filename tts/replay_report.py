@@ -19,7 +19,8 @@ from rich.table import Table
 
 from tts import sheets
 from tts.cost_report import number
-from tts.errors import DataError, counted, explained
+from tts.errors import DataError, counted
+from tts.jsonl import read_saved
 from tts.page import page_environment
 from tts.palette import COLOURS, GREY, INK, MARKERS
 from tts.picture import MARKERS as SHAPES
@@ -209,14 +210,10 @@ def saved_section(folder: Path) -> markupsafe.Markup:
 
 def _load(path: Path) -> dict[str, Any]:
     remedy = "Run `tts replay` again, or delete the file."
-    with explained(DataError, f"{path} cannot be read", remedy):
-        data = path.read_bytes()
+    found = read_saved(path, "replay", VERSION, remedy)
     try:
-        found = json.loads(data)
-        if found["version"] != VERSION:
-            raise DataError(f"{path} is no replay that this tts reads, which has version {VERSION}. {remedy}")
         return {"sheet": Sheet(**found["sheet"]), "caption": str(found["caption"]), "picture": str(found["picture"])}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(f"{path} is no saved replay ({error!r}). {remedy}") from error
 
 

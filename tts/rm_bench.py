@@ -5,7 +5,6 @@ and rejected being three answers each, in the styles concise, detailed in plain 
 given; how an answer is scored is not decided here.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tts.errors import DataError, explained
-from tts.jsonl import expect
+from tts.errors import DataError
+from tts.jsonl import expect, read_json
 from tts.metrics import Floats
 
 STYLES = ("concise", "detailed, plain", "detailed, Markdown")
@@ -125,12 +124,7 @@ REFERENCES = (
 
 def read(path: Path) -> list[Row]:
     """The rows of the authors' file. Raises DataError, naming the row, counted from 0, and what is wrong with it."""
-    with explained(DataError, f"{path} cannot be read", REMEDY):
-        data = path.read_bytes()
-    try:
-        rows = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}). {REMEDY}") from error
+    rows = read_json(path, "list of rows", REMEDY)
     if not isinstance(rows, list) or not rows:
         got = f"an empty {type(rows).__name__}" if rows in ([], {}) else type(rows).__name__
         raise DataError(f"{path} must hold a list of rows, got {got}. {REMEDY}")
