@@ -164,12 +164,13 @@ def test_a_majority_that_nothing_can_change_is_answered_and_the_rest_cancelled()
     generator = one_by_one()
     with serving(config(n=9, selectors=["majority", "argmax"]), generator) as served:
         told = served.tts("all alike")
-        assert (told["sampled"], told["cancelled"], told["spared"], told["winner"]) == (5, 4, 0, 0)
+        assert (told["sampled"] + told["cancelled"], told["spared"], told["winner"]) == (9, 0, 0)
+        assert 5 <= told["sampled"] < 9  # five of nine decide; a slow machine may hand in some more together
         assert told["stopped_early"] == "nothing that may still come can change the choice"
         assert served.idle_within(2)
         drawn = [key for key in generator.drawn if key[0] == told["run"]]
         assert len(drawn) < 9  # the engine was told while it drew
-        assert served.metric("tts_candidates_total", what="cancelled") == 4
+        assert served.metric("tts_candidates_total", what="cancelled") == told["cancelled"]
         assert served.metric("tts_stopped_early_total") == 1
         differing = served.tts("each its own")
         assert (differing["sampled"], differing["stopped_early"]) == (9, None)
