@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tts import config as configs
+from tts.engine import PATIENCE_SECONDS
+from tts.server import TELLING_SECONDS
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = ROOT / "docs" / "serve" / "Dockerfile"
@@ -47,5 +49,6 @@ def test_the_unit_gives_the_server_time_to_drain() -> None:
     text = UNIT.read_text()
     (config, override) = re.findall(r"serve (configs/\S+) (\S+)", text)[0]
     chosen = configs.load_serve(ROOT / config, [override])
-    assert int(re.findall(r"TimeoutStopSec=(\d+)", text)[0]) > chosen.serve.drain
+    ending = chosen.serve.drain + TELLING_SECONDS + PATIENCE_SECONDS
+    assert int(re.findall(r"TimeoutStopSec=(\d+)", text)[0]) > ending
     assert re.findall(r"^KillMode=(.*)$", text, re.MULTILINE) == ["mixed"]  # not to the models' processes

@@ -44,11 +44,11 @@ class PromptError(ModelError):
 
 
 class UpstreamError(UserError):
-    """A server that refused a request, with its HTTP `status`, or gave no usable answer (None)."""
+    """A server that refused a request, with its HTTP `status` and what it `said`, or gave no usable answer (None)."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, said: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.said = status, said
 
 
 class PlanError(UserError):

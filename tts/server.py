@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -22,7 +23,7 @@ from starlette.exceptions import HTTPException
 
 from tts.access import keys_in_environment, keys_in_file
 from tts.errors import ConfigError, InfraError, explained
-from tts.serving.answers import Writer, headers
+from tts.serving.answers import ID, Writer, headers, timings
 from tts.serving.gate import Gate
 from tts.serving.refusals import Refusal
 from tts.serving.responses import ANSWER, ERRORS, answer_json, of_http, of_validation, refused
@@ -126,10 +127,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
 async def respond(service: Service, request: Request, body: ChatRequest | CompletionRequest) -> Response:
     """The answer to one request of either route. Raises Refusal."""
     wish = wish_of(service, body)
-    writer = Writer(wish.problem.id, service.model, isinstance(body, ChatRequest))
+    writer = Writer(wish.problem.id, service.model, isinstance(body, ChatRequest), body.with_usage)
     if body.user:
         LOG.info("%s is for user %r", wish.problem.id, body.user[:64])
-    hung_up = service.meters.disconnects.inc
+    hung_up, begun = service.meters.disconnects.inc, time.monotonic()
     try:
         if body.streams:
             streamed = Streamed(service, wish, writer, body)
@@ -139,6 +140,9 @@ async def respond(service: Service, request: Request, body: ChatRequest | Comple
     except Gone:
         hung_up()
         return Response(status_code=499)
+    except Refusal as refusal:
+        refusal.headers |= {ID: wish.problem.id, **timings({"total": time.monotonic() - begun})}
+        raise
     return answer_json(writer.whole(outcome, body.tts.return_candidates), more=headers(outcome))
 
 

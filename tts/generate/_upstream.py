@@ -182,7 +182,7 @@ class Upstream:
         hint = {401: " Check generator.key_file or key_env.", 403: " Check generator.key_file or key_env."}
         more = hint.get(refusal.status, " Check generator.model and base_url." if refusal.status == 404 else "")
         message = f"The server at {self.url} refused ({refusal.status}): {refusal.message.rstrip('.')}.{more}"
-        return UpstreamError(message, refusal.status)
+        return UpstreamError(message, refusal.status, refusal.message)
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """What `ask` gives, tried again while it may pass. Raises _Refused, or UpstreamError at the end."""

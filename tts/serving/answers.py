@@ -83,10 +83,12 @@ def timings(seconds: Mapping[str, float]) -> dict[str, str]:
 
 
 class Writer:
-    """The JSON of one request's answer. `chat`: the route's, else that of a continued text."""
+    """The JSON of one request's answer. `chat`: the route's, else that of a continued text; `with_usage`: a stream's
+    last chunk has the usage, which is null in the others.
+    """
 
-    def __init__(self, order_id: str, model: str, chat: bool) -> None:
-        self._id, self._model, self._chat = order_id, model, chat
+    def __init__(self, order_id: str, model: str, chat: bool, with_usage: bool = False) -> None:
+        self._id, self._model, self._chat, self._with_usage = order_id, model, chat, with_usage
         self._created = int(time.time())
 
     def _frame(self, chunk: bool) -> dict[str, Any]:
@@ -118,7 +120,7 @@ class Writer:
         told = described(candidate, order.scores.get(item.index), with_text=isinstance(item, Candidate))
         return self._event([], {"tts": {"candidate": told}})
 
-    def chunks(self, outcome: Outcome, with_texts: bool, with_usage: bool) -> Iterator[bytes]:
+    def chunks(self, outcome: Outcome, with_texts: bool) -> Iterator[bytes]:
         """The answer: for each choice its pieces and its end; the last end has `tts`."""
         texts = [(c.text, FINISHES.get(c.finish, "stop")) for c in chosen(outcome)]
         last = max(0, len(texts) - 1)
@@ -130,7 +132,7 @@ class Writer:
             said = {"role": "assistant", "refusal": abstention(outcome)}
             yield self._event([self._delta(0, said if self._chat else {"content": ""}, None)], {})
             yield self._event([self._delta(0, {}, "stop" if self._chat else "content_filter")], told)
-        if with_usage:
+        if self._with_usage:
             yield self._event([], {"usage": usage(outcome)})
         yield DONE
 
@@ -145,7 +147,8 @@ class Writer:
         return {"index": rank, **content, "logprobs": None, "finish_reason": finish}
 
     def _event(self, choices: list[dict[str, Any]], more: Mapping[str, Any]) -> bytes:
-        return event({**self._frame(chunk=True), "choices": choices, **more})
+        usage_so_far = {"usage": None} if self._with_usage else {}
+        return event({**self._frame(chunk=True), "choices": choices, **usage_so_far, **more})
 
 
 def event(body: Mapping[str, Any]) -> bytes:

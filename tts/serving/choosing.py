@@ -33,12 +33,20 @@ class Choice:
         return None if self.score is None or not others else self.score - max(others)
 
 
-def choose(selector: Selector, pool: Pool, count: int, first: Selection | None = None) -> Choice:
+def choose(
+    selector: Selector, pool: Pool, count: int, first: Selection | None = None, threshold: float | None = None
+) -> Choice:
     """The `count` best: `first` if that is settled on already, else the selector's choice, then its choice among the
     rest, and so on. Where it abstains, it is not asked again: nothing is chosen if that is at once, else the rest
-    follows as it was sampled.
+    follows as it was sampled. Nobody whose score is under the threshold is chosen, whoever settled on it.
     """
-    first = first or selector.select(pool)
+
+    def allowed(position: int | None) -> bool:
+        value = None if position is None else pool.scores[position].value
+        return threshold is None or (value is not None and value >= threshold)
+
+    if first is None or not allowed(first.position):
+        first = selector.select(pool)
     if first.position is None:
         return Choice(pool, (), first.why)
     ranking, rest = [first.position], [i for i in range(len(pool)) if i != first.position]
@@ -48,4 +56,4 @@ def choose(selector: Selector, pool: Pool, count: int, first: Selection | None =
             ranking += rest
             break
         ranking.append(rest.pop(position))
-    return Choice(pool, tuple(ranking[:count]), first.why)
+    return Choice(pool, tuple(filter(allowed, ranking[:count])), first.why)

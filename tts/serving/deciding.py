@@ -4,6 +4,7 @@ What is missing of an order is never guessed: the answer says what was not as it
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 
 from tts.config import ServeSettings
@@ -14,9 +15,10 @@ from tts.serving.choosing import Choice, choose
 from tts.serving.meters import Meters
 from tts.serving.observer import Observer
 from tts.serving.order import Late, Order, observes
-from tts.serving.refusals import Refusal, of_loss
+from tts.serving.refusals import Refusal, brief, of_loss
 from tts.types import Pool
 
+LOG = logging.getLogger("tts.serve")
 SCORER, SANDBOX = "scorer", "sandbox"
 
 
@@ -71,7 +73,8 @@ class Decider:
             raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
         if first is not None:
             self._meters.degraded.labels("generator").inc()
-            order.degraded.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {first}")
+            why = of_loss(first, order.wish.names).message
+            order.degraded.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {why}")
         if late == "deadline":
             self._meters.degraded.labels("deadline").inc()
             passed = f"the deadline of {self._settings.deadline:g} seconds passed"
@@ -92,11 +95,12 @@ class Decider:
 
     async def _by(self, selector: Selector, order: Order, pool: Pool, until: float) -> Choice:
         """A selector's choice. Raises Missing if it compares what programs do, and they could not be run."""
-        choices, settled = order.wish.choices, order.answer if selector is order.wish.selector else None
-        if not (observes(selector) and order.wish.problem.public_tests):
-            return choose(selector, replace(pool, behaviours=()), choices, settled)
+        wish, settled = order.wish, order.answer if selector is order.wish.selector else None
+        if not (observes(selector) and wish.problem.public_tests):
+            return choose(selector, replace(pool, behaviours=()), wish.choices, settled, wish.threshold)
         seen = await self._seen(order, pool, until)
-        return choose(selector, order.observed(seen), choices, settled if seen is pool else None)
+        settled = settled if seen is pool else None
+        return choose(selector, order.observed(seen), wish.choices, settled, wish.threshold)
 
     async def _seen(self, order: Order, pool: Pool, until: float) -> Pool:
         """Those of a pool whose programs have been run: all, or as many as there was time for. Raises Missing."""
@@ -108,7 +112,8 @@ class Decider:
                 await asyncio.sleep(0)  # begin nothing once it is too late
                 await self._observer.observe(order.wish.problem, unseen, order.saw)
         except InfraError as error:
-            raise Missing(SANDBOX, str(error).rstrip("."), late=False) from error
+            LOG.error("%s: its programs could not be run: %s", order.wish.problem.id, error)
+            raise Missing(SANDBOX, brief(error).rstrip("."), late=False) from error
         except TimeoutError:
             left = {candidate.index for candidate in order.unseen_of(pool.candidates)}
             seen = pool.take([i for i, candidate in enumerate(pool.candidates) if candidate.index not in left])

@@ -14,8 +14,9 @@ from itertools import groupby
 from typing import Any
 
 from tts.engine import Pair, Plain
-from tts.errors import InfraError, TtsError, UserError
+from tts.errors import InfraError, TtsError, UpstreamError, UserError
 from tts.protocols import Generator, Scorer, Stepped
+from tts.serving.refusals import brief
 from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts.serve")
@@ -122,6 +123,8 @@ class GuardedGenerator:
         lost = getattr(self._inner, "lost", None)
         for key, error in lost().items() if lost is not None else ():
             LOG.warning("A candidate of %s was lost: %s", key[0], error)
+            if isinstance(error, UpstreamError) and not 400 <= (error.status or 500) < 500:
+                self._failed = error, time.monotonic()
             self._lose([key], error)
 
     def _lose(self, keys: Collection[Key], error: TtsError) -> None:
@@ -145,7 +148,10 @@ class GuardedGenerator:
         """Drop candidates."""
         self._running -= set(keys)
         self._lost = [lost for lost in self._lost if lost.key not in keys]
-        self._inner.abort(keys)
+        try:
+            self._inner.abort(keys)
+        except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
+            self._break(error)
 
     @property
     def unfinished(self) -> int:
@@ -215,7 +221,7 @@ class GuardedScorer:
                 self.silent_since = time.monotonic()
                 yield score
         except Exception as error:
-            reason = str(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
+            reason = brief(error).rstrip(".") if isinstance(error, TtsError) else f"a bug: {error!r}"
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
         finally:
             self.silent_since = None

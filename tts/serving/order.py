@@ -6,6 +6,7 @@ change the choice, or when the stopping policy says so.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from tts.errors import TtsError
 from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
-from tts.serving.refusals import Names, Refusal
+from tts.serving.refusals import Names, Refusal, of_bug
 from tts.stop.fixed import Fixed
 from tts.stopping import Live
 from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score, Selection, program_hash
 
+LOG = logging.getLogger("tts.serve")
 Late = Literal["", "scorer", "deadline"]  # who was not in time
 SETTLED = "nothing that may still come can change the choice"
 
@@ -139,12 +141,16 @@ class Order:
     # What comes.
 
     def hear(self, events: Sequence[Event]) -> None:
-        """What the engine says of it."""
-        for event in events:
-            if isinstance(event, Drawn):
-                self._drawn(event.candidate)
-            elif event.score.index in self.candidates:
-                self._rated(finite(event.score))
+        """What the engine says of it. A bug here is this request's end."""
+        try:
+            for event in events:
+                if isinstance(event, Drawn):
+                    self._drawn(event.candidate)
+                elif event.score.index in self.candidates:
+                    self._rated(finite(event.score))
+        except Exception as error:
+            LOG.error("A bug ended %s", self.wish.problem.id, exc_info=error)
+            self.fail(of_bug())
         self._changed.set()
 
     def _drawn(self, candidate: Candidate) -> None:

@@ -1,5 +1,6 @@
 """What a client is told that cannot be answered, in OpenAI's shape: each refusal has a status, a type and a code."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ STATUSES = {
     504: "The deadline passed",
 }
 LONGEST = 200  # characters of a failure that clients are told
-TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
+TYPES = {429: "rate_limit_error"}
 
 
 class Refusal(Exception):
@@ -74,12 +75,15 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
     if isinstance(error, UpstreamError):
         if error.status in (400, 413, 422):  # what it was asked for, which the client decides
-            return Refusal(400, str(error), code="upstream_refused")
+            return Refusal(
+                400, f"The upstream server refused: {error.said or 'the log says why'}", code="upstream_refused"
+            )
         how = f"failed with status {error.status}" if error.status else "gave no answer"
         return Refusal(502, f"The upstream server {how}; the log of this one says why.", code="upstream_error")
-    return Refusal(503, f"The model failed: {brief(error)}", code="model_failed")
+    return Refusal(503, f"The model failed: {brief(error)} The log has more.", code="model_failed")
 
 
-def brief(error: Exception) -> str:
-    """What clients are told of a failure: its first line, since others may hold paths and a process's log."""
-    return f"{str(error).partition(chr(10))[0][:LONGEST]} The log has more."
+def brief(error: BaseException) -> str:
+    """What clients are told of a failure: its first sentence, since others may hold paths and a process's log."""
+    first, *_ = re.split(r"(?<=[.!?])\s|\n", str(error), maxsplit=1)
+    return f"{first[:LONGEST].rstrip('.') or type(error).__name__}."

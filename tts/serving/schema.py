@@ -62,12 +62,17 @@ def _kept(value: Any, fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any
         return value
     kept = {key: item for key, item in value.items() if key in fields}
     for key, item in value.items():
-        if key in kept or item is None or any(item is one or item == one for one in neutral.get(key, ())):
+        if key in kept or item is None or any(_same(item, one) for one in neutral.get(key, ())):
             continue  # null asks for nothing, whatever it is called
         if key in neutral:
             raise Unsupported(key, "this server does not support it")
         raise Unsupported(key, unknown(key, where, fields))
     return kept
+
+
+def _same(item: Any, one: Any) -> bool:
+    """As JSON has it, where 0 is not false."""
+    return item is one or (item == one and isinstance(item, bool) == isinstance(one, bool))
 
 
 def _unicode(text: str) -> str:

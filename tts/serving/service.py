@@ -60,6 +60,7 @@ class Service:
         self._generator = GuardedGenerator(generator)
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
         self._orders: dict[str, Order] = {}
+        self._answering: set[asyncio.Task[Any]] = set()
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
         self._pump = Pump(self._engine, self._gave_up)
         self._observer = Observer(lambda: _grader(config), config.grading.workers)
@@ -106,7 +107,7 @@ class Service:
         if self.draining:
             return "the server is ending"
         if self.broken is not None:
-            return f"the engine broke: {self.broken!r}"
+            return "the engine broke; the log has the traceback"
         if self._generator.failure:
             return f"the model failed: {brief(self._generator.failure)}"
         late = time.monotonic() - self.settings.scorer_timeout
@@ -148,18 +149,35 @@ class Service:
         self._engine.close()
 
     def _prepared(self, candidate: Candidate) -> Candidate:
-        """With its program: that of the text it continues and its own, where it continues one."""
+        """With its program: that of the text it continues and its own, where it continues one. A log probability that
+        is no number is none.
+        """
         order = self._orders.get(candidate.problem_id)
         if isinstance(candidate, Lost) or order is None:
             return candidate
         prefix = order.wish.prefix
         found = with_code(replace(candidate, text=prefix + candidate.text), self.config.prompt.extraction)
-        return replace(found, text=candidate.text)
+        known = found.logprob is not None and math.isfinite(found.logprob)
+        return replace(found, text=candidate.text, logprob=found.logprob if known else None)
 
     # A request.
 
     async def answer(self, wish: Wish, watch: Watch = lambda *_: None) -> Outcome:
         """Sample, score, choose. Raises Refusal. Cancelled, it drops what it asked for at once."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            return await self._in_turn(wish, watch)
+        except asyncio.CancelledError:
+            if not self._drained:
+                raise
+            task.uncancel()
+            raise self._refusal() from None
+        finally:
+            self._answering.discard(task)
+
+    async def _in_turn(self, wish: Wish, watch: Watch) -> Outcome:
         arrived = time.monotonic()
         until = asyncio.get_running_loop().time() + self.settings.deadline
         async with AsyncExitStack() as stack:
@@ -230,9 +248,10 @@ class Service:
             self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
 
     def drained(self) -> None:
-        """The time to drain is over: refuse what still runs or waits."""
+        """The time to drain is over: refuse what still runs or waits, at whatever it is."""
         self._drained = True
-        self._gave_up()
+        for task in self._answering:
+            task.cancel()
 
     def _gave_up(self) -> None:
         for order in self._orders.values():

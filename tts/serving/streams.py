@@ -143,7 +143,7 @@ class Streamed:
         except Refusal as refusal:
             await _send(send, event(refusal.body) + DONE)
             return
-        for chunk in self._writer.chunks(outcome, self._request.tts.return_candidates, self._request.with_usage):
+        for chunk in self._writer.chunks(outcome, self._request.tts.return_candidates):
             await _send(send, chunk)
 
 

@@ -1,0 +1,219 @@
+"""What clients are told, and not told, where something fails under their requests; what a failure may not pass over."""
+
+import asyncio
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from served import MODEL, Served, config, serving, until
+from standins import Stepping, Talking, problem, sampled
+from test_server import process
+
+from tts import plugins
+from tts.engine import Drawn
+from tts.errors import InfraError, UpstreamError
+from tts.serving.choosing import choose
+from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
+from tts.serving.order import Order, Wish
+from tts.serving.refusals import Names, Refusal, brief, of_loss
+from tts.types import Candidate, Key, Pool, Problem, Score, Selection
+
+SECRET = "/root/engine.log"
+DIED = InfraError(f"The engine died. The end of its log, {SECRET}:\nSECRET LINE")
+VALUES = st.lists(st.none() | st.sampled_from([-2.0, 0.0, 1.0, 3.5]), min_size=1, max_size=7)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A server for all tests that ask it only."""
+    with serving() as found:
+        yield found
+
+
+# A threshold is kept by whoever chooses.
+
+
+@given(VALUES, st.integers(1, 9), st.sampled_from([-3.0, 0.0, 2.0, 9.0]), st.integers(0, 6))
+def test_nobody_under_the_threshold_is_given_back(
+    values: list[float | None], count: int, threshold: float, settled: int
+) -> None:
+    candidates = tuple(Candidate("p", i, "", "pass", "given") for i in range(len(values)))
+    pool = Pool(problem("p"), candidates, tuple(Score("p", i, value) for i, value in enumerate(values)))
+    least = {"name": "threshold", "mode": "absolute", "value": threshold, "then": "argmax"}
+    first = Selection(settled % len(values), "the policy said so")
+    found = choose(plugins.build("selector", least), pool, count, first, threshold)
+    enough = [i for i, value in enumerate(values) if value is not None and value >= threshold]
+    assert len(found.ranking) == min(count, len(enough)) and set(found.ranking) <= set(enough)
+    if first.position in enough:
+        assert found.ranking[0] == first.position
+
+
+def test_of_three_choices_only_those_over_the_threshold_are_given_back(served: Served) -> None:
+    answer = served.ask(n=3, tts={"threshold": 1.5}).json()  # scored 0, 1, 2 and 3
+    ranks = {c["rank"]: c["score"] for c in answer["tts"]["candidates"] if c["rank"] is not None}
+    assert ranks == {0: 3.0, 1: 2.0} and len(answer["choices"]) == 2
+
+
+# What stays in the server's log.
+
+
+class Dying:
+    """A scorer of which the engine died."""
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """Nothing."""
+        raise DIED
+        yield
+
+
+def test_a_dead_scorer_s_log_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    (score,) = GuardedScorer("dying", Dying()).score([(problem("p"), sampled("p", 0))])
+    assert score.why.endswith("The engine died") and "SECRET LINE" in caplog.text
+
+
+def test_a_lost_candidate_s_log_is_not_told() -> None:
+    assert of_loss(DIED, Names()).message == "The model failed: The engine died. The log has more."
+    wish = Wish(problem("p"), 2, 1, "s", "random", plugins.build("selector", "random"), None)
+    order = Order(wish)
+    order.step()
+    order.hear([Drawn(Lost("p", 0, "", error=DIED)), Drawn(sampled("p", 1))])
+    with serving() as served:
+        asyncio.run(served.service._decider.decide(order, "deadline", 1e9))
+    assert "The engine died" in order.degraded[0] and not re.search(f"SECRET|{SECRET}", str(order.degraded))
+
+
+def test_an_upstream_s_address_is_not_told() -> None:
+    error = UpstreamError("The server at http://10.0.0.7 refused (400): no such role.", 400, "no such role")
+    assert of_loss(error, Names()).message == "The upstream server refused: no such role"
+
+
+@given(st.text())
+def test_what_is_told_of_a_failure_is_one_line(text: str) -> None:
+    assert brief(InfraError(text)).endswith(".") and "\n" not in brief(InfraError(text))
+    assert len(brief(InfraError(text))) <= 202
+
+
+# One that fails is no other's failure.
+
+
+class Stuck(Stepping):
+    """A generator whose engine is dead when it is told to drop something."""
+
+    def abort(self, keys: Any) -> None:
+        """Raises."""
+        raise RuntimeError("the engine is dead")
+
+
+def test_a_generator_that_breaks_when_something_is_dropped_takes_only_itself_along() -> None:
+    guarded = GuardedGenerator(Stuck(steps=9))
+    guarded.add([(problem("a"), 0), (problem("b"), 0)])
+    guarded.abort({("a", 0)})
+    (lost,) = guarded.step()
+    assert isinstance(lost, Lost) and lost.key == ("b", 0)
+    assert guarded.failure is not None
+
+
+@pytest.mark.parametrize(("status", "down"), [(None, True), (503, True), (400, False)])
+def test_an_upstream_that_is_down_makes_the_server_not_ready_until_it_answers(status: int | None, down: bool) -> None:
+    @dataclass
+    class Upstream(Talking):
+        def lost(self) -> dict[Key, Any]:
+            return {key: UpstreamError("it is down", status) for key in super().lost()}
+
+    guarded = GuardedGenerator(Upstream())
+    guarded.add([(problem("lose all"), 0)])
+    while guarded.unfinished:
+        guarded.step()
+    assert (guarded.failure is not None) is down
+    guarded.add([(problem("fine"), 0)])
+    while guarded.unfinished:
+        guarded.step()
+    assert guarded.failure is None
+
+
+def test_a_bug_in_what_a_request_hears_is_its_own_end() -> None:
+    def watch(*_: object) -> None:
+        raise RuntimeError("the stand-in has a bug")
+
+    wish = Wish(problem("p"), 1, 1, "s", "random", plugins.build("selector", "random"), None)
+    order = Order(wish, watch)
+    order.step()
+    order.hear([Drawn(sampled("p", 0))])
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(order.news(60))
+    assert caught.value.code == "internal_error"
+
+
+class Nonsense(Talking):
+    """Its log probabilities are no numbers."""
+
+    def _said(self, candidate: Candidate) -> Candidate:
+        return replace(super()._said(candidate), logprob=float("nan"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_log_probability_that_is_no_number_is_null(stream: bool) -> None:
+    with serving(config(), Nonsense(width=64, steps=2)) as served:
+        answer = served.ask(tts={"return_candidates": True}, stream=stream)
+        assert answer.status_code == 200 and '"logprob":null' in answer.text and "NaN" not in answer.text
+
+
+# What OpenAI's clients look at.
+
+
+@pytest.mark.parametrize(("text", "more"), [("refuse me", {}), ("lose all", {}), ("lose all", {"stream": True})])
+def test_a_refusal_has_the_run_s_id_and_its_time(served: Served, text: str, more: dict[str, Any]) -> None:
+    answer = served.ask(text, **more)
+    assert answer.status_code >= 400
+    assert answer.headers["X-Request-Id"].startswith("chatcmpl-")
+    assert float(answer.headers["X-Tts-Total-Seconds"]) >= 0
+
+
+@pytest.mark.parametrize("value", [0, 1, True])
+def test_log_probabilities_of_a_continued_text_are_refused(served: Served, value: Any) -> None:
+    answer = served.post({"model": MODEL, "prompt": "hi", "logprobs": value}, "completions")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logprobs")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_usage_is_null_until_the_last_chunk_where_it_is_asked_for(served: Served, wanted: bool) -> None:
+    client = served.client.chat.completions
+    more = {"stream_options": {"include_usage": True}} if wanted else {}
+    chunks = list(client.create(model=MODEL, messages=[{"role": "user", "content": "hi"}], stream=True, **more))
+    told = [("usage" in chunk.model_fields_set, chunk.usage is None) for chunk in chunks]
+    assert told == ([(True, True)] * (len(chunks) - 1) + [(True, False)] if wanted else [(False, True)] * len(chunks))
+
+
+# The end of the time to drain.
+
+
+def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so(tmp_path: Path) -> None:
+    more = ("serve.drain=1", "selectors=[majority]", "grading.timeout=1", "generator.seconds=0")
+    tests = [{"input": "", "output": "x"}]
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "slow programs"}], "tts": {"public_tests": tests}}
+    with process(tmp_path, *more) as (running, url, _), ThreadPoolExecutor() as pool:
+        asked = [
+            pool.submit(httpx.post, f"{url}/v1/chat/completions", json=body | {"stream": streams}, timeout=60)
+            for streams in (False, True)
+        ]
+        assert until(lambda: "tts_requests_running 2.0" in httpx.get(f"{url}/metrics", timeout=60).text, 60)
+        running.send_signal(signal.SIGTERM)
+        whole, streamed = (one.result() for one in asked)
+        assert ended(running) == (0, False)
+    assert (whole.status_code, whole.json()["error"]["code"]) == (503, "draining")
+    assert '"code":"draining"' in streamed.text
+
+
+def ended(running: subprocess.Popen[str]) -> tuple[int, bool]:
+    """A process's status, and whether it printed a traceback."""
+    _, said = running.communicate(timeout=60)
+    return running.returncode, "Traceback" in said
