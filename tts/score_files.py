@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tts.engine import expected
+from tts.engine import scored
 from tts.errors import UserError, counted
 from tts.jsonl import expect, read_jsonl
 from tts.ledger import Ledger, key_of
-from tts.pipeline import Progress, finite
+from tts.pipeline import Progress
 from tts.plugins import fingerprint
 from tts.protocols import Scorer
 from tts.types import Candidate, Problem, Score
@@ -81,9 +81,8 @@ def _scores(asked: Sequence[Pair], scorer: Scorer, ledger: Ledger, progress: Pro
     found = {name: Score(name, 0, fact["value"], fact["why"]) for name, fact in facts.items()}
     missing = [pair for pair in asked if pair[0].id not in found]
     progress.stage("score", len(asked), len(found))
-    wanted = {candidate.key for _, candidate in missing}
-    for item in expected("scorer", wanted, scorer.score(missing)) if missing else ():
-        found[item.problem_id] = made = finite(item)
-        ledger.keep("score", keys[item.problem_id], value=made.value, why=made.why)
+    for made in scored("scorer", scorer, missing) if missing else ():
+        found[made.problem_id] = made
+        ledger.keep("score", keys[made.problem_id], value=made.value, why=made.why)
         progress.advance("score")
     return [found[problem.id] for problem, _ in asked]
