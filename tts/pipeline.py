@@ -644,11 +644,19 @@ def _observe(
     return undecided
 
 
-def unsettled(undecided: Sequence[Undecided]) -> InfraError:
-    """What to tell the user when our own machinery could not decide something."""
-    first = undecided[0]
-    count = len({(item.problem_id, item.program) for item in undecided})
+def unsettled(undecided: Sequence[Undecided]) -> InfraError | DataError:
+    """What to tell the user where something could not be decided, by our own machinery or because of broken checks."""
+    ours = [item for item in undecided if not item.broken]
+    if not ours:
+        reasons = {item.problem_id: item.why for item in undecided}
+        told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        return DataError(
+            f"No program can be graded on {counted(len(reasons), 'problem')}, left out of the report. {told}. Mend or "
+            "delete the row, and run the same command again."
+        )
+    first = ours[0]
+    count = counted(len({(item.problem_id, item.program) for item in ours}), "program")
     return InfraError(
-        f"{count} programs could not be run because our own machinery failed; their problems are left out of "
+        f"{count} could not be run because our own machinery failed; their problems are left out of "
         f"the report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
     )
