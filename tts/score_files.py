@@ -51,13 +51,18 @@ def _read_pairs(path: Path) -> tuple[list[str | int], list[Pair]]:
     return names, asked
 
 
+def part_of(out: Path) -> Path:
+    """Where scores are kept until all are known."""
+    target = out.resolve()
+    return target.with_name(f"{target.name}.part")
+
+
 @contextmanager
 def _kept(out: Path) -> Iterator[Ledger]:
     """The scores that are known, in a file beside the one to write, which goes when that is there or nothing is in
     it. A user's error says that it stays.
     """
-    target = out.resolve()
-    part = target.with_name(f"{target.name}.part")
+    part = part_of(out)
     with Ledger(part) as ledger:
         try:
             yield ledger
