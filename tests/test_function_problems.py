@@ -574,7 +574,7 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
     ("changes", "reason"),
     [
         ({"task_id": "Mbpp/x"}, "task_id must end in the task's number"),
-        ({"task_id": 3}, "task_id must be str, got 3"),
+        ({"task_id": 3}, "task_id must be str, got 3. Mend or delete the row."),
         ({"prompt": "def f(:"}, "prompt cannot be used: not Python"),
         ({"prompt": '"""\nassert f(1) ==\n"""'}, "prompt cannot be used: not Python"),
         ({"entry_point": None}, "entry_point must be str, got nothing"),
