@@ -203,6 +203,7 @@ def test_the_terminal_says_what_was_found_and_where_it_is(audited):
     out = (audited / "out.txt").read_text()
     for words in ("length is no reward model", "AUC within problems", "hard_coded", "CodeScaler-8B", "81.4", "tau-b"):
         assert words.lower() in out.lower(), words
+    assert "length: only 2 rows of RM-Bench; from fewer than 10 nothing is concluded." in " ".join(out.split())
     assert "Audit: run/audit.html   Numbers: run/audit.json" in out
 
 
