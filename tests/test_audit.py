@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from support import bring_up, make_small, rows_of, tts
 from tts import audit, audit_form, audit_probing, audit_report, audit_tables, config, plugins
 from tts.analysis import Judged, judge, stored_config
 from tts.audit_probing import Tried
-from tts.errors import ConfigError, DataError
+from tts.errors import ConfigError, DataError, InfraError
 from tts.grade import Grader
 from tts.ledger import Ledger
 from tts.pipeline import Silent
@@ -202,6 +203,7 @@ def test_the_terminal_says_what_was_found_and_where_it_is(audited):
     out = (audited / "out.txt").read_text()
     for words in ("length is no reward model", "AUC within problems", "hard_coded", "CodeScaler-8B", "81.4", "tau-b"):
         assert words.lower() in out.lower(), words
+    assert "length: only 2 rows of RM-Bench; from fewer than 10 nothing is concluded." in " ".join(out.split())
     assert "Audit: run/audit.html   Numbers: run/audit.json" in out
 
 
@@ -295,6 +297,45 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(ledger):
     found = scoring(second, ledger).scores("score", pairs)
     assert [found["p", i].value for i in range(9)] == list(map(float, range(9)))
     assert [*first.scored, *second.scored] == ["x" * i for i in range(9)]
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Yields what it is told to, and has a bug after that."""
+
+    values: Sequence[Any]
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """As many as there are values."""
+        for value, (_, candidate) in zip(self.values, pairs, strict=False):
+            yield Score(*candidate.key, value)
+        raise ZeroDivisionError("the plug-in's own")
+
+
+def few(count: int = 3) -> list[tuple[Problem, Candidate]]:
+    return [(Problem("p", "Do it.", ()), Candidate("p", i, "", "x" * i, "given")) for i in range(count)]
+
+
+def test_a_bug_in_a_scorer_keeps_its_traceback_and_says_whose_it_is_and_what_is_kept(ledger):
+    with pytest.raises(ZeroDivisionError) as raised:
+        scoring(Faulty([1.0, None]), ledger, "mine").scores("score", few())
+    (note,) = raised.value.__notes__
+    assert "out of the scorer 'mine'" in note and "nothing for 1 candidate, ('p', 2) first. What came is stored" in note
+    counts = Counts()
+    assert scoring(counts, ledger, "mine").scores("score", few())["p", 0].value == 1
+    assert counts.scored == ["xx"]
+
+
+def test_a_score_is_a_number_or_none_of_whatever_type(ledger):
+    values = [np.float32(0.5), np.int64(2), np.float64("nan")]
+    with pytest.raises(ZeroDivisionError):
+        scoring(Faulty(values), ledger).scores("score", few(4))
+    found = scoring(Counts(), ledger).scores("score", few(3))
+    assert [(type(found["p", i].value), found["p", i].value) for i in range(2)] == [(float, 0.5), (float, 2.0)]
+    assert (found["p", 2].value, found["p", 2].why) == (None, "not finite: nan")
+    for value in ("high", [1.0]):
+        with pytest.raises(InfraError, match=f"The scorer 'other' gives .'p', 0. the {type(value).__name__} .*Mend"):
+            scoring(Faulty([value]), ledger, "other").scores("score", few())
 
 
 def test_stored_scores_are_taken_and_another_scorer_s_are_not(ledger):

@@ -212,7 +212,7 @@ def test_a_generator_that_forgets_a_candidate_is_our_failure():
 
     with Engine(Forgetful(), {}) as engine:
         engine.submit(wanted(1, 3))
-        with pytest.raises(InfraError, match="yielded nothing for 1 candidates"):
+        with pytest.raises(InfraError, match="yielded nothing for 1 candidate,"):
             everything(engine)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts import plugins
-from tts.errors import DataError
+from tts.errors import ConfigError, DataError
 from tts.grade import Grade, GradeJob, Grader, leading_public
 from tts.problems._examples import SHOWN_BY, examples
 from tts.problems.humaneval import HumanEval
@@ -574,7 +574,7 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
     ("changes", "reason"),
     [
         ({"task_id": "Mbpp/x"}, "task_id must end in the task's number"),
-        ({"task_id": 3}, "task_id must be str, got 3"),
+        ({"task_id": 3}, "task_id must be str, got 3. Mend or delete the row."),
         ({"prompt": "def f(:"}, "prompt cannot be used: not Python"),
         ({"prompt": '"""\nassert f(1) ==\n"""'}, "prompt cannot be used: not Python"),
         ({"entry_point": None}, "entry_point must be str, got nothing"),
@@ -583,6 +583,10 @@ def test_an_input_that_takes_the_reference_too_much_is_left_out_and_named(bench,
         ({"canonical_solution": "def f(x): return range(x)"}, "not made of base types"),
         ({"canonical_solution": "def f(x): return [{1: {object()}}]"}, "not made of base types"),
         ({"canonical_solution": "def f(x"}, "the reference solution fails on f(0)"),
+        ({"canonical_solution": "import os\ndef f(x): return os.urandom(9)[0] ** 9"}, "answers f(0) with "),
+        ({"canonical_solution": "def f(x): return float('nan')"}, "with nan, then with nan, which is not equal"),
+        ({"canonical_solution": "def f(x): return [float('nan')]"}, "with [nan], then with [nan], which is not equal"),
+        ({"canonical_solution": "def f(x): return 'x' * 2**25"}, "takes too much on every input"),
         ({"base_input": None}, "base_input must be list or dict, got nothing"),
         ({"base_input": {"a": 1}}, "base_input must be a list of lists of arguments"),
         ({"plus_input": [1]}, "plus_input must be a list of lists of arguments"),
@@ -618,6 +622,11 @@ def test_a_broken_row_of_humaneval_plus_is_named_by_its_line(bench, cache, chang
 
     assert "rows.jsonl, line 2" in message
     assert reason in message
+
+
+def test_a_level_that_is_none_is_told_when_the_benchmark_is_made(bench):
+    with pytest.raises(ConfigError, match=r"level.*'auto', 'A', 'B', 'C' or 'D'"):
+        bench("mbpp+", small("9", "def f(x): return x", [0]), level="Z")
 
 
 # LeetCode.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tts.errors import DataError
+from tts.errors import DataError, InfraError
 from tts.grade import (
     EQUALITY,
     GOT_CHARACTERS,
@@ -17,8 +17,9 @@ from tts.grade import (
     Undecided,
     leading_public,
 )
+from tts.pipeline import unsettled
 from tts.sandbox import Limits
-from tts.types import Behaviour, Call, Check, Problem, Stdin, Tolerance, Verdict, program_hash
+from tts.types import Behaviour, Call, Check, Grade, Problem, Stdin, Tolerance, Verdict, program_hash
 
 LIMITS = Limits(cpu_seconds=0.5, memory_mib=128, output_mib=1)
 DOUBLE = [Stdin(f"{n}\n", f"{2 * n}\n") for n in range(5)]
@@ -88,6 +89,21 @@ def test_a_tests_own_tolerance_goes_before_the_graders():
     assert grade_one(code, strict, comparison=Comparison(tolerance=1e-3)).verdict is Verdict.WRONG_ANSWER
     for returned, verdict in (("[0.5001]", Verdict.PASSED), ("[0.502]", Verdict.WRONG_ANSWER)):
         assert grade_one(f"def f(): return {returned}", [Call("f", (), [0.5], near)]).verdict is verdict
+
+
+def test_a_broken_check_is_no_verdict_and_no_failure_of_ours():
+    tests = [Check("def check(f):\n    assert f(1) == 1\n    assert g(1) == 1", "f")]
+    found = list(Grader(LIMITS, 1).grade(GradeJob("p", f"def f(n): return {n}", tests) for n in (1, 2)))
+    assert {one.program: type(one) for one in found} == {
+        program_hash("def f(n): return 1"): Undecided,
+        program_hash("def f(n): return 2"): Grade,  # it fails before that
+    }
+    broken = [one for one in found if isinstance(one, Undecided)]
+    told = unsettled([*broken, *broken])
+    assert isinstance(told, DataError)
+    assert str(told).count("p: the check of 'f' fails by itself: NameError: name 'g' is not defined. Mend") == 1
+    both = unsettled([*broken, Undecided("q", "", "no cell")])
+    assert isinstance(both, InfraError) and "1 program could" in str(both) and "The first: q: no cell" in str(both)
 
 
 def test_a_check_is_graded_in_any_isolation_and_only_a_public_one_says_why():

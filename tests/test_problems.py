@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import datetime
+import gzip
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import time
 import zlib
 from collections import Counter, OrderedDict
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ from tts.problems.jsonl import Jsonl
 from tts.problems.livecodebench import RELEASES, LiveCodeBench
 from tts.problems.mini import Mini
 from tts.sandbox.guest import wire
-from tts.types import Call, Message, Stdin, Tolerance
+from tts.types import Call, Message, Problem, Stdin, Tolerance
 
 CONTEST = Path(__file__).parents[2] / "shared" / "data" / "leetcode-contest.lcb.jsonl"
 
@@ -302,6 +304,27 @@ def test_a_date_that_would_compare_wrongly_is_refused(day):
         assert repr(day) in message
 
 
+def test_a_window_that_holds_no_day_is_refused_and_one_of_a_single_day_is_not():
+    begin = partial(Jsonl, path="x", start_date="2024-02-01")
+    message = refusal(lambda: begin(end_date="2024-01-31"), kind=ConfigError)
+    assert "must not be after benchmark.end_date, got 2024-02-01 and 2024-01-31" in message
+    assert begin(end_date="2024-02-01").admits(Problem("p", "", (), tags={"contest_date": "2024-02-01T00:00:00"}))
+
+
+@pytest.mark.parametrize(
+    ("pack", "said"),
+    [
+        (gzip.compress, "is gzipped, and its name does not end in .gz. Rename"),
+        (lambda text: text.decode().encode("utf-16"), "is text in UTF-16. Write it in UTF-8"),
+        (lambda text: b"PAR1" + text, "is Parquet, and its name does not end in .parquet. Rename"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_by_what_it_is(tmp_path, pack, said):
+    write(tmp_path / "rows.jsonl", row(1))
+    (tmp_path / "rows.jsonl").write_bytes(pack((tmp_path / "rows.jsonl").read_bytes()))
+    assert f"rows.jsonl {said}" in refusal(Jsonl(path=str(tmp_path / "rows.jsonl")).problems)
+
+
 def test_a_limit_below_one_is_refused():
     assert "at least 1, got 0" in refusal(lambda: Jsonl(path="x", limit=0), kind=ConfigError)
 
@@ -538,7 +561,9 @@ def test_an_id_given_twice_is_refused_also_the_second_time_of_asking(bench):
     benchmark = bench(row(1), row(2), row(1))
 
     for _ in range(2):
-        assert "line 3: the id 'q1' is there twice" in refusal(benchmark.problems)
+        message = refusal(benchmark.problems)
+        assert "line 3: the id 'q1' is there twice, first at " in message
+        assert message.endswith(", line 1. Rename one.")
 
 
 def test_an_id_given_twice_in_two_files_is_refused(tmp_path):

@@ -362,9 +362,9 @@ from tts.types import Score
 class Slow:
     def score(self, pairs):
         for problem, candidate in pairs:
-            Path("begun").touch()
             time.sleep(0.2)
             yield Score(problem.id, candidate.index, 1.0)
+            Path("begun").touch()
 """
 STOPPABLE = {
     "run": (["config.yaml", "--folder", "run"], "What was finished is stored. To continue: tts run config.yaml"),
@@ -405,6 +405,8 @@ class Never:
     def generate(self, wanted):
         self.problems()
         yield
+
+    score = generate
 """
 
 
@@ -424,6 +426,23 @@ def test_a_run_that_is_stopped_before_anything_is_finished_says_so(small, stage)
     assert process.returncode == 130, said
     again = "tts run config.yaml --folder run"
     assert said.splitlines()[-1] == f"Stopped. Nothing was finished yet. To begin anew: {again}"
+
+
+def test_scoring_that_is_stopped_before_the_first_score_says_so(small):
+    (small.folder / "never.py").write_text(NEVER)
+    write_rows(small.folder / "pairs.jsonl", [{"id": "a", "question": "q", "code": "pass"}])
+    line = command("score", "pairs.jsonl", "--scorer", "never:Never")
+    env = own_cache(small.folder)
+    with subprocess.Popen(line, cwd=small.folder, env=env, stderr=subprocess.PIPE, text=True) as process:
+        while not (small.folder / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=50)
+
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "Stopped. Nothing was finished yet; the same command begins anew."
+    assert not list(small.folder.glob("scores.jsonl*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -61,6 +61,16 @@ def config(base: Path, pairs: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{"model": str(base), "pairs": str(pairs), "save_steps": 3, **plain, **changes})
 
 
+def test_a_checkpoint_that_a_kill_cut_is_none(tmp_path):
+    assert train.last_checkpoint(tmp_path) is None
+    for steps, whole in ((8, True), (12, True), (16, False)):
+        (folder := tmp_path / "checkpoints" / f"checkpoint-{steps}").mkdir(parents=True)
+        if whole:
+            (folder / "trainer_state.json").touch()
+    found = train.last_checkpoint(tmp_path)
+    assert found is not None and found.name == "checkpoint-12"
+
+
 class Stopped(Exception):
     """What a training was stopped by."""
 

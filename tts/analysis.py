@@ -180,7 +180,7 @@ def judge(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, s
         # A run that is being continued has gaps only behind what it had done: what stands before the first is complete.
         n = known.index(False) if False in known else len(known)
         if problem.id in undecided:
-            left_out.append((problem.id, "our own machinery could not decide about all its candidates"))
+            left_out.append((problem.id, "not all its candidates could be decided about, as the run said at its end"))
         elif n == 0:
             left_out.append((problem.id, f"none of its {len(candidates)} candidates is graded yet"))
         else:

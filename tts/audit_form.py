@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tts import selftest
-from tts.engine import expected
+from tts.engine import scored
 from tts.errors import ModelError
 from tts.pipeline import Progress
 from tts.scoring import Pair
@@ -119,8 +119,7 @@ Values = dict[tuple[str, int], float]
 
 def _values(scorer: Any, pairs: Sequence[Pair], done: Callable[[], None] = lambda: None) -> Values:
     """The scores of those pairs that get one."""
-    wanted = {candidate.key for _, candidate in pairs}
-    found = {s.key: s.value for s in expected("scorer", wanted, scorer.score(pairs)) if s.value is not None}
+    found = {score.key: score.value for score in scored("scorer", scorer, pairs) if score.value is not None}
     done()
     return found
 

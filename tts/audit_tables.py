@@ -273,7 +273,10 @@ def _rm_bench(scorer: Found) -> Section:
         notes.append(f"No rows of {', '.join(result['missing'])}: they are in no average.")
     matrix = [[f"chosen {style}", *map(_percent, row)] for style, row in zip(STYLES, result["matrix"], strict=True)]
     headers = ["", *(f"rejected {style}" for style in STYLES)]
-    return Section(title, [Rows(headers, matrix), _beside_references(scorer["label"], result)], notes + _card_notes())
+    tables = [Rows(headers, matrix), _beside_references(scorer["label"], result)]
+    size = f"only {counted(result['rows'], 'row')} of RM-Bench"
+    few = f"{scorer['label']}: {size}; from fewer than {FEW} nothing is concluded."
+    return Section(title, tables, notes + _card_notes(), warnings=[few] * (result["rows"] < FEW))
 
 
 def _beside_references(label: str, result: Found) -> Rows:

@@ -3,14 +3,15 @@
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self, SupportsIndex, cast
 
 from tts import planning, plugins
 from tts.config import memory_config
-from tts.engine import OneAwake, expected
+from tts.engine import OneAwake, expected, scored
 from tts.errors import ConfigError, InfraError, unknown
 from tts.grade import GradeJob, Grader, Undecided
-from tts.pipeline import finite, with_code
+from tts.pipeline import with_code
 from tts.prompts import EXTRACTORS
 from tts.protocols import Generator, Scorer, Selector
 from tts.sandbox import Limits
@@ -179,14 +180,13 @@ class BestOfN:
         problem = Problem(
             id="task", statement=task, messages=(Message("user", task),), public_tests=tuple(public_tests)
         )
-        wanted = {(problem.id, index) for index in range(self.n)}
+        wanted = [(problem, index) for index in range(self.n)]
         if not self._checked and hasattr(self.scorer, "check"):
             self.scorer.check()  # what cannot be scored need not be sampled
         self._checked = True
         self._turn(self.generator)
-        drawn = expected(
-            "generator", wanted, self.generator.generate([(problem, index) for _, index in sorted(wanted)])
-        )
+        keys = [(problem.id, index) for index in range(self.n)]
+        drawn = expected("generator", keys, partial(self.generator.generate, wanted))
         candidates = sorted((with_code(c, self.extraction) for c in drawn), key=lambda c: c.index)
         return self.rank(problem, candidates)
 
@@ -199,7 +199,7 @@ class BestOfN:
         """The best of candidates that exist already, their code extracted."""
         pairs = [(problem, c) for c in candidates]
         self._turn(self.scorer)
-        found = {s.key: finite(s) for s in expected("scorer", {c.key for c in candidates}, self.scorer.score(pairs))}
+        found = {score.key: score for score in scored("scorer", self.scorer, pairs)}
         scores = tuple(found[c.key] for c in candidates)
         behaviours = self._behaviours(problem, candidates)
         pool = Pool(problem, tuple(candidates), scores, behaviours, {"scorer": scores})

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 LOG_SECONDS = 30.0
 MOST_COMPARED = 26  # runs, which are named by letters
 LOOPBACK = "127.0.0.1"
+NOTHING_YET = "Nothing was finished yet; the same command begins anew."
 STOPPED = 128  # and the signal's number: what a shell expects of a program that a signal ended
 
 app = typer.Typer(
@@ -708,8 +709,8 @@ def _pairs_and_options(given: list[str], self_test: bool) -> tuple[Path | None, 
 def _score(pairs: Path, scorer: Any, out: Path) -> None:
     from tts import score_files
 
-    remedy = "What is known is kept beside the output; the same command goes on from there."
-    with _stoppable(remedy), _bars() as progress:
+    known = "What is known is kept beside the output; the same command goes on from there."
+    with _stoppable(lambda: known if _holds_something(score_files.part_of(out)) else NOTHING_YET), _bars() as progress:
         score_files.score(pairs, scorer, out, progress)
     for note in getattr(scorer, "notes", ()):
         _say(note)
@@ -759,7 +760,7 @@ def audit(
     asked = audits.Asked(scorers, pool, rm_bench, probes, dtype)
     kept_in = folder / audits.FILE
     kept = f"What was found is kept in {kept_in}; the same command goes on from there."
-    with _stoppable(lambda: kept if _holds_something(kept_in) else "Nothing was found yet."):
+    with _stoppable(lambda: kept if _holds_something(kept_in) else NOTHING_YET):
         found = _audited(asked, folder)
     if found.undecided:
         programs = counted(found.undecided, "program")
@@ -824,7 +825,8 @@ def pairs(
     pair_rows.check_ending(out)
     writing.check_writable(out, *(place for place in places if place.is_file()))
     kept_in = out.with_name(f"{out.name}.verdicts.jsonl")
-    with _stoppable("What was executed is kept beside the output; the same command goes on from there."):
+    known = "What was executed is kept beside the output; the same command goes on from there."
+    with _stoppable(lambda: known if _holds_something(kept_in) else NOTHING_YET):
         with _bars() as progress:
             mutating = pair_rows.Mutating(mutants, kept_in, progress) if mutants else None
             found = choose(pair_rows.materials(places, mutating), rules)
@@ -852,7 +854,8 @@ def train(
 
     place = folder or Path("runs") / config.stem
     chosen = training.load(config, overrides or [])
-    with _stoppable("The same command goes on from the last checkpoint."), _bars() as progress:
+    known = "The same command goes on from the last checkpoint."
+    with _stoppable(lambda: known if trains.last_checkpoint(place) else NOTHING_YET), _bars() as progress:
         found = trains.train(chosen, place, progress)
     with _writing_pictures(place):
         for name in ("training.png", "training.svg"):

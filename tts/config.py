@@ -17,7 +17,7 @@ from tts import plugins
 from tts.errors import ConfigError, explained, unknown
 from tts.plugins import Spec
 from tts.prompts import EXTRACTORS
-from tts.sandbox import Isolation, Limits
+from tts.sandbox import AskedLevel, Isolation, Limits
 from tts.types import ORACLE, RANDOM
 
 VERSION = 1
@@ -75,7 +75,7 @@ class GradingConfig(_Strict):
     output_mib: int = Field(default=16, ge=1, le=2**20, strict=True)
     workers: int | None = Field(default=None, ge=1, strict=True)
     isolation: Isolation = "test"
-    level: Literal["auto", "A", "B", "C", "D"] = "auto"
+    level: AskedLevel = "auto"
 
     @property
     def limits(self) -> Limits:

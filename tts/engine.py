@@ -13,10 +13,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Real
 from typing import Any, Protocol, TypeVar
 
-from tts.errors import InfraError
+from tts.errors import InfraError, counted, shown
 from tts.memory import Mode
 from tts.protocols import Generator, Scorer, Stepped
 from tts.types import Candidate, Key, Problem, Score
@@ -529,8 +531,7 @@ class _Rater:
         """Score these, laying down each score as it is known."""
         admissions = {pair[1].key: number for pair, number in given}
         begun = time.monotonic()
-        found = self.scorer.score([pair for pair, _ in given])
-        for score in expected(f"scorer {self.label!r}", admissions, found):
+        for score in scored(f"scorer {self.label!r}", self.scorer, [pair for pair, _ in given]):
             self.desk.worked(self.label, time.monotonic() - begun)
             self.desk.rated(self.label, score, admissions[score.key])
             yield
@@ -607,7 +608,8 @@ class Plain:
         if self._batch is None:
             batch, self._waiting = self._waiting, []
             self._running = {(problem.id, index) for problem, index in batch}
-            self._batch = expected("generator", self._running, self._generator.generate(batch)) if batch else iter(())
+            draw = partial(self._generator.generate, batch)
+            self._batch = expected("generator", self._running, draw) if batch else iter(())
         candidate = next(self._batch, None)
         if candidate is None:
             self._batch, self._running, self._dropped = None, set(), set()
@@ -641,20 +643,51 @@ class Plain:
 Keyed = TypeVar("Keyed", Candidate, Score)
 
 
-def expected(what: str, wanted: Collection[Key], found: Iterable[Keyed]) -> Iterator[Keyed]:
-    """Pass on what was wanted, each once. Raises InfraError for anything else and, at the end, for what is missing."""
-    waiting = set(wanted)
-    for item in found:
+def scored(what: str, scorer: Scorer, pairs: Sequence[Pair]) -> Iterator[Score]:
+    """The score of each pair, as it is known: a finite number, or None with the reason. Raises as `expected` does, and
+    InfraError for what is no number.
+    """
+    wanted = [candidate.key for _, candidate in pairs]
+    return (_finite(what, score) for score in expected(what, wanted, partial(scorer.score, pairs)))
+
+
+def _finite(what: str, score: Score) -> Score:
+    value: Any = score.value  # a user's own scorer may say anything
+    if value is None:
+        return score
+    if not isinstance(value, Real):  # numpy's are, a tensor and a text are not
+        got = f"{type(value).__name__} {shown(value)}"
+        raise InfraError(f"The {what} gives {score.key} the {got}; a score is a number or None. Mend the plug-in.")
+    if not math.isfinite(value):
+        return replace(score, value=None, why=f"not finite: {value}")
+    return replace(score, value=float(value))
+
+
+def expected(what: str, wanted: Collection[Key], ask: Callable[[], Iterable[Keyed]]) -> Iterator[Keyed]:
+    """Pass on what was wanted, each once. Raises InfraError for anything else and, at the end, for what is missing.
+    What is raised meanwhile, which may be a bug of a user's own, gets a note of whose it is and how far it came.
+    """
+    waiting = dict.fromkeys(wanted)
+    for item in _noted(what, waiting, ask):
         if item.key not in waiting:
             raise InfraError(f"The {what} yielded {item.key}, which was not wanted or came twice. Mend the plug-in.")
-        waiting.remove(item.key)
+        del waiting[item.key]
         yield item
     if waiting:
         raise InfraError(_missing(what, waiting))
 
 
+def _noted(what: str, waiting: Collection[Key], ask: Callable[[], Iterable[Keyed]]) -> Iterator[Keyed]:
+    try:
+        yield from ask()
+    except Exception as error:
+        error.add_note(f"It came out of the {what}. {_missing(what, waiting)}")
+        raise
+
+
 def _missing(what: str, keys: Collection[Key]) -> str:
+    first = f", {next(iter(keys))} first" if keys else ""
     return (
-        f"The {what} yielded nothing for {len(keys)} candidates, {min(keys)} first. What came is stored; run the same "
+        f"The {what} yielded nothing for {counted(len(keys), 'candidate')}{first}. What came is stored; run the same "
         "command again to try the rest."
     )

@@ -63,6 +63,10 @@ class InfraError(TtsError):
     """Our own machinery failed after its retries (exit status 1). Never counted as a candidate's fault."""
 
 
+class BrokenCheck(InfraError):
+    """A benchmark's own test code that fails by itself, whatever the program; the message is the reason."""
+
+
 class OutOfMemory(InfraError):
     """An engine that ran out of memory and died of it."""
 

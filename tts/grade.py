@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 from tts.difference import difference
-from tts.errors import DataError, InfraError
+from tts.errors import BrokenCheck, DataError, InfraError
 from tts.sandbox import (
     PYTHON,
     Confinement,
@@ -87,11 +87,14 @@ class GradeJob:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A program without a verdict: our own machinery failed, also when tried again. To be graded another time."""
+    """A program without a verdict: our own machinery failed, also when tried again. To be graded another time; where
+    its problem's own check is `broken`, once that is mended.
+    """
 
     problem_id: str
     program: str
     why: str
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class Grader:
         for job, steps in self._run(self._checked(jobs), partial(_judge, self.comparison), self.isolation):
             program = _program(job)
             if isinstance(steps, InfraError):
-                yield Undecided(job.problem_id, program, str(steps))
+                yield _undecided(job, steps)
             else:
                 yield _grade(job, program, steps)
 
@@ -188,7 +191,7 @@ class Grader:
         for job, done in self._run((job for job in jobs if job.code is not None), observe, "program"):
             program = _program(job)
             if isinstance(done, InfraError):
-                yield job.problem_id, program, Undecided(job.problem_id, program, str(done))
+                yield job.problem_id, program, _undecided(job, done)
             else:
                 yield job.problem_id, program, _behaviour(job, done)
 
@@ -211,6 +214,10 @@ def leading_public(problem: Problem, tests: Sequence[Test]) -> int:
 
 def _program(job: GradeJob) -> str:
     return "" if job.code is None else program_hash(job.code)
+
+
+def _undecided(job: GradeJob, error: InfraError) -> Undecided:
+    return Undecided(job.problem_id, _program(job), str(error), isinstance(error, BrokenCheck))
 
 
 def _distinct(jobs: Iterable[GradeJob]) -> Iterator[GradeJob]:

@@ -2,6 +2,7 @@
 and what is allowed.
 """
 
+import codecs
 import gzip
 import json
 import math
@@ -11,6 +12,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from tts.errors import DataError, explained
+
+NO_TEXT = (  # the first bytes of what is sometimes given for JSON lines
+    (b"\x1f\x8b", "gzipped, and its name does not end in .gz", "Rename or unpack it."),
+    (codecs.BOM_UTF16_LE, "text in UTF-16", "Write it in UTF-8."),
+    (codecs.BOM_UTF16_BE, "text in UTF-16", "Write it in UTF-8."),
+    (b"PAR1", "Parquet, and its name does not end in .parquet", "Rename it."),
+)
 
 
 def without_nan(value: Any, infinite: bool = False) -> Any:
@@ -70,11 +78,20 @@ def raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
         offset = 0
         try:
             for number, line in enumerate(file, 1):
+                if number == 1:
+                    _check_beginning(line, path)
                 if line.strip():
                     yield number, offset, line
                 offset += len(line)
         except (EOFError, zlib.error) as error:
             raise DataError(f"{path} cannot be unpacked: {error}. Fetch it again.") from error
+
+
+def _check_beginning(line: bytes, path: Path) -> None:
+    """Raises DataError for a file that by its first bytes is no text in UTF-8."""
+    for begins, what, remedy in NO_TEXT:
+        if line.startswith(begins):
+            raise DataError(f"{path} is {what}. {remedy}")
 
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -84,7 +101,9 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}, line {number}: not JSON ({error}). Mend or delete this line.") from error
     if not isinstance(row, dict):
-        raise DataError(f"{path}, line {number}: a row must be a JSON object, got {type(row).__name__}.")
+        raise DataError(
+            f"{path}, line {number}: a row must be a JSON object, got {type(row).__name__}. Mend or delete this line."
+        )
     return row
 
 
@@ -97,5 +116,5 @@ def expect(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], whe
     if value is None or not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         allowed = " or ".join(k.__name__ for k in kinds)
         got = "nothing" if value is None else repr(value)[:80]
-        raise DataError(f"{where}: {name} must be {allowed}, got {got}.")
+        raise DataError(f"{where}: {name} must be {allowed}, got {got}. Mend or delete the row.")
     return value

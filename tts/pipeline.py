@@ -4,7 +4,6 @@ Knows no model, no memory and no report. Everything it finishes is in the store 
 """
 
 import logging
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from tts.protocols import Benchmark, Generator, Policy, Scorer
 from tts.sandbox import Confinement
 from tts.stopping import Live, Step
 from tts.store import Store, encode
-from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Problem, Score, program_hash
+from tts.types import UNPARSABLE, Behaviour, Candidate, Grade, Key, Message, Problem, program_hash
 
 LOG = logging.getLogger("tts")
 MOST_NAMED = 5  # problems in one message
@@ -371,7 +370,7 @@ class _Sampling:
                 _exhaust(self.store.add_candidates([event.candidate]))
                 self.progress.advance("generate")
             else:
-                _exhaust(self.store.add_scores(self.parts.scorers[event.scorer][0], [finite(event.score)]))
+                _exhaust(self.store.add_scores(self.parts.scorers[event.scorer][0], [event.score]))
                 self.progress.advance(f"score {event.scorer}")
         self.store.add_spent(self._shared_out(events, busy))
         return events
@@ -474,7 +473,7 @@ class _Stopper:
             if isinstance(event, Drawn):
                 self.live.drawn(event.candidate)
             elif event.scorer == self.scorer:
-                self.live.rated(finite(event.score))
+                self.live.rated(event.score)
         step = self.live.step()
         while unobserved := self.live.unobserved():
             self._observe(unobserved)
@@ -564,13 +563,6 @@ def _pairs(problems: Sequence[Problem], store: Store) -> Iterator[Pair]:
             yield by_id[candidate.problem_id], candidate
 
 
-def finite(score: Score) -> Score:
-    """A score that is a number, or None with the reason."""
-    if score.value is None or math.isfinite(score.value):
-        return score
-    return replace(score, value=None, why=f"not finite: {score.value}")
-
-
 def _by_program(pairs: Iterable[tuple[Problem, Candidate]]) -> dict[tuple[str, str], tuple[Problem, str]]:
     """(problem id, program hash) -> problem and code, for candidates that have code."""
     return {(p.id, program_hash(c.code)): (p, c.code) for p, c in pairs if c.code is not None}
@@ -652,11 +644,19 @@ def _observe(
     return undecided
 
 
-def unsettled(undecided: Sequence[Undecided]) -> InfraError:
-    """What to tell the user when our own machinery could not decide something."""
-    first = undecided[0]
-    count = len({(item.problem_id, item.program) for item in undecided})
+def unsettled(undecided: Sequence[Undecided]) -> InfraError | DataError:
+    """What to tell the user where something could not be decided, by our own machinery or because of broken checks."""
+    ours = [item for item in undecided if not item.broken]
+    if not ours:
+        reasons = {item.problem_id: item.why for item in undecided}
+        told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        return DataError(
+            f"No program can be graded on {counted(len(reasons), 'problem')}, left out of the report. {told}. Mend or "
+            "delete the row, and run the same command again."
+        )
+    first = ours[0]
+    count = counted(len({(item.problem_id, item.program) for item in ours}), "program")
     return InfraError(
-        f"{count} programs could not be run because our own machinery failed; their problems are left out of "
+        f"{count} could not be run because our own machinery failed; their problems are left out of "
         f"the report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
     )

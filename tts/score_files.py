@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tts.engine import expected
+from tts.engine import scored
 from tts.errors import UserError, counted
 from tts.jsonl import expect, read_jsonl
 from tts.ledger import Ledger, key_of
-from tts.pipeline import Progress, finite
+from tts.pipeline import Progress
 from tts.plugins import fingerprint
 from tts.protocols import Scorer
 from tts.types import Candidate, Problem, Score
@@ -51,13 +51,18 @@ def _read_pairs(path: Path) -> tuple[list[str | int], list[Pair]]:
     return names, asked
 
 
+def part_of(out: Path) -> Path:
+    """Where scores are kept until all are known."""
+    target = out.resolve()
+    return target.with_name(f"{target.name}.part")
+
+
 @contextmanager
 def _kept(out: Path) -> Iterator[Ledger]:
     """The scores that are known, in a file beside the one to write, which goes when that is there or nothing is in
     it. A user's error says that it stays.
     """
-    target = out.resolve()
-    part = target.with_name(f"{target.name}.part")
+    part = part_of(out)
     with Ledger(part) as ledger:
         try:
             yield ledger
@@ -81,9 +86,8 @@ def _scores(asked: Sequence[Pair], scorer: Scorer, ledger: Ledger, progress: Pro
     found = {name: Score(name, 0, fact["value"], fact["why"]) for name, fact in facts.items()}
     missing = [pair for pair in asked if pair[0].id not in found]
     progress.stage("score", len(asked), len(found))
-    wanted = {candidate.key for _, candidate in missing}
-    for item in expected("scorer", wanted, scorer.score(missing)) if missing else ():
-        found[item.problem_id] = made = finite(item)
-        ledger.keep("score", keys[item.problem_id], value=made.value, why=made.why)
+    for made in scored("scorer", scorer, missing) if missing else ():
+        found[made.problem_id] = made
+        ledger.keep("score", keys[made.problem_id], value=made.value, why=made.why)
         progress.advance("score")
     return [found[problem.id] for problem, _ in asked]

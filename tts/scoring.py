@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts.engine import expected
+from tts.engine import scored
 from tts.ledger import Ledger, key_of
-from tts.pipeline import Progress, finite
+from tts.pipeline import Progress
 from tts.types import Candidate, Problem, Score
 
 Pair = tuple[Problem, Candidate]
@@ -33,9 +33,9 @@ class Scoring:
         stage = f"{what} {self.label}"
         self.progress.stage(stage, len(pairs), len(pairs) - len(missing))
         by_key = {pair[1].key: pair for pair in missing}
-        for score in expected("scorer", set(by_key), self.scorer.score(missing)) if missing else ():
-            found[score.key] = kept = finite(score)
-            self.ledger.keep("score", self._key(*by_key[score.key]), value=kept.value, why=kept.why)
+        for score in scored(f"scorer {self.label!r}", self.scorer, missing) if missing else ():
+            found[score.key] = score
+            self.ledger.keep("score", self._key(*by_key[score.key]), value=score.value, why=score.why)
             self.progress.advance(stage)
         return {key: score for key, score in found.items() if score is not None}
 

@@ -284,7 +284,7 @@ class _Course:
         _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
         with self._writing():
             trainer = self._trainer()
-            last = _last_checkpoint(self.folder / CHECKPOINTS)
+            last = last_checkpoint(self.folder)
             if not (self.epochs and last is not None and over(self.epochs, self.config.patience)):
                 with contextlib.suppress(_Over):
                     trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -523,8 +523,8 @@ def _check_disk(folder: Path, needed: int) -> None:
         )
 
 
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The last whole checkpoint: a kill may have cut the last of all."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+def last_checkpoint(folder: Path) -> Path | None:
+    """A training's last whole checkpoint: a kill may have cut the last of all."""
+    found = sorted((folder / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if (path / "trainer_state.json").is_file()]
     return whole[-1] if whole else None

@@ -5,7 +5,7 @@ import time
 import pytest
 from sandbox.conftest import SMALL
 
-from tts.errors import InfraError
+from tts.errors import BrokenCheck
 from tts.sandbox import Cell, Limits, Status, matches
 from tts.sandbox.checking import run_check
 from tts.types import Call, Check
@@ -84,9 +84,20 @@ def test_the_limit_is_for_all_calls_together(check):
     assert late.status is Status.TIMEOUT and "2 allowed" in late.detail
 
 
-@pytest.mark.parametrize("text", ["def chock(f): pass", "def check(f:", "raise ValueError", "import os; os._exit(0)"])
-def test_a_check_that_does_not_run_is_our_failure(check, text):
-    with pytest.raises(InfraError, match="A check of 'f' does not run"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        *(("def chock(f): pass", "check"), ("def check(f:", "SyntaxError"), ("raise ValueError", "ValueError")),
+        ("import os; os._exit(0)", "ended"),
+        ("def check(f): assert f(foo) == 4", "NameError: name 'foo' is not defined"),
+        ("def check(f):\n    1 / 0\n    assert f(1) == 1", "ZeroDivisionError"),
+        ("def check(f):\n    for i in []: assert f(i)", "it ends without calling it"),
+        ("def check(f):\n    assert f(1) == 1\n    assert f(foo) == 4", "NameError: name 'foo' is not defined"),
+        ("def check(f):\n    assert f(1) == 1\n    import nowhere", "ModuleNotFoundError"),
+    ],
+)
+def test_a_check_that_fails_whatever_the_program_is_broken(check, text, why):
+    with pytest.raises(BrokenCheck, match=f"the check of 'f' fails by itself: .*{why}"):
         check("def f(n): return n", text)
     assert check("def f(n): return 2 * n", ROUNDS).output is True
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tts.errors import DataError, InfraError, UserError
+from tts.errors import DataError, InfraError, UserError, shown
 from tts.models import cache_folder
-from tts.sandbox import Job, Limits, Outcome, Status, find_confinement, run_programs
+from tts.sandbox import AskedLevel, Job, Limits, Outcome, Status, find_confinement, run_programs
 from tts.sandbox.guest import wire
 from tts.types import Call, Test
 from tts.writing import replacing
@@ -25,12 +25,13 @@ LIMITS = Limits()  # of one call: what a test may use by default
 TOO_MUCH = (Status.TIMEOUT, Status.MEMORY, Status.OUTPUT_LIMIT)
 
 Inputs = tuple[Any, ...]
+Level = AskedLevel  # as an option of a benchmark's
 
 
 class Expected:
     """Runs reference solutions at a `level` of confinement, and says so before the first."""
 
-    def __init__(self, level: str = "auto") -> None:
+    def __init__(self, level: Level = "auto") -> None:
         self.level = level
         self._said = False
 
@@ -38,7 +39,8 @@ class Expected:
         """The arguments of each call, what it returns, and the seconds of processor time that this takes, save for
         those that take too much; `digest` is the row's.
 
-        Raises DataError if a call fails, or returns what cannot be compared.
+        Raises DataError if a call fails, returns what cannot be compared or, asked again, something else, and if every
+        call takes too much.
         """
         path = _place(digest)
         found = None if path is None else _kept(path, len(calls))
@@ -46,6 +48,8 @@ class Expected:
             self._say(path)
             found = self._run(code, calls, where)
             _keep(path, found)
+        if calls and not any(found):
+            raise DataError(f"{where}: the reference solution takes too much on every input. Mend or delete the row.")
         return [(call.args, wire.build(kept[0]), kept[1]) for call, kept in zip(calls, found, strict=True) if kept]
 
     def _say(self, path: Path | None) -> None:
@@ -56,19 +60,42 @@ class Expected:
 
     def _run(self, code: str, calls: Sequence[Call], where: str) -> list[list[Any]]:
         """For each call a list of its value and its seconds, or an empty one if it takes too much."""
+        outcomes = self._outcomes(code, calls, where)
+        for outcome, call in zip(outcomes, calls, strict=False):  # they end at the first that fails
+            if outcome.status in TOO_MUCH:
+                why = outcome.detail.partition("\n")[0]
+                LOG.warning("%s: the reference solution takes too much on %s: %s. Left out.", where, _asked(call), why)
+            elif outcome.status is not Status.OK or not _is_plain(outcome.output):
+                why = _last_line(outcome.detail) or "what it returns is not made of base types"
+                raise DataError(
+                    f"{where}: the reference solution fails on {_asked(call)}: {why}. Mend or delete the row."
+                )
+        found = [[outcome.output, outcome.seconds] if outcome.status is Status.OK else [] for outcome in outcomes]
+        self._check_again(code, [(call, kept[0]) for call, kept in zip(calls, found, strict=True) if kept], where)
+        return found
+
+    def _check_again(self, code: str, answered: Sequence[tuple[Call, Any]], where: str) -> None:
+        """Raises DataError for an answer that the solution does not give a second time, or that is equal to nothing."""
+        outcomes = self._outcomes(code, [call for call, _ in answered], where)
+        for outcome, (call, value) in zip(outcomes, answered, strict=False):
+            first, second = wire.build(value), wire.build(outcome.output)
+            if outcome.status is Status.OK and first != second:
+                raise DataError(
+                    f"{where}: the reference solution answers {_asked(call)} with {shown(first)}, then with "
+                    f"{shown(second)}, which is not equal: no program can be right. Mend or delete the row."
+                )
+
+    def _outcomes(self, code: str, calls: Sequence[Call], where: str) -> list[Outcome]:
+        """What the solution does on each call, to the first that it fails on."""
         runs = run_programs([Job(where, code, calls)], _judge, LIMITS, 1, "program", find_confinement(self.level))
         ((_, outcomes),) = list(runs)
         if isinstance(outcomes, InfraError):
             raise outcomes
-        for outcome, call in zip(outcomes, calls, strict=False):  # they end at the first that fails
-            shown = f"{call.entry_point}({', '.join(map(repr, call.args))})"[:200]
-            if outcome.status in TOO_MUCH:
-                why = outcome.detail.partition("\n")[0]
-                LOG.warning("%s: the reference solution takes too much on %s: %s. Left out.", where, shown, why)
-            elif outcome.status is not Status.OK or not _is_plain(outcome.output):
-                why = _last_line(outcome.detail) or "what it returns is not made of base types"
-                raise DataError(f"{where}: the reference solution fails on {shown}: {why}. Mend or delete the row.")
-        return [[outcome.output, outcome.seconds] if outcome.status is Status.OK else [] for outcome in outcomes]
+        return outcomes
+
+
+def _asked(call: Call) -> str:
+    return f"{call.entry_point}({', '.join(map(repr, call.args))})"[:200]
 
 
 def _judge(test: Test, outcome: Outcome) -> tuple[Outcome, bool]:

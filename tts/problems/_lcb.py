@@ -123,6 +123,11 @@ class LcbRows(RowBenchmark):
         for name, day in (("start_date", self.start_date), ("end_date", self.end_date)):
             if day and not _is_iso_day(day):
                 raise ConfigError(f"benchmark.{name} must be an ISO day such as 2024-08-01, got {day!r}.")
+        if self.start_date and self.end_date and self.start_date > self.end_date:
+            raise ConfigError(
+                f"benchmark.start_date must not be after benchmark.end_date, got {self.start_date} and "
+                f"{self.end_date}. Swap them."
+            )
 
     def row_format(self) -> RowFormat:
         """LiveCodeBench's."""

@@ -19,7 +19,7 @@ from tts.errors import DataError, shown
 from tts.jsonl import expect
 from tts.plugins import FREE
 from tts.problems import _oracles
-from tts.problems._expected import Expected
+from tts.problems._expected import Expected, Level
 from tts.problems._rows import Row, RowBenchmark
 from tts.types import Call, Test, Tolerance
 
@@ -110,4 +110,4 @@ def _is_floats(value: Any) -> bool:
 class PlusRows(RowBenchmark):
     """A benchmark of EvalPlus's rows; `level` is how reference solutions are confined, as in `grading.level`."""
 
-    level: str = field(default="auto", kw_only=True, metadata=FREE)
+    level: Level = field(default="auto", kw_only=True, metadata=FREE)

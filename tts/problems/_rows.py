@@ -118,7 +118,8 @@ class Rows:
                     problem = self.format.problem(row, str(place))
                 _check_texts(problem, place)
                 if problem.id in self._places:
-                    raise DataError(f"{place}: the id {problem.id!r} is there twice. Rename one.")
+                    first = self._places[problem.id]
+                    raise DataError(f"{place}: the id {problem.id!r} is there twice, first at {first}. Rename one.")
                 self._places[problem.id] = place
                 yield replace(problem, digest=place.digest)
 

@@ -8,13 +8,14 @@ from tts.sandbox.cell import Cell, CellDied
 from tts.sandbox.compare import canonical, matches
 from tts.sandbox.confinement import Confinement, Level
 from tts.sandbox.levels import describe, examine, find_confinement, table
-from tts.sandbox.outcome import Isolation, Limits, Outcome, Status
+from tts.sandbox.outcome import AskedLevel, Isolation, Limits, Outcome, Status
 from tts.sandbox.pool import Job, default_workers, run_programs
 from tts.sandbox.runtime import PYTHON, RUNTIMES, Runtime, find_runtime
 
 __all__ = [
     "PYTHON",
     "RUNTIMES",
+    "AskedLevel",
     "Cell",
     "CellDied",
     "Confinement",

@@ -4,24 +4,26 @@ The check calls a stand-in, whose arguments come here as a claim of base types, 
 ordinary call, and go back as its claim. So the check sees values and never an object of the program's, and the program
 never sees the check. The check is the benchmark's and can be trusted to mean well; it is confined all the same.
 
-Unlike in one process, the arguments that a program changes are its own copies.
+Unlike in one process, the arguments that a program changes are its own copies. A check that ends before its first call,
+or by a name or a module that is not there, says nothing of a program: it is broken.
 """
 
 from dataclasses import replace
 
-from tts.errors import InfraError
+from tts.errors import BrokenCheck, InfraError
 from tts.sandbox.cell import Cell
 from tts.sandbox.guest.wire import Mode
 from tts.sandbox.outcome import Limits, Outcome, Status
 from tts.types import Call, Check
 
 CHECK_LIMITS = Limits(cpu_seconds=10.0)  # of the check's own work between two calls
+OWN_FAULTS = ("NameError", "ImportError", "ModuleNotFoundError")  # no value of a program's brings these about
 STARVED = 10  # times its wall time, for a program that waits in each of its calls; most of it may be others' doing
 
 
 def run_check(program: Cell, checker: Cell, code: str, check: Check, limits: Limits, keep: bool) -> Outcome:
     """Whether the program passes, as the outcome's output; `limits` are for all of the program's calls together, and
-    `keep` has them share a process. Raises as `Cell.run` does, and InfraError if the check itself fails to run.
+    `keep` has them share a process. Raises as `Cell.run` does, and BrokenCheck if the check itself fails.
     """
     used = _Sum(limits)
     try:
@@ -40,14 +42,18 @@ def run_check(program: Cell, checker: Cell, code: str, check: Check, limits: Lim
             program.drop()
     if said.status is not Status.OK:
         return used.outcome(said.status, None, f"The check of what it returned: {said.detail}")
+    if said.output is not None and said.output.partition(":")[0] in OWN_FAULTS:
+        raise BrokenCheck(f"the check of {check.entry_point!r} fails by itself: {said.output}")
     return used.outcome(Status.OK, said.output is None, said.output or "")
 
 
 def _begin(checker: Cell, check: Check) -> Outcome:
-    """What the check says first: the arguments that it calls the program with, why it fails, or None."""
+    """What the check says first: the arguments that it calls the program with."""
     said = checker.run(check.code, Call("", (), None), CHECK_LIMITS, keep=True, first=Mode.CHECK)
-    if said.status is not Status.OK or not isinstance(said.output, tuple | str | None):
-        raise InfraError(f"A check of {check.entry_point!r} does not run: {said.detail or said.output}")
+    if not isinstance(said.output, tuple):
+        why = said.detail or said.output or "it ends without calling it"
+        last = why.strip().rpartition("\n")[2]  # of a traceback, the exception
+        raise BrokenCheck(f"the check of {check.entry_point!r} fails by itself: {last}")
     return said
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tts.types import Test
 
 Isolation = Literal["program", "test"]  # a process for each program, or for each of its tests
+AskedLevel = Literal["auto", "A", "B", "C", "D"]  # of confinement; auto is the best that holds
 
 
 class Status(StrEnum):

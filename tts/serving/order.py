@@ -14,7 +14,6 @@ from typing import Literal
 
 from tts.engine import Drawn, Event
 from tts.errors import TtsError
-from tts.pipeline import finite
 from tts.protocols import Policy, Selector, Settling
 from tts.serving.guard import Lost, failed
 from tts.serving.refusals import Names, Refusal, of_bug
@@ -147,7 +146,7 @@ class Order:
                 if isinstance(event, Drawn):
                     self._drawn(event.candidate)
                 elif event.score.index in self.candidates:
-                    self._rated(finite(event.score))
+                    self._rated(event.score)
         except Exception as error:
             LOG.error("A bug ended %s", self.wish.problem.id, exc_info=error)
             self.fail(of_bug())
