@@ -116,6 +116,7 @@ BROAD_EXCEPT_ALLOWED = {
     "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
     "serving/gate": "the server's boundary: a bug ends its request, which is told so, and not the connection",
     "serving/streams": "the same, where the answer has begun",
+    "serving/order": "a bug in what one request hears ends that request, which is told so, and no other",
     "serving/pump": "a thread's boundary: what it raised is logged, and /ready tells of it",
     "sandbox/guest/candidate": "a candidate's own exceptions end here, at the process's boundary",
     "cluster": "what an actor raised is raised at the next poll, once what others finished before is fetched",
