@@ -5,6 +5,7 @@ One small cluster is shared by the tests that need no other; it counts 8 CPUs an
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -32,7 +33,7 @@ from tts.hosting import Ready
 from tts.plugins import build
 from tts.ray_grading import RayGrader
 from tts.ray_places import Need, need_of, reserve
-from tts.ray_session import Node, Session, connect
+from tts.ray_session import Node, Session, _refused, connect
 from tts.sandbox import Limits
 from tts.store import open_for_reading, open_for_writing
 from tts.types import Problem
@@ -235,9 +236,12 @@ def test_what_kills_its_actor_three_times_is_recorded_with_the_log_and_the_run_g
     deadly = {"name": "timed:Timed", "n": 4, "deadly": [["io-add-two", 2]]}
     benchmark = {"name": "mini", "ids": ["sum-of-two", "io-add-two"]}
     undecided = bring_up(tmp_path, "run", "cluster.actors=2", generator=deadly, benchmark=benchmark)
-    assert [(item.problem_id, item.program) for item in undecided] == [("io-add-two", "candidate 2")]
-    assert "3 engines that died" in undecided[0].why
-    assert "killed by ('io-add-two', 2)" in undecided[0].why
+    assert [(item.problem_id, item.index) for item in undecided] == [("io-add-two", 2)]
+    first, *log, last = undecided[0].why.splitlines()
+    assert first.startswith("candidate 2 was held by 3 engines that died, the last time alone. The last one's log, ")
+    assert log == ["killed by ('io-add-two', 2)"]
+    assert re.fullmatch(r"Engine \d \(process \d+ on \S+\) died with 1 candidate: [^:]*\w\.", last) and len(last) < 300
+    assert str(pipeline.unsettled(undecided)).startswith("1 candidate could not be drawn or scored, because ")
     with open_for_reading(tmp_path / "run") as store:
         assert len(store.candidate_keys()) == 7
         assert store.meta("undecided") == ["io-add-two"]
@@ -360,6 +364,20 @@ def test_other_versions_on_a_node_are_an_error_that_names_them():
 def test_an_address_that_is_none_is_refused(address, tmp_path):
     with pytest.raises(ConfigError, match=r"cluster\.address must be host:port"):
         configs.load(config_of(tmp_path, cluster={"address": address}))
+
+
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_a_port_that_is_none_is_refused_before_anything_is_tried(port, tmp_path):
+    with pytest.raises(ConfigError, match=rf"port in cluster\.address must be from 1 to 65535, got {port}"):
+        configs.load(config_of(tmp_path, cluster={"address": f"head:{port}"}))
+    assert configs.load(config_of(tmp_path, cluster={"address": "[::1]:65535"}))
+
+
+def test_auto_where_no_ray_runs_is_told_in_words_of_ours():
+    """Whether one runs, Ray finds out among all processes of the machine, which a test does not have for itself."""
+    error = _refused("auto", "Could not find any running Ray instance. Please specify ... by setting `--address` flag")
+    assert "cluster.address is 'auto'" in str(error)
+    assert "--address" not in str(error)
 
 
 def test_a_shard_beyond_the_parts_is_refused(tmp_path):

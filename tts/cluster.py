@@ -25,7 +25,7 @@ from tts.hosting import Ready, Report, end_of_log
 from tts.pipeline import Grading, Parts
 from tts.ray_grading import RayGrader, check_graders
 from tts.ray_places import BOX, Place, most_on_a_node, need_of, reserve
-from tts.ray_session import Session, connect
+from tts.ray_session import Session, connect, reason
 from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts")
@@ -33,6 +33,7 @@ AHEAD = 8  # reports that an actor may have sent and nobody has read
 MOST_BARREN = 3  # deaths for each actor, one after the other, without a result of any
 PATIENCE_SECONDS = 15.0  # for engines to end in order
 LOG_SECONDS = 10.0  # for a dead actor's log
+MARKS = (":job_id:", ":actor_name:")  # lines of Ray's own in it
 SLICE_SECONDS = 1.0
 
 
@@ -198,7 +199,7 @@ class RayEngine:
         while self.busy:
             for event in self.poll():
                 if isinstance(event, Failed):
-                    raise InfraError(event.why)
+                    raise InfraError(f"{event.key[0]}: {event.why}")
                 yield event
 
     @property
@@ -294,7 +295,7 @@ class RayEngine:
                 return list(self._replace(actor, str(error.cause)))
             raise
         except RayError as error:
-            return list(self._replace(actor, str(error)))
+            return list(self._replace(actor, reason(error)))
         return self._take(actor, message)
 
     def _take(self, actor: _Actor, message: Ready | Report) -> list[Event | Failed]:
@@ -316,21 +317,21 @@ class RayEngine:
         node = actor.ready.node if actor.ready is not None else ""
         held = self._dispatch.held(actor.number)
         given_up = self._dispatch.died(actor.number, node, self._session.stands)
-        note = f"{actor} died with {counted(held, 'candidate')}: {' '.join(why.split())}"
+        note = f"{actor} died with {counted(held, 'candidate')}: {' '.join(why.split()).rstrip('.')}"
         LOG.info("%s. It is replaced.", note)
         self._notes += [*actor.notes, note]
         self._barren = 0 if given_up else self._barren + 1
         log = self._log_of(actor) if given_up or self._barren > MOST_BARREN * len(self._actors) else ""
         if not given_up and log:
-            raise InfraError(f"{self._barren} engines died and nothing came of any. The last: {note}\n{log}")
+            raise InfraError(f"{self._barren} engines died and nothing came of any. {log}\n{note}.")
         for work in given_up:
             failed = _failed(work, note, log)
-            self._notes.append(failed.why)
+            self._notes.append(f"{work.problem.id}: {failed.why}")
             yield failed
         self._actors[actor.number] = self._start(actor.number, actor.place)
 
     def _log_of(self, actor: _Actor) -> str:
-        """The end of what an actor wrote, read by a task on its node."""
+        """The end of what a dead actor wrote, read by a task on its node."""
         import ray
         from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -343,7 +344,8 @@ class RayEngine:
             text: str = ray.get(read.remote(actor.ready.log), timeout=LOG_SECONDS)
         except RayError as error:
             return f"(its log {actor.ready.log} is out of reach: {error})"
-        return f"The end of its log, {actor.ready.log}:\n{text}"
+        lines = [line for line in text.splitlines() if not line.startswith(MARKS)]
+        return "\n".join([f"The last one's log, {actor.ready.log}, ends with:", *lines])
 
 
 def _last_words(stream: Any) -> Report | Ready | None:
@@ -359,11 +361,8 @@ def _last_words(stream: Any) -> Report | Ready | None:
 
 
 def _failed(work: Work, note: str, log: str) -> Failed:
-    return Failed(
-        work.key,
-        f"Candidate {work.index} of problem {work.problem.id!r} was held by {len(work.died_on)} engines that died, the "
-        f"last time alone. {note}\n{log}",
-    )
+    said = f"candidate {work.index} was held by {len(work.died_on)} engines that died, the last time alone."
+    return Failed(work.key, f"{said} {log}\n{note}.")
 
 
 def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tts.errors import ConfigError, InfraError, counted
 OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: for tests, of which Ray spills the rest
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 RETRY_SECONDS = 0.5
+LONGEST_REASON = 300  # characters
 PROBE = """
 import json, logging, sys, ray
 try:
@@ -169,10 +171,24 @@ def _refused(address: str, why: str) -> ConfigError:
             f"The cluster at {address!r} has other versions than this process. {reason}. Install the same Ray and the "
             "same Python on every node and here."
         )
+    if address == "auto" and "Could not find any running Ray" in why:
+        return ConfigError(
+            "No Ray cluster runs on this machine, and cluster.address is 'auto'. Start one with `ray start --head`, "
+            "give host:port of another machine's, or leave cluster.address out to have one started here."
+        )
     return ConfigError(
         f"The cluster at {address!r} cannot be joined: {reason} Start one with `ray start --head`, or leave "
         "cluster.address out to have one started here."
     )
+
+
+def reason(error: Exception) -> str:
+    """What Ray says of a death, in a line without a full stop: not its own names and numbers of who died, nor all else
+    that it might have died of.
+    """
+    said = " ".join(line for line in str(error).splitlines() if not line.startswith("\t"))
+    said = said.rpartition("Worker exit detail:")[2].partition("Some common causes include")[0]
+    return textwrap.shorten(said, LONGEST_REASON, placeholder=" ...").rstrip(".")
 
 
 def inventory(nodes: list[Node]) -> str:
