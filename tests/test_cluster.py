@@ -6,6 +6,7 @@ One small cluster is shared by the tests that need no other; it counts 8 CPUs an
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import yaml
 from support import command, environment, programs, tts
 from timed import Refusing, Timed, TimedScore
 
+import tts as tts_package
 from tts import config as configs
 from tts import export, pipeline
 from tts.cluster import AHEAD, RayCluster, RayEngine, _check_versions
@@ -353,11 +355,36 @@ def test_no_node_with_the_cpus_of_a_grader_is_an_error(session):
 # What can be wrong.
 
 
-def test_other_versions_on_a_node_are_an_error_that_names_them():
-    there = Ready("n", "gpu7", 1, "", versions() | {"numpy": "1.0.1"}, 4, False)
-    with pytest.raises(ConfigError, match=r"Node gpu7 has numpy 1\.0\.1, this process"):
-        _check_versions(there)
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ({"numpy": "1.0.1"}, r"has numpy 1\.0\.1; this process has numpy [\d.]+\. "),
+        ({"tts-source": "abc"}, r"has tts-source abc; this process has tts-source [0-9a-f]{12}\. "),
+        ({"numpy": None, "vllm-gpu": "1"}, r"has no numpy, vllm-gpu 1; this process has numpy [\d.]+, no vllm-gpu\. "),
+    ],
+)
+def test_other_versions_on_a_node_are_an_error_that_names_them(there, told):
+    found = {name: version for name, version in (versions() | there).items() if version is not None}
+    with pytest.raises(ConfigError, match=f"^Node gpu7 {told}"):
+        _check_versions(Ready("n", "gpu7", 1, "", found, 4, False))
+
+
+def test_another_build_of_the_same_versions_will_do():
     _check_versions(Ready("n", "gpu7", 1, "", {name: f"{v}+cu128" for name, v in versions().items()}, 4, False))
+
+
+def test_two_clones_of_one_version_are_told_apart_by_what_they_hold(tmp_path):
+    """In processes of their own, each with its own copy of the package first on its path."""
+    line = [sys.executable, "-c", "from tts.environment import versions; print(versions()['tts-source'])"]
+    found = []
+    for name in ("same", "other"):
+        shutil.copytree(Path(tts_package.__file__).parent, tmp_path / name / "tts")
+        if name == "other":
+            (tmp_path / name / "tts" / "seeds.py").open("a").write("# another commit\n")
+        env = environment() | {"PYTHONPATH": str(tmp_path / name)}
+        done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        found.append(done.stdout.strip())
+    assert found[0] == versions()["tts-source"] != found[1]
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:port", "", "http://head:6379"])

@@ -374,14 +374,18 @@ def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _check_versions(there: Ready) -> None:
-    """Raises ConfigError where an actor was made with other versions than this process has. A build's local part, such
-    as +cpu, may differ.
+    """Raises ConfigError where an actor was made with other versions than this process has, or with packages that only
+    one of the two has. A build's local part, such as +cpu, may differ.
     """
-    here = environment.versions()
-    for name in here.keys() & there.versions.keys():
-        got, mine = (versions[name].partition("+")[0] for versions in (there.versions, here))
-        if got != mine:
-            raise ConfigError(
-                f"Node {there.host} has {name} {there.versions[name]}, this process {here[name]}. Results of the two "
-                "must not mix: install the same versions on every node (constraints.txt)."
-            )
+    both = there.versions, environment.versions()
+    names = sorted({*both[0], *both[1]})
+    differ = [name for name in names if len({versions.get(name, "").partition("+")[0] for versions in both}) > 1]
+    if differ:
+        theirs, ours = (
+            ", ".join(f"{name} {versions[name]}" if name in versions else f"no {name}" for name in differ)
+            for versions in both
+        )
+        raise ConfigError(
+            f"Node {there.host} has {theirs}; this process has {ours}. Results of the two must not mix: install the "
+            "same versions on every node (constraints.txt), and one commit of tts (tts-source is a digest of its code)."
+        )
