@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from functools import partial
@@ -412,9 +413,9 @@ def test_a_shard_beyond_the_parts_is_refused(tmp_path):
         configs.load(config_of(tmp_path), ["shard.part=3", "shard.parts=3"])
 
 
-def run_on(folder: Path, *overrides: str, path: Path | None = None) -> subprocess.CompletedProcess:
+def run_on(folder: Path, *overrides: str, path: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
     line = command("run", config_of(folder), *overrides, "--folder", folder / "run")
-    env = environment()
+    env = environment() | variables
     env["PYTHONPATH"] = os.pathsep.join([str(path)] * (path is not None) + [env["PYTHONPATH"], *sys.path])
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
 
@@ -476,6 +477,31 @@ def test_the_command_runs_on_actors_and_leaves_no_process_when_it_is_stopped(tmp
     done = tts(tmp_path, "run", "config.yaml", "generator.seconds=0", "--folder", "run")
     assert done.code == 0, done.err
     assert count(database) == 160
+
+
+def test_a_cluster_of_our_own_says_that_it_starts_and_leaves_no_folder(tmp_path):
+    with tempfile.TemporaryDirectory() as short:  # sockets are in it, whose paths may not be long
+        done = run_on(tmp_path, "cluster.actors=1", RAY_TMPDIR=short)
+        left = list(Path(short).rglob("session_*/*"))
+    assert done.returncode == 0, done.stderr
+    starting = [
+        "Ray is starting.",
+        "Starting 1 engine, each of which loads its models.",
+        "is ready.",
+        "generate: 24 of 24",
+    ]
+    places = [done.stderr.index(said) for said in starting]
+    assert places == sorted(places)
+    assert left == []
+
+
+def test_what_the_logs_may_be_wanted_for_keeps_them(tmp_path):
+    started = Session(ours=False, started=True, folder=str(tmp_path / "session"))
+    (tmp_path / "session" / "logs").mkdir(parents=True)
+    started.close(keep_logs=True)
+    assert (tmp_path / "session" / "logs").is_dir()
+    started.close(keep_logs=False)
+    assert not (tmp_path / "session").exists()
 
 
 def count(database: Path) -> int:

@@ -43,18 +43,21 @@ class RayCluster:
 
     options: ClusterConfig
     _session: Session | None = None
+    _engines: "list[RayEngine]" = field(default_factory=list)
 
     def __enter__(self) -> "RayCluster":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._session is not None:
-            self._session.close()
+            self._session.close(keep_logs=error is not None or any(engine.died for engine in self._engines))
 
     @property
     def session(self) -> Session:
         """The connection. Raises ConfigError where there can be none."""
         if self._session is None:
+            at = self.options.address
+            LOG.info("Ray is starting." if at is None else f"Joining the Ray cluster at {at!r}.")
             self._session = connect(self.options.address, self.options.wait_seconds)
         return self._session
 
@@ -68,7 +71,10 @@ class RayCluster:
         check_graders(self.session, options.grader_cpus)  # not after days of sampling
         found_in = _Found(os.getcwd(), tuple(os.path.abspath(path) for path in sys.path))
         make = partial(_engine_there, config, draws, frozenset(scores), share, found_in)
-        return RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
+        LOG.info("Starting %s, each of which loads its models.", counted(len(places), "engine"))
+        engine = RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
+        self._engines.append(engine)
+        return engine
 
     def grader(self, grader: Grader) -> Grading:
         """One that grades in tasks, wherever there are CPUs."""
@@ -118,7 +124,7 @@ class RayEngine:
     An actor waits that has sent `ahead` reports which nobody has read; -1 lets it run on.
 
     An actor that dies is replaced in its place, and what it had is done again. Only what kills actor after actor is
-    given up, and told as `Failed`.
+    given up, and told as `Failed`. `died` counts the deaths.
     """
 
     def __init__(
@@ -136,6 +142,7 @@ class RayEngine:
         self._dispatch = Dispatch()
         self._actors = [self._start(number, place) for number, place in enumerate(places)]
         self._barren, self._seen = 0, time.monotonic()
+        self.died = 0
         self._past: dict[str, float] = {}
         self._notes: list[str] = []
         self._closed = False
@@ -301,7 +308,9 @@ class RayEngine:
     def _take(self, actor: _Actor, message: Ready | Report) -> list[Event | Failed]:
         if isinstance(message, Ready):
             _check_versions(message)
-            actor.ready = message
+            first, actor.ready = not self.standing, message
+            if first:
+                LOG.info("%s is ready.", actor)
             self._dispatch.join(actor.number, message.width, message.turns, self._in_flight)
             return []
         actor.seconds, actor.notes = message.seconds, message.notes
@@ -319,6 +328,7 @@ class RayEngine:
         given_up = self._dispatch.died(actor.number, node, self._session.stands)
         note = f"{actor} died with {counted(held, 'candidate')}: {' '.join(why.split()).rstrip('.')}"
         LOG.info("%s. It is replaced.", note)
+        self.died += 1
         self._notes += [*actor.notes, note]
         self._barren = 0 if given_up else self._barren + 1
         log = self._log_of(actor) if given_up or self._barren > MOST_BARREN * len(self._actors) else ""

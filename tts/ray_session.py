@@ -6,6 +6,7 @@ All that can be wrong with it is a user's error that says what to do. Nothing is
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,10 +49,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection to Ray; `ours` where it is to be closed, `started` where the cluster ends with it."""
+    """A connection to Ray; `ours` where it is to be closed, `started` where the cluster ends with it, whose logs
+    are in `folder`.
+    """
 
     ours: bool
     started: bool
+    folder: str = ""
 
     def nodes(self) -> list[Node]:
         """The machines that are there now."""
@@ -63,13 +67,15 @@ class Session:
         """Whether a node is still there."""
         return any(one.id == node for one in self.nodes())
 
-    def close(self) -> None:
-        """Disconnect; what was started here ends."""
+    def close(self, keep_logs: bool) -> None:
+        """Disconnect; what was started here ends, and its folder goes too unless its logs may be wanted."""
         import ray
 
         if self.ours:
             with _order_kept():
                 ray.shutdown()
+        if self.folder and not keep_logs:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def connect(address: str | None, wait_seconds: float) -> Session:
@@ -91,16 +97,17 @@ def connect(address: str | None, wait_seconds: float) -> Session:
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         _check(address, wait_seconds)
-    _init(options)
-    return Session(ours=True, started=address is None)
+    folder = _init(options)
+    return Session(ours=True, started=address is None, folder=folder if address is None else "")
 
 
-def _init(options: dict[str, Any]) -> None:
+def _init(options: dict[str, Any]) -> str:
+    """Ray's folder for this cluster."""
     import ray
 
     with _order_kept():
         try:
-            ray.init(**options)
+            return str(ray.init(**options).address_info["session_dir"])
         except Exception as error:
             raise InfraError(
                 f"Ray does not start: {error} Its logs are in /tmp/ray/session_latest/logs. On a machine that is busy, "
