@@ -277,6 +277,7 @@ def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
         "observer": _observing(config, grader.version).version,
         "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
         "sessions": [*(store.meta("sessions") or []), session],
+        "shards": None,  # of parts that were joined: now the config says what the run has
     }
     store.set_meta(made_with | keys)
 
