@@ -131,9 +131,8 @@ def _untested(report: RunReport) -> list[str]:
 
 
 def _not_whole(report: RunReport) -> list[str]:
-    return (
-        [f"Not the whole benchmark: {report.missing} of its problems (shard.part) missing."] if report.missing else []
-    )
+    said = f"Not the whole benchmark: {report.missing} of its problems (shard.part) missing."
+    return [said] if report.missing else []
 
 
 def _cut_off(report: RunReport) -> list[str]:
