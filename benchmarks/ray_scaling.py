@@ -306,7 +306,7 @@ def measured(a: argparse.Namespace) -> dict[str, Any]:
         print(ROW.format(**rows[-1]), flush=True)
     speed = full_speed(a, session)
     print(f"full speed: {speed}")
-    session.close()
+    session.close(keep_logs=False)
     met = all(row["efficiency"] >= EFFICIENCY and row["driver_ms_per_candidate"] <= DRIVER_MS for row in rows)
     print(f"goals (efficiency {EFFICIENCY}, driver {DRIVER_MS} ms): {'met' if met else 'NOT met'}")
     goal = {"efficiency": EFFICIENCY, "driver_ms": DRIVER_MS, "met": met}

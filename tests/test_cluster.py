@@ -5,10 +5,13 @@ One small cluster is shared by the tests that need no other; it counts 8 CPUs an
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from functools import partial
@@ -20,6 +23,7 @@ import yaml
 from support import command, environment, programs, tts
 from timed import Refusing, Timed, TimedScore
 
+import tts as tts_package
 from tts import config as configs
 from tts import export, pipeline
 from tts.cluster import AHEAD, RayCluster, RayEngine, _check_versions
@@ -32,7 +36,7 @@ from tts.hosting import Ready
 from tts.plugins import build
 from tts.ray_grading import RayGrader
 from tts.ray_places import Need, need_of, reserve
-from tts.ray_session import Node, Session, connect
+from tts.ray_session import Node, Session, _refused, connect
 from tts.sandbox import Limits
 from tts.store import open_for_reading, open_for_writing
 from tts.types import Problem
@@ -235,9 +239,12 @@ def test_what_kills_its_actor_three_times_is_recorded_with_the_log_and_the_run_g
     deadly = {"name": "timed:Timed", "n": 4, "deadly": [["io-add-two", 2]]}
     benchmark = {"name": "mini", "ids": ["sum-of-two", "io-add-two"]}
     undecided = bring_up(tmp_path, "run", "cluster.actors=2", generator=deadly, benchmark=benchmark)
-    assert [(item.problem_id, item.program) for item in undecided] == [("io-add-two", "candidate 2")]
-    assert "3 engines that died" in undecided[0].why
-    assert "killed by ('io-add-two', 2)" in undecided[0].why
+    assert [(item.problem_id, item.index) for item in undecided] == [("io-add-two", 2)]
+    first, *log, last = undecided[0].why.splitlines()
+    assert first.startswith("candidate 2 was held by 3 engines that died, the last time alone. The last one's log, ")
+    assert log == ["killed by ('io-add-two', 2)"]
+    assert re.fullmatch(r"Engine \d \(process \d+ on \S+\) died with 1 candidate: [^:]*\w\.", last) and len(last) < 300
+    assert str(pipeline.unsettled(undecided)).startswith("1 candidate could not be drawn or scored, because ")
     with open_for_reading(tmp_path / "run") as store:
         assert len(store.candidate_keys()) == 7
         assert store.meta("undecided") == ["io-add-two"]
@@ -349,11 +356,36 @@ def test_no_node_with_the_cpus_of_a_grader_is_an_error(session):
 # What can be wrong.
 
 
-def test_other_versions_on_a_node_are_an_error_that_names_them():
-    there = Ready("n", "gpu7", 1, "", versions() | {"numpy": "1.0.1"}, 4, False)
-    with pytest.raises(ConfigError, match=r"Node gpu7 has numpy 1\.0\.1, this process"):
-        _check_versions(there)
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ({"numpy": "1.0.1"}, r"has numpy 1\.0\.1; this process has numpy [\d.]+\. "),
+        ({"tts-source": "abc"}, r"has tts-source abc; this process has tts-source [0-9a-f]{12}\. "),
+        ({"numpy": None, "vllm-gpu": "1"}, r"has no numpy, vllm-gpu 1; this process has numpy [\d.]+, no vllm-gpu\. "),
+    ],
+)
+def test_other_versions_on_a_node_are_an_error_that_names_them(there, told):
+    found = {name: version for name, version in (versions() | there).items() if version is not None}
+    with pytest.raises(ConfigError, match=f"^Node gpu7 {told}"):
+        _check_versions(Ready("n", "gpu7", 1, "", found, 4, False))
+
+
+def test_another_build_of_the_same_versions_will_do():
     _check_versions(Ready("n", "gpu7", 1, "", {name: f"{v}+cu128" for name, v in versions().items()}, 4, False))
+
+
+def test_two_clones_of_one_version_are_told_apart_by_what_they_hold(tmp_path):
+    """In processes of their own, each with its own copy of the package first on its path."""
+    line = [sys.executable, "-c", "from tts.environment import versions; print(versions()['tts-source'])"]
+    found = []
+    for name in ("same", "other"):
+        shutil.copytree(Path(tts_package.__file__).parent, tmp_path / name / "tts")
+        if name == "other":
+            (tmp_path / name / "tts" / "seeds.py").open("a").write("# another commit\n")
+        env = environment() | {"PYTHONPATH": str(tmp_path / name)}
+        done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        found.append(done.stdout.strip())
+    assert found[0] == versions()["tts-source"] != found[1]
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:port", "", "http://head:6379"])
@@ -362,14 +394,28 @@ def test_an_address_that_is_none_is_refused(address, tmp_path):
         configs.load(config_of(tmp_path, cluster={"address": address}))
 
 
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_a_port_that_is_none_is_refused_before_anything_is_tried(port, tmp_path):
+    with pytest.raises(ConfigError, match=rf"port in cluster\.address must be from 1 to 65535, got {port}"):
+        configs.load(config_of(tmp_path, cluster={"address": f"head:{port}"}))
+    assert configs.load(config_of(tmp_path, cluster={"address": "[::1]:65535"}))
+
+
+def test_auto_where_no_ray_runs_is_told_in_words_of_ours():
+    """Whether one runs, Ray finds out among all processes of the machine, which a test does not have for itself."""
+    error = _refused("auto", "Could not find any running Ray instance. Please specify ... by setting `--address` flag")
+    assert "cluster.address is 'auto'" in str(error)
+    assert "--address" not in str(error)
+
+
 def test_a_shard_beyond_the_parts_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"shard\.part is 3, and parts go from 0 to 2"):
         configs.load(config_of(tmp_path), ["shard.part=3", "shard.parts=3"])
 
 
-def run_on(folder: Path, *overrides: str, path: Path | None = None) -> subprocess.CompletedProcess:
+def run_on(folder: Path, *overrides: str, path: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
     line = command("run", config_of(folder), *overrides, "--folder", folder / "run")
-    env = environment()
+    env = environment() | variables
     env["PYTHONPATH"] = os.pathsep.join([str(path)] * (path is not None) + [env["PYTHONPATH"], *sys.path])
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
 
@@ -431,6 +477,31 @@ def test_the_command_runs_on_actors_and_leaves_no_process_when_it_is_stopped(tmp
     done = tts(tmp_path, "run", "config.yaml", "generator.seconds=0", "--folder", "run")
     assert done.code == 0, done.err
     assert count(database) == 160
+
+
+def test_a_cluster_of_our_own_says_that_it_starts_and_leaves_no_folder(tmp_path):
+    with tempfile.TemporaryDirectory() as short:  # sockets are in it, whose paths may not be long
+        done = run_on(tmp_path, "cluster.actors=1", RAY_TMPDIR=short)
+        left = list(Path(short).rglob("session_*/*"))
+    assert done.returncode == 0, done.stderr
+    starting = [
+        "Ray is starting.",
+        "Starting 1 engine, each of which loads its models.",
+        "is ready.",
+        "generate: 24 of 24",
+    ]
+    places = [done.stderr.index(said) for said in starting]
+    assert places == sorted(places)
+    assert left == []
+
+
+def test_what_the_logs_may_be_wanted_for_keeps_them(tmp_path):
+    started = Session(ours=False, started=True, folder=str(tmp_path / "session"))
+    (tmp_path / "session" / "logs").mkdir(parents=True)
+    started.close(keep_logs=True)
+    assert (tmp_path / "session" / "logs").is_dir()
+    started.close(keep_logs=False)
+    assert not (tmp_path / "session").exists()
 
 
 def count(database: Path) -> int:

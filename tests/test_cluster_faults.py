@@ -165,4 +165,4 @@ def test_a_node_with_another_version_of_a_package_is_named(tmp_path: Path) -> No
         with start(tmp_path, f"cluster.address={cluster.address}", "cluster.actors=1") as run:
             told = run.stderr.read()
     assert run.returncode == 2
-    assert "has numpy 1.0.1, this process" in told
+    assert "has numpy 1.0.1; this process has numpy " in told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import IDS, Small, bring_up, rows_of
 
-from tts import analysis, export
+from tts import analysis, export, sentences
 from tts import config as configs
 from tts.errors import StoreError
 from tts.findings import Findings
@@ -80,6 +80,53 @@ def test_what_two_runs_both_have_is_taken_once(small: Small) -> None:
     bring_up(small, folder="joined")
     bring_up(small, folder="whole")
     assert exported(small.folder / "joined") == exported(small.folder / "whole")
+
+
+def missing(run: Path) -> str | None:
+    """The parts that a report says are not in a run; its sentence and its JSON must agree."""
+    with open_for_reading(run) as store:
+        report = analysis.analyse(store)
+    (found,) = as_json([Findings(report)])["runs"]
+    assert any("Not the whole benchmark" in note for note in sentences.notes(report)) == bool(found["missing_parts"])
+    return found["missing_parts"]
+
+
+def test_some_parts_joined_do_not_look_like_the_whole_until_the_rest_is_there(small: Small) -> None:
+    first, second, third = shards(small, 3)
+    (remark,) = merge([first, third], small.folder / "some").remarks
+    assert remark.startswith("None of these runs has part 1 of 3 of the benchmark")
+    assert missing(small.folder / "some") == "part 1 of 3"
+    assert missing(second) == "parts 0, 2 of 3"
+    assert len(merge([small.folder / "some", first], small.folder / "more").remarks) == 1
+    assert missing(small.folder / "more") == "part 1 of 3"
+    assert merge([small.folder / "some", second], small.folder / "all").remarks == ()
+    assert missing(small.folder / "all") is None
+    bring_up(small, folder="some")
+    assert missing(small.folder / "some") is None
+    assert exported(small.folder / "some") == exported(small.folder / "all")
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        (set(), ""),
+        ({(0, 1)}, ""),
+        ({(1, 2)}, "part 0 of 2"),
+        ({(0, 4), (2, 4)}, "parts 1, 3 of 4"),
+        ({(0, 2), (0, 4), (1, 2)}, ""),
+        ({(0, 2), (1, 40)}, "part 1 of 2"),
+        ({(0, 1000)}, f"parts {', '.join(map(str, range(1, 26)))}, ... of 1000"),
+    ],
+)
+def test_the_parts_that_are_missing_are_named(held: set[tuple[int, int]], expected: str) -> None:
+    assert analysis.missing_parts(held) == expected
+
+
+def test_a_whole_run_among_shards_is_the_whole(small: Small) -> None:
+    bring_up(small, folder="whole")
+    first, _ = shards(small, 2)
+    assert merge([first, small.folder / "whole"], small.folder / "joined").remarks == ()
+    assert missing(small.folder / "joined") is None
 
 
 def test_what_a_killed_merge_left_behind_is_not_in_the_next_one(small: Small) -> None:
@@ -176,5 +223,7 @@ def test_the_command_joins_and_says_what_there_is(small: Small, cli) -> None:
     shards(small, 2)
     done = cli("merge", "part0", "part1", "--to", "joined")
     assert (done.code, done.out) == (0, "12 candidates of 3 problems in joined\n"), done.err
+    some = cli("merge", "part0", "--to", "some")
+    assert some.code == 0 and some.err.startswith("Warning: None of these runs has part 1 of 2 of the benchmark")
     failed = cli("merge", "part0", "nothing", "--to", "other")
     assert failed.code == 2 and failed.error.startswith("Error: nothing is no run folder")

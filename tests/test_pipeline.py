@@ -19,6 +19,8 @@ from support import IDS, SELECTORS, Small, bring_up, command, environment, progr
 
 from tts import export
 from tts.errors import ModelError, StoreError
+from tts.grade import Undecided
+from tts.pipeline import unsettled
 from tts.plugins import FREE
 from tts.store import SCHEMAS, open_for_reading
 from tts.types import Candidate, Problem, Score
@@ -522,3 +524,18 @@ def test_a_run_keeps_to_a_problems_own_tolerance_and_shows_how_a_public_test_dif
     assert (found["near"]["verdict"], found["near"]["diff"]) == ("passed", "")
     assert (found["exact"]["verdict"], found["exact"]["failed_test"]) == ("wrong_answer", 0)
     assert found["exact"]["diff"].endswith("\n-0.5\n+0.501")
+
+
+def test_what_could_not_be_decided_is_counted_for_what_it_is():
+    lost, other = Undecided("p", "", "it died", index=2), Undecided("p", "", "it died", index=3)
+    program = Undecided("q", "abc", "no cell")
+    assert str(unsettled([lost])) == (
+        "1 candidate could not be drawn or scored, because our own machinery failed; 1 problem is left out of the "
+        "report. Run the same command again to try once more. p: it died"
+    )
+    assert str(unsettled([program, program])).startswith("1 program could not be run, because ")
+    assert str(unsettled([lost, other, program])).startswith(
+        "2 candidates could not be drawn or scored and 1 program could not be run, because our own machinery failed; "
+        "2 problems are left out of the report. "
+    )
+    assert str(unsettled([lost, other, program])).endswith("The first: p: it died")

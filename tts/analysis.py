@@ -6,7 +6,7 @@ Recomputed each time, without a model: changing a selector, k or a scorer's role
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +19,7 @@ import yaml
 from tts import config as configs
 from tts import metrics, pipeline, plugins
 from tts.config import Config, Labelled
-from tts.errors import StoreError, counted
+from tts.errors import SHOWN, StoreError, counted
 from tts.plugins import Spec
 from tts.protocols import Chance, Ranked, Selector
 from tts.seeds import seed_of
@@ -47,6 +47,7 @@ META = (
     *("peaks", "parameters", "scorers", "stops", "sessions", "replaced"),
 )
 RANK_KEY, CLOSED_FORM, SAMPLED = "rank key", "closed form", "sampled"
+Shards = Set[tuple[int, int]]  # (part, parts)
 Scores = Mapping[tuple[str, int], Score]
 NONE: Mapping[str, Scores] = MappingProxyType({})
 NO_SCORER: Mapping[str, Scores] = MappingProxyType({UNSCORED: {}})
@@ -116,7 +117,8 @@ class RunReport:
     (problem id, why) of problems that are in no number here; `scores` maps scorer label -> candidate key -> score;
     `unscored` counts by scorer why candidates with code have none. `stops` has by problem what a policy decided, if the
     run had one: then the curves are over each problem's first n, which all have, since a pool that ended because it
-    looked good is no fair sample. `spent` has seconds by (stage, problem id), see `Store.spent`.
+    looked good is no fair sample. `spent` has seconds by (stage, problem id), see `Store.spent`; `missing` names the
+    parts of its benchmark that a shard, or some of them joined, does not have.
     """
 
     folder: Path
@@ -135,6 +137,7 @@ class RunReport:
     meta: dict[str, Any]
     stops: dict[str, Decision] = field(default_factory=dict)
     spent: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
+    missing: str = ""
 
     @property
     def fair(self) -> tuple[Judged, ...]:
@@ -158,6 +161,27 @@ def stored_config(store: Store) -> Config:
     if text is None:
         raise StoreError(f"{store.folder} holds no config: its run stopped before it began. Run `tts run` on it again.")
     return configs.parse(yaml.safe_load(text), where=f"The config stored in {store.folder}")
+
+
+def stored_shards(store: Store, config: Config) -> Shards:
+    """The parts of its benchmark that a run has: a shard its own, joined ones theirs where `tts merge` noted them; none
+    for a run that has all its benchmark.
+    """
+    if config.shard is not None:
+        return {(config.shard.part, config.shard.parts)}
+    return {(part, parts) for part, parts in store.meta("shards") or ()}
+
+
+def missing_parts(shards: Shards) -> str:
+    """The parts beside these that make a whole, in words, like "parts 1, 3 of 4"; "" for a whole. Where there are parts
+    of several divisions, those of the one that lacks fewest.
+    """
+    lacking = {of: sorted(set(range(of)) - {part for part, parts in shards if parts == of}) for _, of in shards}
+    of = min(lacking, key=lambda parts: len(lacking[parts]), default=0)
+    if not lacking.get(of):
+        return ""
+    named = ", ".join(map(str, lacking[of][:SHOWN])) + ", ..." * (len(lacking[of]) > SHOWN)
+    return f"part{'s' * (len(lacking[of]) > 1)} {named} of {of}"
 
 
 def judge(store: Store, config: Config) -> tuple[list[Judged], list[tuple[str, str]]]:
@@ -241,6 +265,7 @@ def analyse(store: Store, with_curves: bool = True) -> RunReport:
         meta={key: store.meta(key) for key in META},
         stops=stops or {},
         spent=store.spent(),
+        missing=missing_parts(stored_shards(store, config)),
     )
 
 

@@ -977,7 +977,7 @@ def merge(
     with _stoppable(f"{to} was not made."):
         found = merging.merge(folders, to)
     for remark in found.remarks:
-        _say(remark)
+        _say(f"Warning: {remark}")
     print(f"{counted(found.candidates, 'candidate')} of {counted(found.problems, 'problem')} in {to}")
 
 

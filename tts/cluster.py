@@ -25,7 +25,7 @@ from tts.hosting import Ready, Report, end_of_log
 from tts.pipeline import Grading, Parts
 from tts.ray_grading import RayGrader, check_graders
 from tts.ray_places import BOX, Place, most_on_a_node, need_of, reserve
-from tts.ray_session import Session, connect
+from tts.ray_session import Session, connect, reason
 from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts")
@@ -33,6 +33,7 @@ AHEAD = 8  # reports that an actor may have sent and nobody has read
 MOST_BARREN = 3  # deaths for each actor, one after the other, without a result of any
 PATIENCE_SECONDS = 15.0  # for engines to end in order
 LOG_SECONDS = 10.0  # for a dead actor's log
+MARKS = (":job_id:", ":actor_name:")  # lines of Ray's own in it
 SLICE_SECONDS = 1.0
 
 
@@ -42,18 +43,21 @@ class RayCluster:
 
     options: ClusterConfig
     _session: Session | None = None
+    _engines: "list[RayEngine]" = field(default_factory=list)
 
     def __enter__(self) -> "RayCluster":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._session is not None:
-            self._session.close()
+            self._session.close(keep_logs=error is not None or any(engine.died for engine in self._engines))
 
     @property
     def session(self) -> Session:
         """The connection. Raises ConfigError where there can be none."""
         if self._session is None:
+            at = self.options.address
+            LOG.info("Ray is starting." if at is None else f"Joining the Ray cluster at {at!r}.")
             self._session = connect(self.options.address, self.options.wait_seconds)
         return self._session
 
@@ -67,7 +71,10 @@ class RayCluster:
         check_graders(self.session, options.grader_cpus)  # not after days of sampling
         found_in = _Found(os.getcwd(), tuple(os.path.abspath(path) for path in sys.path))
         make = partial(_engine_there, config, draws, frozenset(scores), share, found_in)
-        return RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
+        LOG.info("Starting %s, each of which loads its models.", counted(len(places), "engine"))
+        engine = RayEngine(self.session, places, make, list(parts.scorers), options.in_flight, options.wait_seconds)
+        self._engines.append(engine)
+        return engine
 
     def grader(self, grader: Grader) -> Grading:
         """One that grades in tasks, wherever there are CPUs."""
@@ -117,7 +124,7 @@ class RayEngine:
     An actor waits that has sent `ahead` reports which nobody has read; -1 lets it run on.
 
     An actor that dies is replaced in its place, and what it had is done again. Only what kills actor after actor is
-    given up, and told as `Failed`.
+    given up, and told as `Failed`. `died` counts the deaths.
     """
 
     def __init__(
@@ -135,6 +142,7 @@ class RayEngine:
         self._dispatch = Dispatch()
         self._actors = [self._start(number, place) for number, place in enumerate(places)]
         self._barren, self._seen = 0, time.monotonic()
+        self.died = 0
         self._past: dict[str, float] = {}
         self._notes: list[str] = []
         self._closed = False
@@ -198,7 +206,7 @@ class RayEngine:
         while self.busy:
             for event in self.poll():
                 if isinstance(event, Failed):
-                    raise InfraError(event.why)
+                    raise InfraError(f"{event.key[0]}: {event.why}")
                 yield event
 
     @property
@@ -294,13 +302,15 @@ class RayEngine:
                 return list(self._replace(actor, str(error.cause)))
             raise
         except RayError as error:
-            return list(self._replace(actor, str(error)))
+            return list(self._replace(actor, reason(error)))
         return self._take(actor, message)
 
     def _take(self, actor: _Actor, message: Ready | Report) -> list[Event | Failed]:
         if isinstance(message, Ready):
             _check_versions(message)
-            actor.ready = message
+            first, actor.ready = not self.standing, message
+            if first:
+                LOG.info("%s is ready.", actor)
             self._dispatch.join(actor.number, message.width, message.turns, self._in_flight)
             return []
         actor.seconds, actor.notes = message.seconds, message.notes
@@ -316,21 +326,22 @@ class RayEngine:
         node = actor.ready.node if actor.ready is not None else ""
         held = self._dispatch.held(actor.number)
         given_up = self._dispatch.died(actor.number, node, self._session.stands)
-        note = f"{actor} died with {counted(held, 'candidate')}: {' '.join(why.split())}"
+        note = f"{actor} died with {counted(held, 'candidate')}: {' '.join(why.split()).rstrip('.')}"
         LOG.info("%s. It is replaced.", note)
+        self.died += 1
         self._notes += [*actor.notes, note]
         self._barren = 0 if given_up else self._barren + 1
         log = self._log_of(actor) if given_up or self._barren > MOST_BARREN * len(self._actors) else ""
         if not given_up and log:
-            raise InfraError(f"{self._barren} engines died and nothing came of any. The last: {note}\n{log}")
+            raise InfraError(f"{self._barren} engines died and nothing came of any. {log}\n{note}.")
         for work in given_up:
             failed = _failed(work, note, log)
-            self._notes.append(failed.why)
+            self._notes.append(f"{work.problem.id}: {failed.why}")
             yield failed
         self._actors[actor.number] = self._start(actor.number, actor.place)
 
     def _log_of(self, actor: _Actor) -> str:
-        """The end of what an actor wrote, read by a task on its node."""
+        """The end of what a dead actor wrote, read by a task on its node."""
         import ray
         from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -343,7 +354,8 @@ class RayEngine:
             text: str = ray.get(read.remote(actor.ready.log), timeout=LOG_SECONDS)
         except RayError as error:
             return f"(its log {actor.ready.log} is out of reach: {error})"
-        return f"The end of its log, {actor.ready.log}:\n{text}"
+        lines = [line for line in text.splitlines() if not line.startswith(MARKS)]
+        return "\n".join([f"The last one's log, {actor.ready.log}, ends with:", *lines])
 
 
 def _last_words(stream: Any) -> Report | Ready | None:
@@ -359,11 +371,8 @@ def _last_words(stream: Any) -> Report | Ready | None:
 
 
 def _failed(work: Work, note: str, log: str) -> Failed:
-    return Failed(
-        work.key,
-        f"Candidate {work.index} of problem {work.problem.id!r} was held by {len(work.died_on)} engines that died, the "
-        f"last time alone. {note}\n{log}",
-    )
+    said = f"candidate {work.index} was held by {len(work.died_on)} engines that died, the last time alone."
+    return Failed(work.key, f"{said} {log}\n{note}.")
 
 
 def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -375,14 +384,18 @@ def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _check_versions(there: Ready) -> None:
-    """Raises ConfigError where an actor was made with other versions than this process has. A build's local part, such
-    as +cpu, may differ.
+    """Raises ConfigError where an actor was made with other versions than this process has, or with packages that only
+    one of the two has. A build's local part, such as +cpu, may differ.
     """
-    here = environment.versions()
-    for name in here.keys() & there.versions.keys():
-        got, mine = (versions[name].partition("+")[0] for versions in (there.versions, here))
-        if got != mine:
-            raise ConfigError(
-                f"Node {there.host} has {name} {there.versions[name]}, this process {here[name]}. Results of the two "
-                "must not mix: install the same versions on every node (constraints.txt)."
-            )
+    both = there.versions, environment.versions()
+    names = sorted({*both[0], *both[1]})
+    differ = [name for name in names if len({versions.get(name, "").partition("+")[0] for versions in both}) > 1]
+    if differ:
+        theirs, ours = (
+            ", ".join(f"{name} {versions[name]}" if name in versions else f"no {name}" for name in differ)
+            for versions in both
+        )
+        raise ConfigError(
+            f"Node {there.host} has {theirs}; this process has {ours}. Results of the two must not mix: install the "
+            "same versions on every node (constraints.txt), and one commit of tts (tts-source is a digest of its code)."
+        )

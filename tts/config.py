@@ -14,7 +14,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from tts import plugins
-from tts.errors import ConfigError, explained, unknown
+from tts.errors import ConfigError, check_option, explained, unknown
 from tts.plugins import Spec
 from tts.prompts import EXTRACTORS
 from tts.sandbox import AskedLevel, Isolation, Limits
@@ -25,6 +25,7 @@ OWN_ROWS = "jsonl"  # the benchmark that may be anything, so that its name says 
 OVERRIDE = "generator.n=16"  # an example
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 ADDRESS = re.compile(r"(?!ray://)[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+MOST_PORT = 2**16 - 1
 
 
 class _Strict(pydantic.BaseModel):
@@ -131,7 +132,11 @@ class ClusterConfig(_Strict):
     @model_validator(mode="after")
     def _address_can_be_joined(self) -> "ClusterConfig":
         given = self.address
-        if given is None or given == "auto" or ADDRESS.fullmatch(given):
+        if given is None or given == "auto":
+            return self
+        if ADDRESS.fullmatch(given):
+            port = int(given.rpartition(":")[2])
+            check_option(1 <= port <= MOST_PORT, "The port in cluster.address", f"from 1 to {MOST_PORT}", port)
             return self
         remedy = "Ray's client, ray://, cannot stream: run tts on a node of the cluster, or by `ray job submit`. "
         raise ConfigError(

@@ -48,8 +48,8 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Our own machinery failed on a candidate, again and again, and nothing more comes of it; `why` ends with the
-    machinery's log. Only engines that outlive such a failure have this to tell.
+    """Our own machinery failed on a candidate, again and again, and nothing more comes of it; `why` has the end of
+    the machinery's log. Only engines that outlive such a failure have this to tell.
     """
 
     key: Key

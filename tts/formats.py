@@ -54,6 +54,7 @@ def _run_json(found: Findings) -> dict[str, Any]:
         "folder": str(report.folder),
         "benchmark": report.config.benchmark_label,
         "problems": len(report.judged),
+        "missing_parts": report.missing or None,
         "n": int(report.n),
         "graded": int(report.graded),
         "selectors": {curve.name: [_point_json(point, curve) for point in curve.points] for curve in ordered(report)},

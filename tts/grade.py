@@ -88,13 +88,15 @@ class GradeJob:
 @dataclass(frozen=True, slots=True)
 class Undecided:
     """A program without a verdict: our own machinery failed, also when tried again. To be graded another time; where
-    its problem's own check is `broken`, once that is mended.
+    its problem's own check is `broken`, once that is mended. Or the candidate of an `index` that was not drawn or not
+    scored.
     """
 
     problem_id: str
     program: str
     why: str
     broken: bool = False
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

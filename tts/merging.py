@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tts.analysis import stored_config
+from tts.analysis import Shards, missing_parts, stored_config, stored_shards
 from tts.errors import StoreError, explained
 from tts.store import Store, first_mismatch, open_for_reading, open_for_writing
 
@@ -30,11 +30,12 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A run to be joined: its record, and its problems as (position, number of the part, id)."""
+    """A run to be joined: its record, its problems as (position, number of the part, id), the shards that it has."""
 
     folder: Path
     meta: Mapping[str, Any]
     places: tuple[tuple[int, int, str], ...]
+    shards: Shards
 
 
 def merge(folders: Sequence[Path], to: Path) -> Merged:
@@ -70,7 +71,7 @@ def _write(parts: Sequence[_Part], folder: Path, to: Path) -> Merged:
                 store.absorb(other)
         order = dict.fromkeys(name for _, _, name in sorted(place for part in parts for place in part.places))
         store.arrange(list(order))
-        store.set_meta(_joined([part.meta for part in parts]))
+        store.set_meta(_joined([part.meta for part in parts]) | {"shards": sorted(_shards(parts)) or None})
         (folder / "config.yaml").write_text(stored_config(store).dump(), encoding="utf-8")
         return Merged(len(store.candidate_keys()), len(order), tuple(_remarks(parts, to)))
 
@@ -91,7 +92,7 @@ def _read(folder: Path, number: int) -> _Part:
         config = stored_config(store)
         part = number if config.shard is None else config.shard.part
         places = tuple((i, part, problem.id) for i, problem in enumerate(store.problems()))
-        return _Part(folder, _meta(store), places)
+        return _Part(folder, _meta(store), places, stored_shards(store, config))
 
 
 def _meta(store: Store) -> dict[str, Any]:
@@ -108,6 +109,12 @@ def _check_fit(parts: Sequence[_Part]) -> None:
                 f"{mismatch.stored!r}. Samples of the two must not mix: join runs of one benchmark, prompt, generator "
                 "and seed."
             )
+
+
+def _shards(parts: Sequence[_Part]) -> Shards:
+    """Those that the joined run has; none where it has the whole."""
+    found = frozenset[tuple[int, int]]().union(*(part.shards for part in parts))
+    return found if all(part.shards for part in parts) and missing_parts(found) else frozenset()
 
 
 def _joined(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -154,6 +161,11 @@ def _joined_config(configs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _remarks(parts: Sequence[_Part], to: Path) -> Iterator[str]:
+    if missing := missing_parts(_shards(parts)):
+        yield (
+            f"None of these runs has {missing} of the benchmark (shard.part), so {to} is not the whole, and its report "
+            f"says so. Join all parts, or `tts run CONFIG --folder {to}` does what is missing."
+        )
     for key, what in (("grader", "graded with other limits or another version"), ("scorers", "scored otherwise")):
         odd = [str(part.folder) for part in parts if part.meta.get(key) != parts[0].meta.get(key)]
         if odd:

@@ -277,6 +277,7 @@ def _record(config: Config, parts: Parts, store: Store, grader: Grader) -> None:
         "observer": _observing(config, grader.version).version,
         "scorers": {label: identity for label, (identity, _) in parts.scorers.items()},
         "sessions": [*(store.meta("sessions") or []), session],
+        "shards": None,  # of parts that were joined: now the config says what the run has
     }
     store.set_meta(made_with | keys)
 
@@ -363,7 +364,7 @@ class _Sampling:
         how long each model was at work.
         """
         lost = [event for event in found if isinstance(event, Failed)]
-        self.failed.extend(Undecided(one.key[0], f"candidate {one.key[1]}", one.why) for one in lost)
+        self.failed.extend(Undecided(one.key[0], "", one.why, index=one.key[1]) for one in lost)
         events = [event for event in found if not isinstance(event, Failed)]
         for event in events:
             if isinstance(event, Drawn):
@@ -647,16 +648,24 @@ def _observe(
 def unsettled(undecided: Sequence[Undecided]) -> InfraError | DataError:
     """What to tell the user where something could not be decided, by our own machinery or because of broken checks."""
     ours = [item for item in undecided if not item.broken]
-    if not ours:
-        reasons = {item.problem_id: item.why for item in undecided}
-        told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-        return DataError(
-            f"No program can be graded on {counted(len(reasons), 'problem')}, left out of the report. {told}. Mend or "
-            "delete the row, and run the same command again."
-        )
-    first = ours[0]
-    count = counted(len({(item.problem_id, item.program) for item in ours}), "program")
+    if ours:
+        return _failed(ours)
+    reasons = {item.problem_id: item.why for item in undecided}
+    told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+    return DataError(
+        f"No program can be graded on {counted(len(reasons), 'problem')}, left out of the report. {told}. Mend or "
+        "delete the row, and run the same command again."
+    )
+
+
+def _failed(undecided: Sequence[Undecided]) -> InfraError:
+    first, problems = undecided[0], len({item.problem_id for item in undecided})
+    lost = {(item.problem_id, item.index) for item in undecided if item.index is not None}
+    programs = {(item.problem_id, item.program) for item in undecided if item.index is None}
+    failed = [f"{counted(len(lost), 'candidate')} could not be drawn or scored"] * bool(lost)
+    failed += [f"{counted(len(programs), 'program')} could not be run"] * bool(programs)
     return InfraError(
-        f"{count} could not be run because our own machinery failed; their problems are left out of "
-        f"the report. Run the same command again to try them. The first: {first.problem_id}: {first.why}"
+        f"{' and '.join(failed)}, because our own machinery failed; {counted(problems, 'problem')} "
+        f"{'is' if problems == 1 else 'are'} left out of the report. Run the same command again to try once more. "
+        f"{'The first: ' * (len(undecided) > 1)}{first.problem_id}: {first.why}"
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tts.errors import ConfigError, InfraError, UserError
 from tts.grade import GradeJob, Grader, Undecided
 from tts.ray_places import where
-from tts.ray_session import Session, inventory
+from tts.ray_session import Session, inventory, reason
 from tts.sandbox import Isolation, Limits
 from tts.types import Behaviour, Grade, Test, program_hash
 
@@ -176,7 +176,7 @@ def _result(task: Any) -> list[Any] | str:
             return str(error.cause)
         raise
     except RayError as error:
-        return f"its task was tried {RETRIES + 1} times: {' '.join(str(error).split())}"
+        return f"its task was tried {RETRIES + 1} times: {reason(error)}"
     return found
 
 

@@ -6,10 +6,12 @@ All that can be wrong with it is a user's error that says what to do. Nothing is
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from tts.errors import ConfigError, InfraError, counted
 OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: for tests, of which Ray spills the rest
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 RETRY_SECONDS = 0.5
+LONGEST_REASON = 300  # characters
 PROBE = """
 import json, logging, sys, ray
 try:
@@ -46,10 +49,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection to Ray; `ours` where it is to be closed, `started` where the cluster ends with it."""
+    """A connection to Ray; `ours` where it is to be closed, `started` where the cluster ends with it, whose logs
+    are in `folder`.
+    """
 
     ours: bool
     started: bool
+    folder: str = ""
 
     def nodes(self) -> list[Node]:
         """The machines that are there now."""
@@ -61,13 +67,15 @@ class Session:
         """Whether a node is still there."""
         return any(one.id == node for one in self.nodes())
 
-    def close(self) -> None:
-        """Disconnect; what was started here ends."""
+    def close(self, keep_logs: bool) -> None:
+        """Disconnect; what was started here ends, and its folder goes too unless its logs may be wanted."""
         import ray
 
         if self.ours:
             with _order_kept():
                 ray.shutdown()
+        if self.folder and not keep_logs:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def connect(address: str | None, wait_seconds: float) -> Session:
@@ -89,16 +97,17 @@ def connect(address: str | None, wait_seconds: float) -> Session:
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         _check(address, wait_seconds)
-    _init(options)
-    return Session(ours=True, started=address is None)
+    folder = _init(options)
+    return Session(ours=True, started=address is None, folder=folder if address is None else "")
 
 
-def _init(options: dict[str, Any]) -> None:
+def _init(options: dict[str, Any]) -> str:
+    """Ray's folder for this cluster."""
     import ray
 
     with _order_kept():
         try:
-            ray.init(**options)
+            return str(ray.init(**options).address_info["session_dir"])
         except Exception as error:
             raise InfraError(
                 f"Ray does not start: {error} Its logs are in /tmp/ray/session_latest/logs. On a machine that is busy, "
@@ -169,10 +178,24 @@ def _refused(address: str, why: str) -> ConfigError:
             f"The cluster at {address!r} has other versions than this process. {reason}. Install the same Ray and the "
             "same Python on every node and here."
         )
+    if address == "auto" and "Could not find any running Ray" in why:
+        return ConfigError(
+            "No Ray cluster runs on this machine, and cluster.address is 'auto'. Start one with `ray start --head`, "
+            "give host:port of another machine's, or leave cluster.address out to have one started here."
+        )
     return ConfigError(
         f"The cluster at {address!r} cannot be joined: {reason} Start one with `ray start --head`, or leave "
         "cluster.address out to have one started here."
     )
+
+
+def reason(error: Exception) -> str:
+    """What Ray says of a death, in a line without a full stop: not its own names and numbers of who died, nor all else
+    that it might have died of.
+    """
+    said = " ".join(line for line in str(error).splitlines() if not line.startswith("\t"))
+    said = said.rpartition("Worker exit detail:")[2].partition("Some common causes include")[0]
+    return textwrap.shorten(said, LONGEST_REASON, placeholder=" ...").rstrip(".")
 
 
 def inventory(nodes: list[Node]) -> str:

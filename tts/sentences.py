@@ -89,6 +89,7 @@ def notes(report: RunReport) -> list[str]:
     said = [
         f"{report.config.benchmark_label}: {counted(problems, 'problem')}, {n}, "
         f"{counted(report.graded, 'candidate')} graded; percent of problems solved.",
+        *_not_whole(report),
         *_cut_off(report),
         f"[a, b] is a {level(report)} interval, a bootstrap over problems ('over random': over paired differences). "
         f"With {counted(problems, 'problem')} one problem is {round(100 / problems, 2):g} points.",
@@ -127,6 +128,11 @@ def _untested(report: RunReport) -> list[str]:
         f"{', '.join(names)} choose by what they fall back on: other scores where they have them, and of equal scores "
         "the highest log probability."
     ]
+
+
+def _not_whole(report: RunReport) -> list[str]:
+    said = f"Not the whole benchmark: {report.missing} of its problems (shard.part) missing."
+    return [said] if report.missing else []
 
 
 def _cut_off(report: RunReport) -> list[str]:
