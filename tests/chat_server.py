@@ -20,6 +20,7 @@ MODEL = "stand-in"
 TOKENS = ["a", "b", "c", "d"]
 requests = count()
 at_once: list[int] = []
+gathered = threading.Event()
 lock = threading.Lock()
 
 
@@ -83,6 +84,8 @@ class Handler(Answering):
                 return self.send(200, "<html>Welcome to nginx!</html>")
             case "nonsense":
                 return self.send(200, {"choices": [{"message": {"content": 5}}]})
+            case "four":
+                return self.gather(4, body)
             case "slow":
                 return self.hold(0.3, body)
             case "hangs":
@@ -107,6 +110,14 @@ class Handler(Answering):
             except TimeoutError:
                 continue
         self.connection.settimeout(None)
+        self.send(200, self.completion(body))
+
+    def gather(self, count: int, body: dict[str, Any]) -> None:
+        """Answer once so many ask at once, and whoever comes afterwards."""
+        while not gathered.is_set():
+            if len(at_once) >= count:
+                gathered.set()
+            time.sleep(0.01)
         self.send(200, self.completion(body))
 
     def trickle(self) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 import openai
 import uvicorn
-from standins import Moody, Talking
+from standins import PATIENCE_SECONDS, Moody, Talking, until
 
 from tts import server
 from tts.config import ServeConfig
@@ -28,6 +27,7 @@ class Served:
     url: str
     service: Service
     generator: Talking
+    rating: Any
 
     @property
     def client(self) -> openai.OpenAI:
@@ -41,7 +41,7 @@ class Served:
 
     def post(self, body: Any, route: str = "chat/completions", **more: Any) -> httpx.Response:
         """A request as it stands."""
-        return httpx.post(f"{self.url}/v1/{route}", json=body, timeout=30, **more)
+        return httpx.post(f"{self.url}/v1/{route}", json=body, timeout=PATIENCE_SECONDS, **more)
 
     def ask(self, text: str = "hi", **more: Any) -> httpx.Response:
         """A chat of one message."""
@@ -56,24 +56,19 @@ class Served:
 
     def metric(self, name: str, **labels: str) -> float:
         """A number of /metrics."""
-        inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
-        wanted = f"{name}{{{inside}}} " if labels else f"{name} "
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+        return metric(self.url, name, **labels)
 
-    def idle_within(self, seconds: float) -> bool:
-        """Whether the generator has nothing left to do after so long at most."""
-        return until(lambda: self.generator.unfinished == 0, seconds)
+    def idle(self) -> bool:
+        """Whether the generator has nothing left to do, sooner or later."""
+        return until(lambda: self.generator.unfinished == 0)
 
 
-def until(so: Callable[[], bool], seconds: float) -> bool:
-    """Whether it is so within a time."""
-    deadline = time.monotonic() + seconds
-    while not so():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+def metric(url: str, name: str, **labels: str) -> float:
+    """A number of a server's /metrics."""
+    inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
+    wanted = f"{name}{{{inside}}} " if labels else f"{name} "
+    lines = httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
 
 def config(
@@ -102,15 +97,16 @@ def serving(
     from tts.score.likelihood import Likelihood
 
     generator = generator or Talking(width=64, steps=2, seconds=0.002)
-    service = Service(chosen or config(), generator, scorers or {"rating": Moody(), "likelihood": Likelihood()})
+    scorers = scorers or {"rating": Moody(), "likelihood": Likelihood()}
+    service = Service(chosen or config(), generator, scorers)
     service.load()
     address = server.bound("127.0.0.1", 0)
     running = uvicorn.Server(uvicorn.Config(server.make_app(service, list(keys)), log_config=None))
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[address])))
     thread.start()
-    assert until(lambda: running.started, 10)
     try:
-        yield Served(f"http://127.0.0.1:{address.getsockname()[1]}", service, generator)
+        assert until(lambda: running.started)
+        yield Served(f"http://127.0.0.1:{address.getsockname()[1]}", service, generator, scorers["rating"])
     finally:
         running.should_exit = True
         thread.join()

@@ -1,14 +1,28 @@
-"""Generators and scorers that load nothing, take a fixed time and remember what was done to them."""
+"""Generators and scorers that load nothing, take a fixed time and remember what was done to them; and waiting for what
+they do.
+"""
 
 import dataclasses
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from tts.errors import PromptError, TtsError, UpstreamError
 from tts.types import Candidate, Key, Pool, Problem, Sampling, Score, Selection
+
+PATIENCE_SECONDS = 60.0
+
+
+def until(so: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether it is so within a time."""
+    deadline = time.monotonic() + seconds
+    while not so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def problem(name: str) -> Problem:
@@ -58,13 +72,14 @@ class Batched:
 class Stepping:
     """A generator that runs `width` candidates at once for `steps` steps each, and takes and drops work between steps.
 
-    `dies_after` steps it raises.
+    `dies_after` steps it raises. Candidates of index `held_from` or more do not end until it is set to None.
     """
 
     seconds: float = 0.0
     width: int = 4
     steps: int = 2
     dies_after: int | None = None
+    held_from: int | None = None
     log: Log = field(default_factory=Log)
     waiting: list[Key] = field(default_factory=list)
     running: dict[Key, int] = field(default_factory=dict)
@@ -89,13 +104,18 @@ class Stepping:
         while self.waiting and len(self.running) < self.width:
             self.running[self.waiting.pop(0)] = self.steps
         time.sleep(self.seconds)
-        self.running = {key: left - 1 for key, left in self.running.items()}
+        self.running = {key: left - (not self.holds(key)) for key, left in self.running.items()}
         done = [key for key, left in self.running.items() if left == 0]
         for key in done:
             del self.running[key]
             self.drawn.append(key)
         self.log.add("draw")
         return [sampled(*key) for key in done]
+
+    def holds(self, key: Key) -> bool:
+        """Whether it goes on for now."""
+        held_from = self.held_from
+        return held_from is not None and key[1] >= held_from
 
     def abort(self, keys: Collection[Key]) -> None:
         """Less."""
@@ -205,8 +225,11 @@ class Talking(Stepping):
             if "break" in words(self.problems[key[0]]):
                 self.waiting, self.running = [], {}
                 raise RuntimeError("the stand-in broke")
-        self.running |= {key: 2 for key in self.running if "silent" in words(self.problems[key[0]])}
         return [self._said(candidate) for candidate in super().step()]
+
+    def holds(self, key: Key) -> bool:
+        """Also what is silent."""
+        return super().holds(key) or "silent" in words(self.problems[key[0]])
 
     def _said(self, candidate: Candidate) -> Candidate:
         text = words(self.problems[candidate.problem_id])
@@ -235,15 +258,19 @@ class Talking(Stepping):
 
 @dataclass
 class Moody(Rating):
-    """A scorer that fails for problems that say "scorer dies" and takes its time for those that say "scorer sleeps"."""
+    """A scorer that fails for problems that say "scorer dies" and, for those that say "scorer sleeps", sleeps before
+    until it is `woken`.
+    """
+
+    woken: threading.Event = field(default_factory=threading.Event)
 
     def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
         """By the problem's words."""
         for one, candidate in pairs:
+            if "scorer sleeps" in words(one):
+                assert self.woken.wait(PATIENCE_SECONDS)
             if "scorer dies" in words(one):
                 raise RuntimeError("the scorer died")
-            if "scorer sleeps" in words(one):
-                time.sleep(1.0)
             yield from super().score([(one, candidate)])
 
 

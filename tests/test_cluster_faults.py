@@ -39,7 +39,12 @@ def nodes(workers: int) -> Iterator[object]:
             "num_cpus": 0,
             "object_store_memory": 80 << 20,
             "include_dashboard": False,
-            "_system_config": {"health_check_period_ms": 1000, "health_check_failure_threshold": 5},
+            # A node that is dead refuses at once; one that is starved answers late.
+            "_system_config": {
+                "health_check_period_ms": 1000,
+                "health_check_failure_threshold": 5,
+                "health_check_timeout_ms": 60_000,
+            },
         },
     )
     try:
@@ -64,6 +69,7 @@ class Killer(threading.Thread):
         kinds = ["actor"] * (KILLS - RAYLETS) + ["raylet"] * RAYLETS
         self.kinds = self.rng.sample(kinds, KILLS)
         self.killed: list[str] = []
+        self.over = threading.Event()  # the run is: nothing more is stored
 
     def run(self) -> None:
         """One after the other."""
@@ -71,7 +77,8 @@ class Killer(threading.Thread):
         for kind in self.kinds:
             due += self.rng.randint(10, 30)
             while count(self.database) < due:
-                time.sleep(0.05)
+                if self.over.wait(0.05):
+                    return
             getattr(self, kind)()
             self.killed.append(kind)
 
@@ -79,11 +86,12 @@ class Killer(threading.Thread):
         """One that has drawn something, and lives."""
         while True:
             pids = sorted({int(line.split()[0]) for line in self.log.read_text().splitlines()})
-            alive = [pid for pid in pids if psutil.pid_exists(pid)]
+            alive = [pid for pid in pids if lives(pid)]
             with suppress(IndexError, ProcessLookupError):
                 os.kill(self.rng.choice(alive), signal.SIGKILL)
                 return
-            time.sleep(0.1)
+            if self.over.wait(0.1):
+                return
 
     def raylet(self) -> None:
         """With all that its node has."""
@@ -92,6 +100,14 @@ class Killer(threading.Thread):
         os.kill(raylet.pid, signal.SIGKILL)
         self.cluster.worker_nodes.discard(node)
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, which has not been killed already."""
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -107,6 +123,7 @@ def test_actors_and_raylets_killed_at_random_cost_nothing_and_double_nothing(tmp
         killer.start()
         overrides = ("cluster.actors=3", "cluster.engine_cpus=1", "cluster.grader_cpus=0.5")
         undecided = bring_up(tmp_path, "run", *overrides, generator=slow, benchmark=benchmark)
+        killer.over.set()
         killer.join(timeout=60)
     assert len(killer.killed) == KILLS
     assert undecided == []

@@ -5,6 +5,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +224,9 @@ def test_a_server_s_word_on_when_to_come_back_is_kept(start: Start, tmp_path: Pa
 def test_one_who_is_told_to_wait_holds_the_others_back_too(start: Start, tmp_path: Path) -> None:
     drawn(generator(start("quota"), concurrency=1), first(8))
     rows = asked(tmp_path)
-    assert rows[4]["time"] - rows[3]["time"] >= 0.78
-    assert rows[7]["time"] - rows[4]["time"] < 0.7
+    waits = [after["time"] - before["time"] for before, after in pairwise(rows)]
+    assert waits[3] >= 0.78
+    assert min(waits[4:]) < 0.7  # nobody waits any more
 
 
 def test_a_server_that_ignores_n_is_asked_for_the_rest_one_by_one(start: Start, tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_a_useless_answer_ends_with_its_reason(start: Start, mode: str, word: st
     begun = time.monotonic()
     with pytest.raises(UpstreamError, match=word):
         drawn(generator(start(mode), timeout=0.5, retries=0), first(1))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60  # where it would take 100 s or more
 
 
 def test_a_server_that_is_not_there_is_named_before_anything_is_sampled() -> None:
@@ -307,9 +309,7 @@ def test_a_request_that_nobody_wants_any_more_is_broken_off(start: Start, tmp_pa
         one.step()
     one.abort({("p", 0), ("p", 1), ("p", 2)})
     assert one.unfinished == 1
-    deadline = time.monotonic() + 5
-    while not [row for row in rows_of(tmp_path / "log") if "broken_off" in row]:
-        assert time.monotonic() < deadline
+    assert until(lambda: any("broken_off" in row for row in rows_of(tmp_path / "log")))
     time.sleep(0.2)
     assert len([row for row in rows_of(tmp_path / "log") if "broken_off" in row]) == 1  # the other holds a wanted one
     one.close()
@@ -330,9 +330,9 @@ def test_requests_that_are_broken_off_leave_no_connection_and_no_place_taken(sta
     def connections() -> int:
         return sum(bool(c.raddr) and c.raddr.port == port for c in mine.net_connections("tcp"))
 
-    assert until(lambda: connections() == 0, 10), connections()
+    assert until(lambda: connections() == 0), connections()
     one.add(first(8, problem("last", "the last")))
-    assert until(lambda: sum("the last" in str(row["body"]) for row in asked(tmp_path)) == 8, 10)
+    assert until(lambda: sum("the last" in str(row["body"]) for row in asked(tmp_path)) == 8)
     one.close()
 
 
@@ -340,16 +340,16 @@ def asked_so_far(folder: Path) -> list[dict[str, Any]]:
     return asked(folder) if (folder / "log").exists() else []
 
 
-def test_the_engine_takes_more_while_requests_run(start: Start) -> None:
-    with Engine(generator(start("slow")), {}) as engine:
+def test_the_engine_takes_more_while_requests_run(start: Start, tmp_path: Path) -> None:
+    """The server answers nobody before four have asked."""
+    with Engine(generator(start("four"), timeout=60, retries=0), {}) as engine:
         engine.submit(first(2))
-        time.sleep(0.1)
+        assert until(lambda: len(asked_so_far(tmp_path)) == 2)
         engine.submit(first(2, problem("q")))
-        begun, found = time.monotonic(), []
+        found = []
         while engine.busy:
             found += [event.candidate.key for event in engine.poll() if isinstance(event, Drawn)]
     assert len(found) == 4
-    assert time.monotonic() - begun < 0.55  # two waits of 0.3 s one after the other would be more
 
 
 def test_a_server_that_comes_back_is_asked_again(start: Start, tmp_path: Path) -> None:
@@ -489,7 +489,7 @@ def test_vllm_s_server_drops_what_is_aborted(vllm_url: str) -> None:
 
 
 def wait_until(one: OpenAI, so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not so():
         assert time.monotonic() < deadline
         one.step()

@@ -61,7 +61,7 @@ TRIED += [(method, path, MODES.NEGATIVE) for method, path in ROUTES if method ==
 def test_whatever_is_sent_is_answered_as_the_openapi_says(described: Any, method: str, path: str, mode: Any) -> None:
     operation = described[path][method]
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
     @given(operation.as_strategy(generation_mode=mode))
     def send(case: schemathesis.Case) -> None:
         case.call_and_validate(checks=CHECKS)

@@ -7,6 +7,9 @@ import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from standins import until
 
 from tts.errors import ModelError
 from tts.plugins import FREE
@@ -18,7 +21,7 @@ from tts.types import Candidate, Key, Problem, Score
 class Timed:
     """`width` candidates at once, a step of `seconds` for all, as many steps as a candidate has tokens: 1 to `most`.
     Whoever draws one of `deadly`, a list of [problem, index], is killed. `log` is a file that has a line for each that
-    was drawn.
+    was drawn. As long as there is a file `held`, whoever has drawn something draws no more.
     """
 
     seed: int = 0
@@ -27,6 +30,7 @@ class Timed:
     most: int = 8
     deadly: tuple[tuple[str, int], ...] = field(default=(), metadata=FREE)
     log: str = field(default="", metadata=FREE)
+    held: str = field(default="", metadata=FREE)
 
     def generate(self, wanted: Sequence[tuple[Problem, int]]) -> Iterator[Candidate]:
         """All of it."""
@@ -52,6 +56,8 @@ class Timed:
     def step(self) -> list[Candidate]:
         """A step for all that run."""
         state = self._state
+        while state.drew and self.held and os.path.exists(self.held):
+            time.sleep(0.01)
         while state.waiting and len(state.running) < self.width:
             key = next(iter(state.waiting))
             del state.waiting[key]
@@ -62,6 +68,7 @@ class Timed:
         time.sleep(self.seconds)
         state.running = {key: left - 1 for key, left in state.running.items()}
         done = [key for key, left in state.running.items() if left == 0]
+        state.drew = state.drew or bool(done)
         for key in done:
             del state.running[key]
             if self.log:
@@ -91,15 +98,18 @@ class _State:
     def __init__(self) -> None:
         self.waiting: dict[Key, None] = {}
         self.running: dict[Key, int] = {}
+        self.drew = False
 
 
 @dataclass(frozen=True)
 class Refusing(Timed):
-    """As `Timed`, but refuses a problem of the name "refused"."""
+    """As `Timed`, but refuses a problem of the name "refused", once one of the name "fine" is in the log."""
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """More. Raises ModelError."""
         if any(problem.id == "refused" for problem, _ in wanted):
+            log = Path(self.log)
+            assert until(lambda: log.exists() and " fine " in log.read_text())
             raise ModelError("it refuses")
         super().add(wanted)
 
