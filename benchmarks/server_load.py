@@ -56,6 +56,7 @@ BARE, LOGPROBS, TTS, FRONT, REWARD = (
     "tts, reward model",
 )
 PATIENCE_SECONDS = 600.0  # for an answer
+KV_GIB = 1  # of keys and values, for each engine: prompts that come again are found there
 HEAD = f"{'':>32}{'load':>16} {'requests/s':>11} {'tokens/s':>9} {'median s':>9} {'p95 s':>7} {'CPU s each':>11}"
 
 
@@ -162,7 +163,7 @@ def start_vllm(stack: contextlib.ExitStack, settings: Settings, folder: Path) ->
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(locate(EMBEDDED))]
     line += ["--served-model-name", MODEL, "--enforce-eager", "--port", str(port), *options]
     url = f"http://127.0.0.1:{port}"
-    more = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    more = {"VLLM_CPU_KVCACHE_SPACE": str(KV_GIB)}
     return Server(BARE, url, (stack.enter_context(started(line, url, folder / "vllm.log", settings.threads | more)),))
 
 
@@ -192,7 +193,8 @@ def start_all(stack: contextlib.ExitStack, wanted: Sequence[str], settings: Sett
     found = [bare, Server(LOGPROBS, bare.url, bare.pids, {"logprobs": True})]
     upstream = {"name": "openai", "model": MODEL, "base_url": f"{bare.url}/v1", "seeds": False}
     upstream |= {"per_request": settings.n, "concurrency": 64}
-    own = {"name": "vllm", "model": EMBEDDED, "enforce_eager": True, **settings.engine}
+    own = {"name": "vllm", "model": EMBEDDED, "enforce_eager": True, "kv_cache_memory_bytes": KV_GIB * 2**30}
+    own |= settings.engine
     if TTS in wanted:
         found.append(start_tts(stack, TTS, own, "likelihood", settings, folder))
     for name, scorer in ((FRONT, "likelihood"), (REWARD, None)):
@@ -283,11 +285,20 @@ def measure(servers: Sequence[Server], arguments: argparse.Namespace, settings: 
     for server in servers:  # what is compiled and cached at first is no part of any load
         Load(clients=max(arguments.clients)).put_on(server, settings, prompts)
     print(HEAD)
-    rows = [row for c in arguments.clients for row in turns(Load(clients=c), servers, settings, prompts, arguments)]
+    rows: list[dict[str, Any]] = []
+    for clients in arguments.clients:
+        rows += turns(Load(clients=clients), servers, settings, prompts, arguments)
+        keep(rows, arguments)
     most = max(row["requests_per_second"] for row in rows if row["server"] == BARE)
     for share in arguments.shares:
         rows += turns(Load(rate=share * most), servers, settings, prompts, arguments)
+        keep(rows, arguments)
     return rows
+
+
+def keep(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> Path:
+    """Save what is known so far: a load takes minutes."""
+    return save(arguments.name, {"settings": vars(arguments), "rows": rows, "goals": goals(rows)})
 
 
 def turns(
@@ -407,11 +418,9 @@ def main() -> None:
     settings = Settings(a.n, a.max_tokens, a.sequences, a.requests, a.engine_threads)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         rows = measure(start_all(stack, arguments.servers, settings, Path(folder)), arguments, settings)
-    compared = goals(rows)
-    for goal in compared:
+    for goal in goals(rows):
         print(line_of(goal))
-    path = save(arguments.name, {"settings": vars(arguments), "rows": rows, "goals": compared})
-    draw(rows, path.with_suffix(".png"))
+    draw(rows, keep(rows, arguments).with_suffix(".png"))
 
 
 if __name__ == "__main__":
