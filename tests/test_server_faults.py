@@ -14,8 +14,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import MODEL, Served, config, serving, until
-from standins import Stepping, Talking, problem, sampled
+from served import MODEL, Served, config, metric, serving
+from standins import Stepping, Talking, problem, sampled, until
 from test_server import process
 
 from tts import plugins
@@ -205,7 +205,7 @@ def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so(
             pool.submit(httpx.post, f"{url}/v1/chat/completions", json=body | {"stream": streams}, timeout=60)
             for streams in (False, True)
         ]
-        assert until(lambda: "tts_requests_running 2.0" in httpx.get(f"{url}/metrics", timeout=60).text, 60)
+        assert until(lambda: metric(url, "tts_requests_running") == 2)
         running.send_signal(signal.SIGTERM)
         whole, streamed = (one.result() for one in asked)
         assert ended(running) == (0, False)
