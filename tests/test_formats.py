@@ -38,7 +38,7 @@ def test_json_has_the_promised_keys_and_types(run: RunReport) -> None:
     one = found["runs"][0]
     extra = {"left_out", "gained", "over_random", "paired", "unscored", "breakdown", "errata"}
     extra |= {"estimates", "saved", "certainty", "cost", "stopping"}
-    assert one.keys() - extra == {"folder", "benchmark", "problems", "n", "graded", "selectors"}
+    assert one.keys() - extra == {"folder", "benchmark", "problems", "missing_parts", "n", "graded", "selectors"}
     assert (one["folder"], one["benchmark"]) == ("runs/demo", "mini")
     assert (one["problems"], one["n"], one["graded"]) == (20, 8, 160)
     assert {type(one[name]) for name in ("problems", "n", "graded")} == {int}
