@@ -410,20 +410,23 @@ class Never:
 """
 
 
-@pytest.mark.parametrize("stage", ["benchmark", "generator"])
-def test_a_run_that_is_stopped_before_anything_is_finished_says_so(small, stage):
-    (small.folder / "never.py").write_text(NEVER)
-    small.write(**{stage: {"name": "never:Never"} | ({"n": 1} if stage == "generator" else {})})
-    line = command("run", "config.yaml", "--folder", "run")
-    env = own_cache(small.folder)
-    with subprocess.Popen(line, cwd=small.folder, env=env, stderr=subprocess.PIPE, text=True) as process:
-        while not (small.folder / "begun").exists():
+def interrupted(folder, line):
+    """What a command says that gets Ctrl-C once a plug-in of NEVER has begun."""
+    with subprocess.Popen(line, cwd=folder, env=own_cache(folder), stderr=subprocess.PIPE, text=True) as process:
+        while not (folder / "begun").exists():
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=50)
-
     assert process.returncode == 130, said
+    return said
+
+
+@pytest.mark.parametrize("stage", ["benchmark", "generator"])
+def test_a_run_that_is_stopped_before_anything_is_finished_says_so(small, stage):
+    (small.folder / "never.py").write_text(NEVER)
+    small.write(**{stage: {"name": "never:Never"} | ({"n": 1} if stage == "generator" else {})})
+    said = interrupted(small.folder, command("run", "config.yaml", "--folder", "run"))
     again = "tts run config.yaml --folder run"
     assert said.splitlines()[-1] == f"Stopped. Nothing was finished yet. To begin anew: {again}"
 
@@ -431,16 +434,7 @@ def test_a_run_that_is_stopped_before_anything_is_finished_says_so(small, stage)
 def test_scoring_that_is_stopped_before_the_first_score_says_so(small):
     (small.folder / "never.py").write_text(NEVER)
     write_rows(small.folder / "pairs.jsonl", [{"id": "a", "question": "q", "code": "pass"}])
-    line = command("score", "pairs.jsonl", "--scorer", "never:Never")
-    env = own_cache(small.folder)
-    with subprocess.Popen(line, cwd=small.folder, env=env, stderr=subprocess.PIPE, text=True) as process:
-        while not (small.folder / "begun").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=50)
-
-    assert process.returncode == 130, said
+    said = interrupted(small.folder, command("score", "pairs.jsonl", "--scorer", "never:Never"))
     assert said.splitlines()[-1] == "Stopped. Nothing was finished yet; the same command begins anew."
     assert not list(small.folder.glob("scores.jsonl*"))
 
