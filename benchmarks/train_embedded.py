@@ -95,12 +95,12 @@ def _statements(benchmarks: Iterable[dict[str, str]]) -> Iterator[str]:
 
 
 TINY = {  # own tasks, a right line and wrong ones
-    "cube-of": ("return x ** 3", "return x * 3", "return x ** 2", "return abs(x) ** 3"),
+    "half-of": ("return n // 2", "return n / 2", "return n * 2", "return n % 2"),
     "last-digit": ("return n % 10", "return n // 10", "return n % 100", "return 10"),
     "smaller-of": ("return min(a, b)", "return max(a, b)", "return a", "return a - b"),
     "upper-text": ("return text.upper()", "return text.lower()", "return text.title()", "return text + ''"),
-    "sorted-down": ("return sorted(values)[::-1]", "return sorted(values)", "return values[::-1]", "return values"),
-    "count-equal": ("return values.count(x)", "return x in values", "return len(values)", "return values.index(x)"),
+    "every-second": ("return values[::2]", "return values[1::2]", "return values[2:]", "return values"),
+    "zero-there": ("return 0 in values", "return 0 == values", "return values[0] == 0", "return not values"),
     "text-length": ("return len(text)", "return len(text) - 1", "return len(text.split())", "return len(set(text))"),
     "binary-text": ("return format(n, 'b')", "return bin(n)", "return format(n, 'x')", "return str(n)"),
 }

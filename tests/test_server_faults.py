@@ -80,6 +80,21 @@ def test_a_dead_scorer_s_log_is_not_told(caplog: pytest.LogCaptureFixture) -> No
     assert score.why.endswith("The engine died") and "SECRET LINE" in caplog.text
 
 
+class Wordy:
+    """A scorer whose second score is a text."""
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """A number, then none."""
+        for i, (_, candidate) in enumerate(pairs):
+            yield Score(*candidate.key, 0.5 if i == 0 else "high")  # type: ignore[arg-type]
+
+
+def test_a_scorer_that_gives_a_text_fails_alone() -> None:
+    found = list(GuardedScorer("wordy", Wordy()).score([(problem("p"), sampled("p", i)) for i in range(3)]))
+    assert [score.value for score in found] == [0.5, None, None]
+    assert all("high" in score.why for score in found[1:])
+
+
 def test_a_lost_candidate_s_log_is_not_told() -> None:
     assert of_loss(DIED, Names()).message == "The model failed: The engine died. The log has more."
     wish = Wish(problem("p"), 2, 1, "s", "random", plugins.build("selector", "random"), None)
@@ -98,8 +113,9 @@ def test_an_upstream_s_address_is_not_told() -> None:
 
 @given(st.text())
 def test_what_is_told_of_a_failure_is_one_line(text: str) -> None:
-    assert brief(InfraError(text)).endswith(".") and "\n" not in brief(InfraError(text))
-    assert len(brief(InfraError(text))) <= 202
+    told = brief(InfraError(text))
+    assert told and not told.endswith(".") and "\n" not in told
+    assert len(told) <= 200
 
 
 # One that fails is no other's failure.

@@ -113,7 +113,7 @@ class Decider:
                 await self._observer.observe(order.wish.problem, unseen, order.saw)
         except InfraError as error:
             LOG.error("%s: its programs could not be run: %s", order.wish.problem.id, error)
-            raise Missing(SANDBOX, brief(error).rstrip("."), late=False) from error
+            raise Missing(SANDBOX, brief(error), late=False) from error
         except TimeoutError:
             left = {candidate.index for candidate in order.unseen_of(pool.candidates)}
             seen = pool.take([i for i, candidate in enumerate(pool.candidates) if candidate.index not in left])

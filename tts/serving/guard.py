@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from tts.engine import Pair, Plain
+from tts.engine import Pair, Plain, scored
 from tts.errors import InfraError, TtsError, UpstreamError, UserError
 from tts.protocols import Generator, Scorer, Stepped
 from tts.serving.refusals import brief
@@ -210,18 +210,18 @@ class GuardedScorer:
     def score(self, pairs: Sequence[Pair]) -> Iterator[Score]:
         """The scorer's, and None with the reason for those that it did not give."""
         waiting = {candidate.key for _, candidate in pairs}
-        reason = "it gave no score"
+        reason = ""
         self.silent_since = time.monotonic()
         try:
             if self._loan is not None and self._loan.over:
                 self.close()
                 self.borrow(self._loan.generator)
-            for score in self._scorer.score(pairs):
+            for score in scored(f"scorer {self.label!r}", self._scorer, pairs):
                 waiting.discard(score.key)
                 self.silent_since = time.monotonic()
                 yield score
         except Exception as error:
-            reason = brief(error).rstrip(".") if isinstance(error, TtsError) else f"a bug: {error!r}"
+            reason = brief(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
         finally:
             self.silent_since = None

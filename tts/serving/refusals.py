@@ -80,10 +80,12 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
             )
         how = f"failed with status {error.status}" if error.status else "gave no answer"
         return Refusal(502, f"The upstream server {how}; the log of this one says why.", code="upstream_error")
-    return Refusal(503, f"The model failed: {brief(error)} The log has more.", code="model_failed")
+    return Refusal(503, f"The model failed: {brief(error)}. The log has more.", code="model_failed")
 
 
 def brief(error: BaseException) -> str:
-    """What clients are told of a failure: its first sentence, since others may hold paths and a process's log."""
+    """What clients are told of a failure: its first sentence without the full stop, since others may hold paths and a
+    process's log.
+    """
     first, *_ = re.split(r"(?<=[.!?])\s|\n", str(error), maxsplit=1)
-    return f"{first[:LONGEST].rstrip('.') or type(error).__name__}."
+    return first[:LONGEST].rstrip(".") or type(error).__name__
