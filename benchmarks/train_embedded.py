@@ -5,11 +5,13 @@
     python benchmarks/train_embedded.py --tiny       # the same of a few made-up samples: proves that it runs
 
 Each stage is a `tts` command, said as it is run, and does only what is missing, so that the same line goes on after an
-interruption. Trained on: MBPP's training part and problems of our own (`_own_problems.py`), without those alike
-a problem of `mini`, HumanEval or MBPP's test part.
+interruption. What models wrote is read from `pools/samples`, and sampled where it is not there. Trained on: MBPP's
+training part and problems of our own (`_own_problems.py`), without those alike a problem of `mini`, HumanEval or MBPP's
+test part.
 """
 
 import argparse
+import gzip
 import json
 import os
 import shlex
@@ -33,6 +35,9 @@ from tts.store import open_for_reading
 HERE = Path(__file__).parent
 CARD, CONFIG = HERE.parent / "docs" / "model-card.md", HERE.parent / "configs" / "train-embedded.yaml"
 CACHE = Path("~/.cache/tts").expanduser()
+SAMPLES = HERE / "pools" / "samples"  # what the models wrote, by pool, in rows that the generator `replay` reads
+SAMPLED = SAMPLES / "pools.json"  # what it took
+COLUMNS = ("question_id", "index", "text", "tokens", "logprob", "finish")
 EVALUATION = (
     {"name": "mini"},
     {"name": "humaneval", "path": str(CACHE / "data" / "HumanEval.jsonl.gz")},
@@ -52,6 +57,11 @@ class Pool:
     config: Path
     overrides: tuple[str, ...] = ()
 
+    @property
+    def replayed(self) -> bool:
+        """Whether it is made of samples that were kept."""
+        return any("name: replay" in override for override in self.overrides)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -69,8 +79,8 @@ class Recipe:
 # The two recipes.
 
 
-def real(work: Path) -> Recipe:
-    """The one that is shipped."""
+def real(work: Path, anew: bool = False) -> Recipe:
+    """The one that is shipped; `anew` samples what there are samples of."""
     names = ("train-mbpp-135m", "train-mbpp-0.5b", "train-own-135m", "train-own-0.5b")
     judged = (
         ("mini-smollm2-135m-n32", "mini-135m"),
@@ -78,15 +88,25 @@ def real(work: Path) -> Recipe:
         ("mbpp-qwen2.5-coder-0.5b", "mbpp"),
     )
     own = work / "own.jsonl"
-    overrides = {name: (f"benchmark.path={own}",) for name in names if "-own-" in name}
-    pools = HERE / "pools"
+
+    def pool(folder: Path, name: str) -> Pool:
+        replayed = f"generator={{name: replay, path: {samples_of(folder)}}}"
+        found = (f"benchmark.path={own}",) if "-own-" in name else ()
+        found += (replayed,) if samples_of(folder).is_file() and not anew else ()
+        return Pool(folder, HERE / "pools" / f"{name}.yaml", found)
+
     return Recipe(
         work,
-        tuple(Pool(work / name, pools / f"{name}.yaml", overrides.get(name, ())) for name in names),
-        tuple(Pool(CACHE / "pools" / folder, pools / f"{name}.yaml") for folder, name in judged),
+        tuple(pool(work / name, name) for name in names),
+        tuple(pool(CACHE / "pools" / folder, name) for folder, name in judged),
         own,
         tuple(_statements(EVALUATION)),
     )
+
+
+def samples_of(folder: Path) -> Path:
+    """Where the samples of the pool in a folder are kept."""
+    return SAMPLES / f"{folder.name}.jsonl.gz"
 
 
 def _statements(benchmarks: Iterable[dict[str, str]]) -> Iterator[str]:
@@ -164,17 +184,37 @@ def _apart_from_own(recipe: Recipe) -> Sequence[str]:
 
 
 def _facts(pool: Pool) -> dict[str, Any]:
+    """What is in a pool; the seconds are those of the sampling, also where its samples were kept."""
     with open_for_reading(pool.folder) as store:
         found = analysis.analyse(store)
         tokens = sum(candidate.tokens or 0 for candidate in store.candidates())
+    spent = round(sum(seconds for (stage, _), seconds in found.spent.items() if stage == "generate"), 1)
     return {
         "pool": pool.folder.name,
         "problems": len(found.judged),
         "candidates": found.graded,
         "tokens": tokens,
         "passed": found.verdicts["passed"],
-        "seconds": round(sum(seconds for (stage, _), seconds in found.spent.items() if stage == "generate"), 1),
+        "seconds": _kept_facts().get(pool.folder.name, {}).get("seconds") if pool.replayed else spent,
     }
+
+
+def _kept_facts() -> dict[str, dict[str, Any]]:
+    return json.loads(SAMPLED.read_text()) if SAMPLED.is_file() else {}
+
+
+def keep_samples(pools: Sequence[Pool]) -> None:
+    """Put what the models wrote in pools that were sampled here, and what it took, where the next run reads it."""
+    SAMPLES.mkdir(exist_ok=True)
+    facts = _kept_facts()
+    for pool in pools:
+        exported = pool.folder.with_name(f"{pool.folder.name}.jsonl")
+        tts("export", pool.folder, "--to", exported)
+        rows = [{name: row[name] for name in COLUMNS} for row in map(json.loads, exported.open())]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        samples_of(pool.folder).write_bytes(gzip.compress(text.encode(), mtime=0))
+        facts[pool.folder.name] = _facts(pool)
+    SAMPLED.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
@@ -374,15 +414,30 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of configs/train-embedded.yaml")
     parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
+    parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 3 hours")
+    parser.add_argument("--until", choices=("pools", "pairs", "training"), help="end there")
+    parser.add_argument(
+        "--keep-samples", action="store_true", help="put what was sampled into pools/samples, and end there"
+    )
     parser.add_argument(
         "--ship", action="store_true", help="put adapter and card into the package: tts/embedded_scorer"
     )
     parser.add_argument("--name", help="of the file in results/, or a path without .json")
     a = parser.parse_args()
-    recipe = (tiny if a.tiny else real)(a.work.expanduser().resolve())
+    work = a.work.expanduser().resolve()
+    recipe = tiny(work) if a.tiny else real(work, a.anew)
+    if a.keep_samples:
+        pools = (*recipe.training, *recipe.judging)
+        return keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
     pools = sample(recipe, recipe.training)
+    if a.until == "pools":
+        return None
     rows, pairing = pair(recipe)
+    if a.until == "pairs":
+        return None
     adapter, trained = fit(recipe, rows, a.overrides)
+    if a.until == "training":
+        return None
     if a.ship:
         check_size(adapter)  # before the hours of judging it
     judged = judge(recipe, adapter)
