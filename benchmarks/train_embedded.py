@@ -18,8 +18,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,16 +205,24 @@ def _kept_facts() -> dict[str, dict[str, Any]]:
 
 
 def keep_samples(pools: Sequence[Pool]) -> None:
-    """Put what the models wrote in pools that were sampled here, and what it took, where the next run reads it."""
+    """Put what the models wrote in pools that were sampled here, and the seconds that it took, where the next run reads
+    it: of the problems of which all samples are there.
+    """
     SAMPLES.mkdir(exist_ok=True)
     facts = _kept_facts()
     for pool in pools:
+        with open_for_reading(pool.folder) as store:
+            n = analysis.stored_config(store).generator.n
+            seconds = sum(seconds for (stage, _), seconds in store.spent().items() if stage == "generate")
         exported = pool.folder.with_name(f"{pool.folder.name}.jsonl")
         tts("export", pool.folder, "--to", exported)
         rows = [{name: row[name] for name in COLUMNS} for row in map(json.loads, exported.open())]
-        text = "".join(json.dumps(row) + "\n" for row in rows)
+        held = Counter(row["question_id"] for row in rows)
+        whole = [row for row in rows if held[row["question_id"]] == n]
+        text = "".join(json.dumps(row) + "\n" for row in whole)
         samples_of(pool.folder).write_bytes(gzip.compress(text.encode(), mtime=0))
-        facts[pool.folder.name] = _facts(pool)
+        facts[pool.folder.name] = {"candidates": len(rows), "kept": len(whole), "seconds": round(seconds, 1)}
+        print(f"{pool.folder.name}: {len(whole)} of {len(rows)} samples kept, {len(whole) // n} problems")
     SAMPLED.write_text(json.dumps(facts, indent=1) + "\n")
 
 
@@ -408,6 +417,13 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         print(f"\nGoal on {GOAL_POOL} at k = {GOAL_K}: {'met' if met else 'not met'}.")
 
 
+def _named(pools: Sequence[Pool], names: Sequence[str]) -> tuple[Pool, ...]:
+    there = {pool.folder.name: pool for pool in pools}
+    if unknown := set(names) - there.keys():
+        sys.exit(f"--judge knows no pool {', '.join(sorted(unknown))}; there are {', '.join(there)}.")
+    return tuple(there[name] for name in names)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -415,6 +431,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
     parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 3 hours")
+    parser.add_argument("--judge", nargs="+", metavar="POOL", help="the pools to be judged by; default: all three")
     parser.add_argument("--until", choices=("pools", "pairs", "training"), help="end there")
     parser.add_argument(
         "--keep-samples", action="store_true", help="put what was sampled into pools/samples, and end there"
@@ -426,6 +443,8 @@ def main() -> None:
     a = parser.parse_args()
     work = a.work.expanduser().resolve()
     recipe = tiny(work) if a.tiny else real(work, a.anew)
+    if a.judge:
+        recipe = replace(recipe, judging=_named(recipe.judging, a.judge))
     if a.keep_samples:
         pools = (*recipe.training, *recipe.judging)
         return keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
