@@ -73,7 +73,8 @@ class Recipe:
     judging: tuple[Pool, ...]
     own: Path
     apart: tuple[str, ...] = field(repr=False)
-    pairs: tuple[str, ...] = ("--per-problem", "10", "--mutants", "3", "--held-out", "0.12")
+    pairs: tuple[str, ...] = ("--per-problem", "6", "--mutants", "2")
+    held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
 
 
@@ -152,7 +153,8 @@ def tiny(work: Path) -> Recipe:
         (pool("judge-tiny", names[6:]),),
         work / "own.jsonl",
         tuple(rows[name.removeprefix("own-")]["question_content"] for name in names[6:]),
-        ("--per-problem", "3", "--held-out", "0.2", "--no-balance"),
+        ("--per-problem", "3", "--no-balance"),
+        0.2,
         ("epochs=1", "lora.rank=2", "batch=4", "micro_batch=4"),
     )
 
@@ -227,19 +229,23 @@ def keep_samples(pools: Sequence[Pool]) -> None:
 
 
 def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
-    """Make the pairs of what the pools hold now, and leave out those of problems that are alike one that is judged by.
-    Mutants that were executed before are not executed again.
+    """Make the pairs of each pool, leave out those of problems alike one that is judged by, and draw the sides. Both
+    programs of a pair are of one model, so that none is told by whose it is. Mutants that were executed before are not
+    executed again.
     """
-    made, kept = recipe.work / "all-pairs.jsonl", recipe.work / "pairs.jsonl"
-    tts("pairs", *(pool.folder for pool in recipe.training), "--out", made, *recipe.pairs)
+    made = []
+    for pool in recipe.training:
+        file = recipe.work / f"pairs-{pool.folder.name}.jsonl"
+        tts("pairs", pool.folder, "--out", file, *recipe.pairs, "--held-out", "0")
+        made += [replace(one, split=pairs.UNSPLIT) for one in pair_rows.read(file)]
     others = [shingles(statement) for statement in recipe.apart]
-    all_pairs = pair_rows.read(made)
     leaking = {
         statement
-        for statement in {one.statement for one in all_pairs}
+        for statement in {one.statement for one in made}
         if any(alike(shingles(statement), other) for other in others)
     }
-    found = [one for one in all_pairs if one.statement not in leaking]
+    found = pairs.sided([one for one in made if one.statement not in leaking], recipe.held_out, seed=0)
+    kept = recipe.work / "pairs.jsonl"
     pair_rows.write(kept, found)
     sides = {side: [one for one in found if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT)}
     facts: dict[str, Any] = {"problems_left_out_as_alike": len(leaking)}
