@@ -19,8 +19,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ import _own_problems
 from _results import save
 
 from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
+from tts.errors import TtsError
 from tts.ledger import key_of
-from tts.likeness import alike, shingles
+from tts.likeness import alike, shingles, skeleton
 from tts.score._pairs import longest
 from tts.store import open_for_reading
 
@@ -72,7 +73,7 @@ class Recipe:
     training: tuple[Pool, ...]
     judging: tuple[Pool, ...]
     own: Path
-    apart: tuple[str, ...] = field(repr=False)
+    apart: Callable[[], Sequence[str]]  # the statements that training keeps away from
     pairs: tuple[str, ...] = ("--per-problem", "6", "--mutants", "2")
     held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ def real(work: Path, anew: bool = False) -> Recipe:
         tuple(pool(work / name, name) for name in names),
         tuple(pool(CACHE / "pools" / folder, name) for folder, name in judged),
         own,
-        tuple(_statements(EVALUATION)),
+        lambda: list(_statements(EVALUATION)),
     )
 
 
@@ -119,12 +120,12 @@ def _statements(benchmarks: Iterable[dict[str, str]]) -> Iterator[str]:
 TINY = {  # own tasks, a right line and wrong ones
     "half-of": ("return n // 2", "return n / 2", "return n * 2", "return n % 2"),
     "last-digit": ("return n % 10", "return n // 10", "return n % 100", "return 10"),
-    "smaller-of": ("return min(a, b)", "return max(a, b)", "return a", "return a - b"),
+    "days-of": ("return 7 * w + d", "return w + d", "return 7 * d + w", "return 7 * w"),
     "upper-text": ("return text.upper()", "return text.lower()", "return text.title()", "return text + ''"),
     "every-second": ("return values[::2]", "return values[1::2]", "return values[2:]", "return values"),
     "zero-there": ("return 0 in values", "return 0 == values", "return values[0] == 0", "return not values"),
-    "text-length": ("return len(text)", "return len(text) - 1", "return len(text.split())", "return len(set(text))"),
-    "binary-text": ("return format(n, 'b')", "return bin(n)", "return format(n, 'x')", "return str(n)"),
+    "last-three": ("return text[-3:]", "return text[:3]", "return text[3:]", "return text[-2:]"),
+    "hex-text": ("return format(n, 'x')", "return hex(n)", "return format(n, 'b')", "return str(n)"),
 }
 
 
@@ -152,7 +153,7 @@ def tiny(work: Path) -> Recipe:
         (pool("train-tiny", names[:6]),),
         (pool("judge-tiny", names[6:]),),
         work / "own.jsonl",
-        tuple(rows[name.removeprefix("own-")]["question_content"] for name in names[6:]),
+        lambda: [rows[name.removeprefix("own-")]["question_content"] for name in names[6:]],
         ("--per-problem", "3", "--no-balance"),
         0.2,
         ("epochs=1", "lora.rank=2", "batch=4", "micro_batch=4"),
@@ -172,9 +173,8 @@ def tts(*arguments: object, captured: bool = False) -> str:
 
 def sample(recipe: Recipe, pools: Sequence[Pool]) -> list[dict[str, Any]]:
     """Bring pools up; what is in them and what they took."""
-    if not recipe.own.is_file():
-        recipe.own.parent.mkdir(parents=True, exist_ok=True)
-        _own_problems.written(recipe.own, _apart_from_own(recipe))
+    recipe.own.parent.mkdir(parents=True, exist_ok=True)
+    _own_problems.written(recipe.own, _apart_from_own(recipe))
     for pool in pools:
         tts("run", pool.config, *pool.overrides, "--folder", pool.folder)
     return [_facts(pool) for pool in pools]
@@ -183,7 +183,7 @@ def sample(recipe: Recipe, pools: Sequence[Pool]) -> list[dict[str, Any]]:
 def _apart_from_own(recipe: Recipe) -> Sequence[str]:
     """In the tiny recipe some of our own problems are judged by, and are needed."""
     own = {row["question_content"] for row in _own_problems.rows()}
-    return [statement for statement in recipe.apart if statement not in own]
+    return [statement for statement in recipe.apart() if statement not in own]
 
 
 def _facts(pool: Pool) -> dict[str, Any]:
@@ -237,14 +237,14 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     for pool in recipe.training:
         file = recipe.work / f"pairs-{pool.folder.name}.jsonl"
         tts("pairs", pool.folder, "--out", file, *recipe.pairs, "--held-out", "0")
-        made += [replace(one, split=pairs.UNSPLIT) for one in pair_rows.read(file)]
-    others = [shingles(statement) for statement in recipe.apart]
+        made += pair_rows.read(file)
+    others = [shingles(statement) for statement in recipe.apart()]
     leaking = {
         statement
         for statement in {one.statement for one in made}
         if any(alike(shingles(statement), other) for other in others)
     }
-    found = pairs.sided([one for one in made if one.statement not in leaking], recipe.held_out, seed=0)
+    found = _sided([one for one in made if one.statement not in leaking], recipe)
     kept = recipe.work / "pairs.jsonl"
     pair_rows.write(kept, found)
     sides = {side: [one for one in found if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT)}
@@ -258,6 +258,24 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
         }
     print(json.dumps(facts, indent=1))
     return kept, facts
+
+
+def _sided(made: Sequence[pairs.Pair], recipe: Recipe) -> list[pairs.Pair]:
+    """Pairs that several pools have, once, with sides on each of which length tells nothing. Both forms of a problem of
+    our own are on one side.
+    """
+    function = {row["question_id"]: row["question_content"] for row in _own_problems.rows()}
+    once = {(one.statement, skeleton(one.chosen), skeleton(one.rejected)): one for one in made}.values()
+    twins = [
+        replace(one, statement=function.get(one.problem_id.replace("own-io-", "own-"), one.statement), split="")
+        for one in once
+    ]
+    drawn = pairs.sided(twins, recipe.held_out, seed=0)
+    sided = [replace(one, split=twin.split) for one, twin in zip(once, drawn, strict=True)]
+    if "--no-balance" in recipe.pairs:
+        return sided
+    sides = ([one for one in sided if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT))
+    return [one for mine in sides for one in pairs.balanced(mine, mine[0].split)]
 
 
 def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str, Any]]:
@@ -477,4 +495,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TtsError as error:
+        sys.exit(f"Error: {error}")

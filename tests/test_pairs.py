@@ -27,7 +27,7 @@ from tts.pairs import (
     Material,
     Pair,
     Rules,
-    _balanced,
+    balanced,
     choose,
     length_accuracy,
     sided,
@@ -172,9 +172,9 @@ def test_balance_drops_the_farthest_lengths_one_by_one_and_last_pairs_last(items
         kept.remove(worst)
     if len(kept) <= 1 < len(pairs):
         with pytest.raises(DataError, match="--no-balance"):
-            _balanced(pairs, TRAIN)
+            balanced(pairs, TRAIN)
     else:
-        assert sorted(map(repr, _balanced(pairs, TRAIN))) == sorted(map(repr, kept))
+        assert sorted(map(repr, balanced(pairs, TRAIN))) == sorted(map(repr, kept))
 
 
 def test_where_every_chosen_program_is_longer_no_balance_can_be_had() -> None:

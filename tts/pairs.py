@@ -143,7 +143,7 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     found: list[Pair] = []
     for side in (TRAIN, HELD_OUT):
         mine = [replace(p, split=side) for p in _of_side(mixed, sides, side, rules)]
-        kept = _balanced(mine, side) if rules.balance else mine
+        kept = balanced(mine, side) if rules.balance else mine
         dropped += Dropped(unbalanced=len(mine) - len(kept))
         found += kept
     order = {one.statement: i for i, one in enumerate(mixed)}
@@ -240,7 +240,7 @@ def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
     return found
 
 
-def _balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
+def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
     """Without so many of those by whose lengths the chosen one could be told that both kinds are as many: those of the
     farthest lengths first, but a problem's last pair only once no other problem can spare one. Raises DataError if
     nothing would be left.
