@@ -30,7 +30,7 @@ from _results import save
 from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.errors import TtsError
 from tts.ledger import key_of
-from tts.likeness import alike, shingles, skeleton
+from tts.likeness import alike, shingles
 from tts.score._pairs import longest
 from tts.store import open_for_reading
 
@@ -229,15 +229,12 @@ def keep_samples(pools: Sequence[Pool]) -> None:
 
 
 def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
-    """Make the pairs of each pool, leave out those of problems alike one that is judged by, and draw the sides. Both
-    programs of a pair are of one model, so that none is told by whose it is. Mutants that were executed before are not
-    executed again.
+    """Make the pairs of what the pools hold now, leave out those of problems alike one that is judged by, and draw the
+    sides. Mutants that were executed before are not executed again.
     """
-    made = []
-    for pool in recipe.training:
-        file = recipe.work / f"pairs-{pool.folder.name}.jsonl"
-        tts("pairs", pool.folder, "--out", file, *recipe.pairs, "--held-out", "0")
-        made += pair_rows.read(file)
+    file = recipe.work / "all-pairs.jsonl"
+    tts("pairs", *(pool.folder for pool in recipe.training), "--out", file, *recipe.pairs, "--held-out", "0")
+    made = pair_rows.read(file)
     others = [shingles(statement) for statement in recipe.apart()]
     leaking = {
         statement
@@ -261,17 +258,14 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
 
 
 def _sided(made: Sequence[pairs.Pair], recipe: Recipe) -> list[pairs.Pair]:
-    """Pairs that several pools have, once, with sides on each of which length tells nothing. Both forms of a problem of
-    our own are on one side.
-    """
+    """Pairs with sides, on each of which length tells nothing. Both forms of a problem of our own are on one side."""
     function = {row["question_id"]: row["question_content"] for row in _own_problems.rows()}
-    once = {(one.statement, skeleton(one.chosen), skeleton(one.rejected)): one for one in made}.values()
     twins = [
         replace(one, statement=function.get(one.problem_id.replace("own-io-", "own-"), one.statement), split="")
-        for one in once
+        for one in made
     ]
     drawn = pairs.sided(twins, recipe.held_out, seed=0)
-    sided = [replace(one, split=twin.split) for one, twin in zip(once, drawn, strict=True)]
+    sided = [replace(one, split=twin.split) for one, twin in zip(made, drawn, strict=True)]
     if "--no-balance" in recipe.pairs:
         return sided
     sides = ([one for one in sided if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT))
