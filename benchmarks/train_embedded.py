@@ -74,7 +74,7 @@ class Recipe:
     judging: tuple[Pool, ...]
     own: Path
     apart: Callable[[], Sequence[str]]  # the statements that training keeps away from
-    pairs: tuple[str, ...] = ("--per-problem", "6", "--mutants", "2")
+    pairs: tuple[str, ...] = ("--per-problem", "12", "--mutants", "3")
     held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
 
@@ -93,10 +93,9 @@ def real(work: Path, anew: bool = False) -> Recipe:
     own = work / "own.jsonl"
 
     def pool(folder: Path, name: str) -> Pool:
-        replayed = f"generator={{name: replay, path: {samples_of(folder)}}}"
-        found = (f"benchmark.path={own}",) if "-own-" in name else ()
-        found += (replayed,) if samples_of(folder).is_file() and not anew else ()
-        return Pool(folder, HERE / "pools" / f"{name}.yaml", found)
+        own_path = (f"benchmark.path={own}",) if "-own-" in name else ()
+        kept = () if anew or not samples_of(folder).is_file() else _replayed(folder, every=bool(own_path))
+        return Pool(folder, HERE / "pools" / f"{name}.yaml", own_path + kept)
 
     return Recipe(
         work,
@@ -105,6 +104,18 @@ def real(work: Path, anew: bool = False) -> Recipe:
         own,
         lambda: list(_statements(EVALUATION)),
     )
+
+
+def _replayed(folder: Path, every: bool) -> tuple[str, ...]:
+    """Overrides by which a pool is made of its kept samples; unless there are some of `every` problem, of those that
+    have them.
+    """
+    generator = f"generator={{name: replay, path: {samples_of(folder)}}}"
+    if every:
+        return (generator,)
+    with gzip.open(samples_of(folder), "rt") as file:
+        ids = dict.fromkeys(json.loads(line)["question_id"] for line in file)
+    return generator, f"benchmark.ids=[{', '.join(map(repr, ids))}]"
 
 
 def samples_of(folder: Path) -> Path:
