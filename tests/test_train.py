@@ -353,6 +353,29 @@ def test_patience_that_ends_with_a_look_that_was_lost_ends_it_then(base: Path, t
     assert [one.step for one in found.epochs] == [one.step for one in whole.epochs]
 
 
+@pytest.mark.parametrize("step", [3, 4], ids=["amid an epoch", "at its end"])
+@pytest.mark.parametrize("lose", [Path.unlink, lambda file: file.write_text("")], ids=["deleted", "emptied"])
+def test_where_the_looks_are_lost_it_looks_anew_and_goes_on(
+    base: Path, tmp_path: Path, step: int, lose: Callable[[Path], object]
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), save_steps=step)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(step + 1))
+    lose(tmp_path / "out" / "epochs.jsonl")
+    found = run(chosen, tmp_path / "out")
+    assert [one.step for one in found.epochs] == sorted({step, 4, 8, 12})
+    assert found.best.accuracy.value == 1
+
+
+def test_a_finished_training_without_its_looks_is_told(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=1)
+    found = run(chosen, tmp_path / "out")
+    (tmp_path / "out" / "epochs.jsonl").unlink()
+    with pytest.raises(DataError, match=r"epochs.jsonl is gone or empty.*out/model.*another --folder"):
+        run(chosen, tmp_path / "out")
+    assert found.model.is_dir()
+
+
 def test_weights_are_those_of_the_look_that_is_the_best_after_a_kill_undid_another(base: Path, tmp_path: Path) -> None:
     chosen = config(base, preferences.write(tmp_path))
     with pytest.raises(Stopped):

@@ -67,8 +67,8 @@ class Trained:
 
 def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     """Train, or go on training, in a folder. Raises ConfigError for a folder of another training or a library that is
-    not installed, DataError for pairs that cannot be used, ModelError for a model that cannot be trained, UserError for
-    a disk that is too small.
+    not installed, DataError for pairs that cannot be used or looks that are lost, ModelError for a model that cannot be
+    trained, UserError for a disk that is too small.
     """
     _check_installed()
     pairs = _pairs(config)
@@ -83,7 +83,7 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
         shutil.rmtree(folder / leftover, ignore_errors=True)
     adapter = folder / ADAPTER
     return Trained(
-        epochs=tuple(kept(folder / EPOCHS)),
+        epochs=_looks(folder),
         model=folder / MODEL,
         adapter=adapter if adapter.is_dir() else None,
         pairs=len(data.sides[TRAIN]),
@@ -91,6 +91,17 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
         overlong=len(pairs) - sum(map(len, data.sides.values())),
         limit=data.limit,
     )
+
+
+def _looks(folder: Path) -> tuple[Epoch, ...]:
+    """Those of a training that is finished. Raises DataError where they are lost."""
+    found = tuple(kept(folder / EPOCHS))
+    if not found:
+        raise DataError(
+            f"{folder / EPOCHS} is gone or empty, so what the training found is not known. The model is whole: "
+            f"{folder / MODEL}. For the numbers, train in another --folder."
+        )
+    return found
 
 
 def _check_installed() -> None:
@@ -285,7 +296,7 @@ class _Course:
         with self._writing():
             trainer = self._trainer()
             last = last_checkpoint(self.folder)
-            if not (self.epochs and last is not None and over(self.epochs, self.config.patience)):
+            if last is None or not over(self.epochs, self.config.patience):
                 with contextlib.suppress(_Over):
                     trainer.train(resume_from_checkpoint=None if last is None else str(last))
             self._finish()
@@ -370,12 +381,14 @@ class _Course:
     # Looks at the held-out pairs.
 
     def begin(self, state: Any) -> None:
-        """Forget looks at what a kill undid, and take the one that it prevented. Raises _Over if that ends it."""
+        """Forget looks at what a kill undid, and take the one that it prevented, or one if there is none. Raises _Over
+        if that ends it.
+        """
         self.progress.stage("train", state.max_steps, state.global_step)
         self.epochs = [one for one in self.epochs if one.step <= state.global_step]
         self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
         ended = state.global_step % self._steps_per_epoch(state) == 0
-        if ended and all(one.step < state.global_step for one in self.epochs):
+        if not self.epochs or (ended and self.epochs[-1].step < state.global_step):
             self.look(state)
         if over(self.epochs, self.config.patience):
             raise _Over
