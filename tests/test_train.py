@@ -61,12 +61,12 @@ def config(base: Path, pairs: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{"model": str(base), "pairs": str(pairs), "save_steps": 3, **plain, **changes})
 
 
-def test_a_checkpoint_that_a_kill_cut_is_none(tmp_path):
+def test_a_checkpoint_that_a_kill_cut_is_none(tmp_path: Path) -> None:
     assert train.last_checkpoint(tmp_path) is None
-    for steps, whole in ((8, True), (12, True), (16, False)):
+    for steps, state in ((8, "{}"), (12, "{}"), (16, None), (100, ""), (104, '{"epoch": 1')):
         (folder := tmp_path / "checkpoints" / f"checkpoint-{steps}").mkdir(parents=True)
-        if whole:
-            (folder / "trainer_state.json").touch()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
     found = train.last_checkpoint(tmp_path)
     assert found is not None and found.name == "checkpoint-12"
 
@@ -318,6 +318,23 @@ def test_what_was_ended_goes_on_and_comes_to_the_same(base: Path, tmp_path: Path
     held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
     mine_, theirs_ = scores(found.model, held), scores(whole.model, held)
     assert all(mine_[key] == pytest.approx(theirs_[key], abs=1e-3) for key in mine_)
+
+
+@pytest.mark.parametrize("tear", [Path.unlink, lambda file: file.write_text("{")], ids=["missing", "cut"])
+@pytest.mark.parametrize("before", [0, 3], ids=["from the start", "from the one before"])
+def test_a_checkpoint_that_a_kill_cut_at_an_epoch_s_end_is_made_anew(
+    base: Path, tmp_path: Path, tear: Callable[[Path], object], before: int
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), save_steps=before or 50)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(5))
+    last = tmp_path / "out" / "checkpoints" / "checkpoint-4"
+    tear(last / "trainer_state.json")
+    (torn := last.with_name("checkpoint-40")).mkdir()
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(5 - before))
+    assert train.last_checkpoint(tmp_path / "out") == last and not torn.exists()
+    assert [one.step for one in run(chosen, tmp_path / "out").epochs] == [0, 4, 8, 12]
 
 
 class Unwritable(Stopping):

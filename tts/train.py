@@ -8,6 +8,8 @@ where it was stopped.
 
 import contextlib
 import importlib.util
+import itertools
+import json
 import logging
 import shutil
 import time
@@ -292,8 +294,10 @@ class _Course:
 
     def run(self) -> None:
         """Train from the last checkpoint on, and save what came out best."""
-        _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
         with self._writing():
+            for torn in itertools.filterfalse(_whole, _checkpoints(self.folder)):
+                shutil.rmtree(torn)
+            _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
             trainer = self._trainer()
             last = last_checkpoint(self.folder)
             if last is None or not over(self.epochs, self.config.patience):
@@ -331,7 +335,7 @@ class _Course:
             def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 course.look(state)
                 control.should_training_stop |= over(course.epochs, course.config.patience)
-                control.should_save |= not Path(args.output_dir, f"checkpoint-{state.global_step}").is_dir()
+                control.should_save |= not _whole(Path(args.output_dir, f"checkpoint-{state.global_step}"))
 
         trainer = RewardTrainer(
             model=self.model,
@@ -538,6 +542,17 @@ def _check_disk(folder: Path, needed: int) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """A training's last whole checkpoint: a kill may have cut the last of all."""
-    found = sorted((folder / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if (path / "trainer_state.json").is_file()]
-    return whole[-1] if whole else None
+    return max(filter(_whole, _checkpoints(folder)), key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list((folder / CHECKPOINTS).glob("checkpoint-*"))
+
+
+def _whole(checkpoint: Path) -> bool:
+    """Whether its state, which is written last, is there and not cut."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
