@@ -223,6 +223,16 @@ def test_it_learns_in_bfloat16_too(base: Path, tmp_path: Path, lora: dict[str, i
     assert dtypes == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_no_two_programs_have_one_score_in_bfloat16(base: Path, tmp_path: Path, lora: dict[str, int] | None) -> None:
+    """As they would where the head's logits were rounded, near 12 to steps of 0.06."""
+    chosen = config(base, preferences.write(tmp_path), lora=lora, dtype="bfloat16")
+    tokenizer = train._tokenizer(str(base))
+    data = train._tokens(preferences.pairs(140, 120), tokenizer, 1024)
+    found = train._Course(chosen, tmp_path, train._load(chosen, tokenizer), tokenizer, data, Silent())._scores()
+    assert len(found) == len(set(found.values())) == 240
+
+
 @pytest.mark.engine
 def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
     pytest.importorskip("vllm")

@@ -223,12 +223,14 @@ def _tokenizer(model: str) -> Any:
 
 
 def _load(config: TrainConfig, tokenizer: Any) -> Any:
-    """The model with a head of one label. Its weights are float32 where all of them are trained, since steps are too
-    small for bfloat16; under an adapter they are as they compute.
+    """The model with a head of one label, which computes in float32 as at scoring. Its weights are float32 where all of
+    them are trained, since steps are too small for bfloat16; under an adapter they are as they compute.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
     from trl.trainer.utils import disable_dropout_in_model
+
+    from tts.score._reward import head_in_float32
 
     place, computed = device_and_dtype(config.device, config.dtype)
     torch.manual_seed(config.seed)
@@ -241,6 +243,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"{config.model!r} cannot be trained as a reward model: {reason}") from error
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    head_in_float32(model)
     disable_dropout_in_model(model)  # the base's own; trl would disable the adapter's as well
     return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
 
