@@ -13,6 +13,7 @@ import pytest
 import tiny
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from support import Done, Small, rows_of, tts
 
 from tts import adapters, planning, plugins, train
@@ -299,6 +300,7 @@ def changed(adapter: Path, folder: Path, **changes: Any) -> Path:
     ("changes", "error"),
     [
         ({"use_dora": True}, "has use_dora: True, which is not applied here. Give the merged model"),
+        ({"lora_bias": True}, "has lora_bias: True"),
         ({"rank_pattern": {"q_proj": 8}}, "has rank_pattern"),
         ({"r": 0}, "is no LoRA adapter's"),
         ({"base_model_name_or_path": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
@@ -330,6 +332,15 @@ def test_weights_that_are_damaged_are_refused(adapter: Path, tmp_path: Path) -> 
     folder = changed(adapter, tmp_path)
     (folder / adapters.WEIGHTS).write_bytes(b"torn")
     with pytest.raises(ModelError, match="cannot be read"):
+        _ = scorer(folder).loaded
+
+
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.0.self_attn.q_proj.lora_B.bias", "score.bias"])
+def test_weights_that_would_not_be_applied_are_refused(adapter: Path, tmp_path: Path, name: str) -> None:
+    folder = changed(adapter, tmp_path)
+    file = folder / adapters.WEIGHTS
+    save_file({**load_file(file), adapters.PREFIX + name: torch.zeros(48)}, file)
+    with pytest.raises(ModelError, match=rf"holds {name}, which is not applied here. Give the merged model"):
         _ = scorer(folder).loaded
 
 
