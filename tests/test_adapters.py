@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -142,16 +143,22 @@ def test_generator_and_scorer_hold_the_base_once(adapter: Path, base: Path) -> N
     assert values(lent) == values(own)
 
 
-def test_the_language_model_goes_on_as_it_was(adapter: Path, base: Path) -> None:
-    plain, lending = (Transformers(model=str(base), dtype="float32", max_tokens=12, seed=1) for _ in range(2))
-    wanted = [(problem, index) for problem in problems() for index in range(3)]
-    alone = {c.key: (c.text, c.logprob) for c in plain.generate(wanted)}
+def test_each_goes_on_as_alone_while_both_run(adapter: Path, base: Path) -> None:
+    plain, lending = (Transformers(model=str(base), dtype="float32", max_tokens=24, seed=1) for _ in range(2))
+    wanted = [(problem, index) for problem in problems() for index in range(8)]
+    alone = {c.key: (c.text, pytest.approx(c.logprob)) for c in plain.generate(wanted)}
     alone_scores = values(scorer(adapter))
     one = scorer(adapter)
     one.borrow(lending)
     assert values(one) == alone_scores
-    assert {c.key: (c.text, c.logprob) for c in lending.generate(wanted)} == alone
-    assert values(one) == alone_scores
+    assert storage(one.loaded.model) == storage(lending.loaded[0].model)
+    meanwhile = []
+    with ThreadPoolExecutor(1) as thread:
+        drawing = thread.submit(lambda: list(lending.generate(wanted)))
+        while not drawing.done():
+            meanwhile.append(values(one))
+    assert {c.key: (c.text, c.logprob) for c in drawing.result()} == alone
+    assert meanwhile and all(found == alone_scores for found in meanwhile)
 
 
 def coded(candidate: Any) -> Any:

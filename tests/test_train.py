@@ -347,6 +347,19 @@ def test_a_checkpoint_that_a_kill_cut_at_an_epoch_s_end_is_made_anew(
     assert [one.step for one in run(chosen, tmp_path / "out").epochs] == [0, 4, 8, 12]
 
 
+def test_it_goes_on_with_smaller_parts_of_a_batch_and_comes_to_the_same(base: Path, tmp_path: Path) -> None:
+    pairs = preferences.write(tmp_path)
+    chosen = config(base, pairs, micro_batch=4, learning_rate=1e-4)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(7))  # one step after a checkpoint, amid an epoch
+    found = run(config(base, pairs, micro_batch=1, learning_rate=1e-4), tmp_path / "out")
+    whole = run(chosen, tmp_path / "whole")
+    assert [one.step for one in found.epochs] == [0, 4, 8, 12]
+    for mine, theirs in zip(found.epochs, whole.epochs, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
+    assert run(config(base, pairs, device="cpu", learning_rate=1e-4), tmp_path / "whole").epochs == whole.epochs
+
+
 class Unwritable(Stopping):
     """After so many steps, the file of looks cannot be written any more, so that the next look is lost."""
 

@@ -41,6 +41,7 @@ NEEDED = ("trl", "peft", "datasets", "accelerate", "transformers", "torch")
 CONFIG, INPUTS, EPOCHS, CHECKPOINTS, BEST, MODEL, PART, ADAPTER = (
     *("config.yaml", "inputs.yaml", "epochs.jsonl", "checkpoints", "best", "model", ".model.part", "adapter"),
 )
+FREE = {"device", "micro_batch"}  # of a config: may change on the way, as machines and their memory do
 KEPT_CHECKPOINTS = 2
 FLOAT32 = 4
 SPARE = 1.2  # of the disk that is computed to be needed: tokenizers, optimizers' small print, the file system's own
@@ -126,7 +127,7 @@ def _claim(config: TrainConfig, pairs: Sequence[Pair], folder: Path) -> None:
             return
         held = {name: value for file in mine for name, value in _values(folder / file).items()}
     for name, now in (item for values in mine.values() for item in values.items()):
-        if held.get(name) != now:
+        if name not in FREE and held.get(name) != now:
             raise ConfigError(
                 f"{folder} holds a training with {name}: {held.get(name)!r}, and now it is {now!r}. Give another "
                 "--folder, or what this one began with."
