@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import tiny
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from support import Done, Small, rows_of, tts
 
 from tts import adapters, planning, plugins, train
@@ -141,16 +143,22 @@ def test_generator_and_scorer_hold_the_base_once(adapter: Path, base: Path) -> N
     assert values(lent) == values(own)
 
 
-def test_the_language_model_goes_on_as_it_was(adapter: Path, base: Path) -> None:
-    plain, lending = (Transformers(model=str(base), dtype="float32", max_tokens=12, seed=1) for _ in range(2))
-    wanted = [(problem, index) for problem in problems() for index in range(3)]
-    alone = {c.key: (c.text, c.logprob) for c in plain.generate(wanted)}
+def test_each_goes_on_as_alone_while_both_run(adapter: Path, base: Path) -> None:
+    plain, lending = (Transformers(model=str(base), dtype="float32", max_tokens=24, seed=1) for _ in range(2))
+    wanted = [(problem, index) for problem in problems() for index in range(8)]
+    alone = {c.key: (c.text, pytest.approx(c.logprob)) for c in plain.generate(wanted)}
     alone_scores = values(scorer(adapter))
     one = scorer(adapter)
     one.borrow(lending)
     assert values(one) == alone_scores
-    assert {c.key: (c.text, c.logprob) for c in lending.generate(wanted)} == alone
-    assert values(one) == alone_scores
+    assert storage(one.loaded.model) == storage(lending.loaded[0].model)
+    meanwhile = []
+    with ThreadPoolExecutor(1) as thread:
+        drawing = thread.submit(lambda: list(lending.generate(wanted)))
+        while not drawing.done():
+            meanwhile.append(values(one))
+    assert {c.key: (c.text, c.logprob) for c in drawing.result()} == alone
+    assert meanwhile and all(found == alone_scores for found in meanwhile)
 
 
 def coded(candidate: Any) -> Any:
@@ -299,6 +307,7 @@ def changed(adapter: Path, folder: Path, **changes: Any) -> Path:
     ("changes", "error"),
     [
         ({"use_dora": True}, "has use_dora: True, which is not applied here. Give the merged model"),
+        ({"lora_bias": True}, "has lora_bias: True"),
         ({"rank_pattern": {"q_proj": 8}}, "has rank_pattern"),
         ({"r": 0}, "is no LoRA adapter's"),
         ({"base_model_name_or_path": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
@@ -330,6 +339,15 @@ def test_weights_that_are_damaged_are_refused(adapter: Path, tmp_path: Path) -> 
     folder = changed(adapter, tmp_path)
     (folder / adapters.WEIGHTS).write_bytes(b"torn")
     with pytest.raises(ModelError, match="cannot be read"):
+        _ = scorer(folder).loaded
+
+
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.0.self_attn.q_proj.lora_B.bias", "score.bias"])
+def test_weights_that_would_not_be_applied_are_refused(adapter: Path, tmp_path: Path, name: str) -> None:
+    folder = changed(adapter, tmp_path)
+    file = folder / adapters.WEIGHTS
+    save_file({**load_file(file), adapters.PREFIX + name: torch.zeros(48)}, file)
+    with pytest.raises(ModelError, match=rf"holds {name}, which is not applied here. Give the merged model"):
         _ = scorer(folder).loaded
 
 

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tts import plugins
 from tts.errors import ModelError
 from tts.score._packed import Packed
 from tts.score._reward import Padded
+from tts.score._runner import Runner
 from tts.score.codescaler import CodeScaler
 from tts.store import open_for_reading
 from tts.types import Candidate, Problem, Score
@@ -193,6 +195,18 @@ def test_text_that_no_tokenizer_takes_is_scored_all_the_same(folder: Path) -> No
     problem = Problem("p", "q\ud800", ())
     (score,) = scored(CodeScaler(model=str(folder)), [(problem, Candidate("p", 0, "", "print('\udfff')"))])
     assert score.value is not None
+
+
+@pytest.mark.parametrize("way", [Packed, Padded])
+@pytest.mark.parametrize("make", [tiny.reward, tiny.value_head])
+def test_no_two_programs_have_one_score_in_bfloat16(tmp_path: Path, make: Callable[[Path], Path], way: type) -> None:
+    scorer = CodeScaler(model=str(make(tmp_path)), dtype="bfloat16")
+    if way is Padded:
+        vars(scorer)["runner"] = Runner(Padded(scorer.loaded), 8192, [])
+    problem = Problem("p", "Print a number.", ())
+    items = [(problem, Candidate("p", i, "", f"print({i})")) for i in range(200)]
+    assert isinstance(scorer.runner.model, way)
+    assert len(set(values(scorer, items))) == 200
 
 
 # Memory.

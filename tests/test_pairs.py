@@ -1,6 +1,5 @@
 """`tts pairs`: what counts as a pair, that length tells nothing, that nothing leaks, what is refused."""
 
-import ast
 import json
 import random
 import shutil
@@ -9,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,6 +24,7 @@ from tts.pairs import (
     SAMPLED,
     TRAIN,
     UNSPLIT,
+    Chosen,
     Material,
     Pair,
     Rules,
@@ -365,14 +366,53 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert pair_rows.read(tmp_path / name) == given_
 
 
-def test_mutants_stay_mutants_when_a_file_is_read_again(tmp_path: Path) -> None:
-    code = ast.unparse(ast.parse(program(1)))
-    given_ = [Pair(n, f"alpha{n}", code, program(j), s) for n in "ab" for j, s in ((2, SAMPLED), (3, "mutant: x"))]
-    pair_rows.write(tmp_path / "pairs.jsonl", given_)
-    found = choose(pair_rows.materials([tmp_path / "pairs.jsonl"]), Rules(4, 0, 4, balance=False))
-    assert {(p.problem_id, p.rejected, p.source) for p in found.pairs} == {
-        (p.problem_id, p.rejected, p.source) for p in given_
+MUTANT = "mutant: off_by_one"
+
+
+def reread(folder: Path, given_: list[Pair], **rules: Any) -> Chosen:
+    """What is chosen of a file of these pairs."""
+    pair_rows.write(folder / "pairs.jsonl", given_)
+    return choose(pair_rows.materials([folder / "pairs.jsonl"]), Rules(held_out=0, balance=False, **rules))
+
+
+@pytest.mark.parametrize("sources", [(SAMPLED, MUTANT), (MUTANT, MUTANT)], ids=["both", "mutants only"])
+def test_pairs_of_a_file_stay_pairs_whatever_mutants_are_made_of_runs(tmp_path: Path, sources: tuple[str, str]) -> None:
+    given_ = [
+        Pair(name, f"alpha{name}", program(10 * j), program(10 * j + 1), source)
+        for name in "ab"
+        for j, source in enumerate(sources)
+    ]
+    found = reread(tmp_path, given_)
+    assert set(found.pairs) == set(given_)
+    assert len(pair_rows.summary(found)) == 3
+
+
+def test_what_is_left_out_of_a_file_is_told(tmp_path: Path) -> None:
+    codes = [(program(1), program(2)), (program(1), program(3)), (program(4), program(5))]
+    unfit = [
+        (program(1), program(2, name="y")),  # the first again
+        (program(1), program(4)),  # a right one, as another pair says
+        (program(1), "def f(x):\n    pass\n"),
+        ("def f(x)\n", program(6)),
+    ]
+    found = reread(tmp_path, [Pair("a", "alpha", *two, MUTANT) for two in codes + unfit], per_problem=2)
+    assert (found.dropped.unfit, found.dropped.beyond, len(found.pairs)) == (4, 1, 2)
+    assert set(found.pairs) < {Pair("a", "alpha", *two, MUTANT) for two in codes}
+    assert pair_rows.summary(found)[1] == (
+        "Of the pairs of files, left out: 4 alike others or with a program that does nothing or does not parse, "
+        "1 beyond --per-problem."
+    )
+
+
+def test_a_file_s_pairs_and_a_run_s_programs_of_one_problem_are_chosen_from_together() -> None:
+    run = Material("a", "alpha", (program(1),), (program(2), program(3)), ((program(1), program(7), MUTANT),))
+    file = Material("b", "alpha", (), (), pairs=((program(1), program(2), SAMPLED), (program(3), program(7), MUTANT)))
+    found = choose([run, file], Rules(held_out=0, mutants=1, balance=False))
+    assert {(pair.problem_id, pair.chosen, pair.rejected, pair.source) for pair in found.pairs} == {
+        ("a", program(1), program(2), SAMPLED),
+        ("a", program(3), program(7), MUTANT),  # the file calls 3 right, so that the run's is no wrong one
     }
+    assert (found.problems, found.dropped.alike) == (1, 1)
 
 
 # What is refused.

@@ -61,12 +61,12 @@ def config(base: Path, pairs: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{"model": str(base), "pairs": str(pairs), "save_steps": 3, **plain, **changes})
 
 
-def test_a_checkpoint_that_a_kill_cut_is_none(tmp_path):
+def test_a_checkpoint_that_a_kill_cut_is_none(tmp_path: Path) -> None:
     assert train.last_checkpoint(tmp_path) is None
-    for steps, whole in ((8, True), (12, True), (16, False)):
+    for steps, state in ((8, "{}"), (12, "{}"), (16, None), (100, ""), (104, '{"epoch": 1')):
         (folder := tmp_path / "checkpoints" / f"checkpoint-{steps}").mkdir(parents=True)
-        if whole:
-            (folder / "trainer_state.json").touch()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
     found = train.last_checkpoint(tmp_path)
     assert found is not None and found.name == "checkpoint-12"
 
@@ -223,6 +223,16 @@ def test_it_learns_in_bfloat16_too(base: Path, tmp_path: Path, lora: dict[str, i
     assert dtypes == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_no_two_programs_have_one_score_in_bfloat16(base: Path, tmp_path: Path, lora: dict[str, int] | None) -> None:
+    """As they would where the head's logits were rounded, near 12 to steps of 0.06."""
+    chosen = config(base, preferences.write(tmp_path), lora=lora, dtype="bfloat16")
+    tokenizer = train._tokenizer(str(base))
+    data = train._tokens(preferences.pairs(140, 120), tokenizer, 1024)
+    found = train._Course(chosen, tmp_path, train._load(chosen, tokenizer), tokenizer, data, Silent())._scores()
+    assert len(found) == len(set(found.values())) == 240
+
+
 @pytest.mark.engine
 def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
@@ -320,6 +330,36 @@ def test_what_was_ended_goes_on_and_comes_to_the_same(base: Path, tmp_path: Path
     assert all(mine_[key] == pytest.approx(theirs_[key], abs=1e-3) for key in mine_)
 
 
+@pytest.mark.parametrize("tear", [Path.unlink, lambda file: file.write_text("{")], ids=["missing", "cut"])
+@pytest.mark.parametrize("before", [0, 3], ids=["from the start", "from the one before"])
+def test_a_checkpoint_that_a_kill_cut_at_an_epoch_s_end_is_made_anew(
+    base: Path, tmp_path: Path, tear: Callable[[Path], object], before: int
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), save_steps=before or 50)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(5))
+    last = tmp_path / "out" / "checkpoints" / "checkpoint-4"
+    tear(last / "trainer_state.json")
+    (torn := last.with_name("checkpoint-40")).mkdir()
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(5 - before))
+    assert train.last_checkpoint(tmp_path / "out") == last and not torn.exists()
+    assert [one.step for one in run(chosen, tmp_path / "out").epochs] == [0, 4, 8, 12]
+
+
+def test_it_goes_on_with_smaller_parts_of_a_batch_and_comes_to_the_same(base: Path, tmp_path: Path) -> None:
+    pairs = preferences.write(tmp_path)
+    chosen = config(base, pairs, micro_batch=4, learning_rate=1e-4)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(7))  # one step after a checkpoint, amid an epoch
+    found = run(config(base, pairs, micro_batch=1, learning_rate=1e-4), tmp_path / "out")
+    whole = run(chosen, tmp_path / "whole")
+    assert [one.step for one in found.epochs] == [0, 4, 8, 12]
+    for mine, theirs in zip(found.epochs, whole.epochs, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
+    assert run(config(base, pairs, device="cpu", learning_rate=1e-4), tmp_path / "whole").epochs == whole.epochs
+
+
 class Unwritable(Stopping):
     """After so many steps, the file of looks cannot be written any more, so that the next look is lost."""
 
@@ -351,6 +391,29 @@ def test_patience_that_ends_with_a_look_that_was_lost_ends_it_then(base: Path, t
     stopping.mend()
     found = run(chosen, tmp_path / "out")
     assert [one.step for one in found.epochs] == [one.step for one in whole.epochs]
+
+
+@pytest.mark.parametrize("step", [3, 4], ids=["amid an epoch", "at its end"])
+@pytest.mark.parametrize("lose", [Path.unlink, lambda file: file.write_text("")], ids=["deleted", "emptied"])
+def test_where_the_looks_are_lost_it_looks_anew_and_goes_on(
+    base: Path, tmp_path: Path, step: int, lose: Callable[[Path], object]
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), save_steps=step)
+    with pytest.raises(Stopped):
+        train.train(chosen, tmp_path / "out", Stopping(step + 1))
+    lose(tmp_path / "out" / "epochs.jsonl")
+    found = run(chosen, tmp_path / "out")
+    assert [one.step for one in found.epochs] == sorted({step, 4, 8, 12})
+    assert found.best.accuracy.value == 1
+
+
+def test_a_finished_training_without_its_looks_is_told(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=1)
+    found = run(chosen, tmp_path / "out")
+    (tmp_path / "out" / "epochs.jsonl").unlink()
+    with pytest.raises(DataError, match=r"epochs.jsonl is gone or empty.*out/model.*another --folder"):
+        run(chosen, tmp_path / "out")
+    assert found.model.is_dir()
 
 
 def test_weights_are_those_of_the_look_that_is_the_best_after_a_kill_undid_another(base: Path, tmp_path: Path) -> None:

@@ -22,7 +22,13 @@ SHIPPED = Path(__file__).parent / "embedded_scorer"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TOKENIZER = "tokenizer_config.json"
 PREFIX, HEAD = "base_model.model.", "score.weight"
-PLAIN = {"use_dora": False, "use_rslora": False, "bias": "none", "fan_in_fan_out": False}  # what is computed here
+PLAIN = {  # what is computed here
+    "use_dora": False,
+    "use_rslora": False,
+    "bias": "none",
+    "lora_bias": False,
+    "fan_in_fan_out": False,
+}
 PATTERNS = ("rank_pattern", "alpha_pattern")
 
 
@@ -93,7 +99,8 @@ def content_folder(model: str) -> str:
 
 def applied(adapter: Adapter, language_model: Any) -> tuple[Any, Any]:
     """(the language model's backbone with the adapter, its head of one label, a linear layer). The backbone's modules
-    are copies, its parameters the language model's own. Raises ModelError for an adapter of another model.
+    are copies, its parameters the language model's own. Raises ModelError for an adapter of another model, and for one
+    with weights that are not applied here.
     """
     backbone = getattr(language_model, language_model.base_model_prefix)
     shared = {id(tensor): tensor for tensor in chain(backbone.parameters(), backbone.buffers())}
@@ -102,7 +109,7 @@ def applied(adapter: Adapter, language_model: Any) -> tuple[Any, Any]:
     head = _head(adapter, weights, backbone.device, backbone.dtype)
     prefix = f"{language_model.base_model_prefix}."
     modules = dict(copied.named_modules())
-    for name in sorted({key.rpartition(".lora_")[0] for key in weights if ".lora_" in key}):
+    for name in _layers(adapter, weights):
         first, second = (weights.get(f"{name}.lora_{part}.weight") for part in "AB")
         module = modules.get(name.removeprefix(prefix))
         if module is None or first is None or second is None or not _fits(module, first, second):
@@ -112,6 +119,17 @@ def applied(adapter: Adapter, language_model: Any) -> tuple[Any, Any]:
             )
         _add(module, first.to(backbone.device, backbone.dtype), second.to(backbone.device, backbone.dtype), adapter)
     return copied, head
+
+
+def _layers(adapter: Adapter, weights: Mapping[str, Any]) -> list[str]:
+    """The names of the layers that are updated. Raises ModelError for weights that are no update's and not the head."""
+    names = {key: key.removesuffix(".lora_A.weight").removesuffix(".lora_B.weight") for key in weights if key != HEAD}
+    odd = sorted(key for key, name in names.items() if key == name)
+    if odd:
+        raise ModelError(
+            f"The adapter in {adapter.folder} holds {odd[0]}, which is not applied here. Give the merged model."
+        )
+    return sorted(set(names.values()))
 
 
 def _weights(adapter: Adapter) -> dict[str, Any]:

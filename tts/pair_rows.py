@@ -112,23 +112,14 @@ def _named(trial: Trial) -> tuple[str, str, str]:
 
 
 def _of_rows(pairs: Iterable[Pair]) -> list[Material]:
-    """A file's pairs taken apart again: by question, each program once."""
+    """A file's pairs by question."""
     by_statement: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_statement[pair.statement].append(pair)
-    found = []
-    for statement, mine in by_statement.items():
-        sampled = [pair for pair in mine if pair.source == SAMPLED]
-        found.append(
-            Material(
-                mine[0].problem_id,
-                statement,
-                tuple(dict.fromkeys(pair.chosen for pair in sampled)),
-                tuple(dict.fromkeys(pair.rejected for pair in sampled)),
-                tuple((pair.chosen, pair.rejected, pair.source) for pair in mine if pair.source != SAMPLED),
-            )
-        )
-    return found
+    return [
+        Material(mine[0].problem_id, statement, (), (), pairs=tuple((p.chosen, p.rejected, p.source) for p in mine))
+        for statement, mine in by_statement.items()
+    ]
 
 
 def read(path: Path) -> list[Pair]:
@@ -195,6 +186,11 @@ def summary(found: Chosen) -> list[str]:
         f"{gone.alike} programs alike others but for words, {gone.trivial} that do nothing, {gone.unparsable} that do "
         f"not parse; {counted(gone.unbalanced, 'pair')} for the balance of lengths."
     ]
+    if gone.unfit or gone.beyond:
+        lines.append(
+            f"Of the pairs of files, left out: {gone.unfit} alike others or with a program that does nothing or does "
+            f"not parse, {gone.beyond} beyond --per-problem."
+        )
     for side, mine in found.splits.items():
         problems, changed = len({pair.statement for pair in mine}), sum(pair.source != SAMPLED for pair in mine)
         told = f"; length alone tells {100 * length_accuracy(mine):.1f}% of them" if mine else ""

@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 
 from tts import prompts
@@ -23,19 +23,21 @@ LOG = logging.getLogger("tts")
 SAMPLED = "sampled"  # the source of a pair whose programs are both a model's
 TRAIN, HELD_OUT = "train", "held-out"
 UNSPLIT = ""  # of a pair from a file that says nothing of sides
+Two = tuple[str, str, str]  # a right program, a wrong one, the source of the two
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One problem's programs, in the order in which they were sampled, and `changed`: (right program, a wrong one made
-    of it, the change's name), wrong by execution.
+    """One problem's programs, in the order in which they were sampled; `changed`, right ones each with a wrong one that
+    was made of it, wrong by execution; and `pairs`, of files, which stay pairs.
     """
 
     problem_id: str
     statement: str
     right: tuple[str, ...]
     wrong: tuple[str, ...]
-    changed: tuple[tuple[str, str, str], ...] = ()
+    changed: tuple[Two, ...] = ()
+    pairs: tuple[Two, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How pairs are chosen: at most `per_problem` of each problem, of which at most `mutants` are of changed programs;
-    a share `held_out` of the problems is kept from training; `balance` makes the chosen program the longer one as often
-    as not.
+    """How pairs are chosen: at most `per_problem` of each problem, of which at most `mutants` are of programs changed
+    here (those of files are pairs like others); a share `held_out` of the problems is kept from training; `balance`
+    makes the chosen program the longer one as often as not.
     """
 
     per_problem: int = 8
@@ -84,20 +86,19 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Programs and pairs that were left out, and why."""
+    """Programs and pairs that were left out, and why. Of files' pairs, `unfit` are alike others or have a program that
+    does nothing or does not parse, `beyond` are more than are taken of a problem.
+    """
 
     alike: int = 0
     trivial: int = 0
     unparsable: int = 0
     unbalanced: int = 0
+    unfit: int = 0
+    beyond: int = 0
 
     def __add__(self, other: "Dropped") -> "Dropped":
-        return Dropped(
-            self.alike + other.alike,
-            self.trivial + other.trivial,
-            self.unparsable + other.unparsable,
-            self.unbalanced + other.unbalanced,
-        )
+        return Dropped(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     """
     cleaned = [_cleaned(one) for one in _merged(materials)]
     dropped = sum((lost for _, lost in cleaned), Dropped())
-    mixed = [one for one, _ in cleaned if one.right and (one.wrong or one.changed)]
+    mixed = [one for one, _ in cleaned if one.pairs or (one.right and (one.wrong or one.changed))]
     if not mixed:
         right, wrong = (sum(bool(getattr(one, kind)) for one, _ in cleaned) for kind in ("right", "wrong"))
         raise DataError(
@@ -141,13 +142,22 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
         )
     sides = split([one.statement for one in mixed], rules.held_out, rules.seed)
     found: list[Pair] = []
+    drawn: list[Pair] = []
     for side in (TRAIN, HELD_OUT):
         mine = [replace(p, split=side) for p in _of_side(mixed, sides, side, rules)]
         kept = balanced(mine, side) if rules.balance else mine
         dropped += Dropped(unbalanced=len(mine) - len(kept))
         found += kept
+        drawn += mine
+    dropped += Dropped(beyond=_untaken(mixed, drawn))
     order = {one.statement: i for i, one in enumerate(mixed)}
     return Chosen(tuple(sorted(found, key=lambda p: order[p.statement])), len(cleaned), len(mixed), dropped)
+
+
+def _untaken(mixed: Sequence[Material], drawn: Sequence[Pair]) -> int:
+    """How many of the files' pairs were not drawn."""
+    taken = {(pair.statement, pair.chosen, pair.rejected) for pair in drawn}
+    return sum((one.statement, *programs) not in taken for one in mixed for *programs, _ in one.pairs)
 
 
 def _of_side(mixed: Sequence[Material], sides: Sequence[str], side: str, rules: Rules) -> list[Pair]:
@@ -168,8 +178,13 @@ def _merged(materials: Iterable[Material]) -> list[Material]:
         if (held := found.get(one.statement)) is None:
             found[one.statement] = one
         else:
-            found[one.statement] = replace(
-                held, right=held.right + one.right, wrong=held.wrong + one.wrong, changed=held.changed + one.changed
+            found[one.statement] = Material(
+                held.problem_id,
+                held.statement,
+                held.right + one.right,
+                held.wrong + one.wrong,
+                held.changed + one.changed,
+                held.pairs + one.pairs,
             )
     return list(found.values())
 
@@ -179,16 +194,30 @@ def _cleaned(one: Material) -> tuple[Material, Dropped]:
     one and wrong all the same (it keeps another name, say) is no lesson.
     """
     right, wrong = _distinct(one.right), _distinct(one.wrong)
-    told = {text: code for text, code in wrong.items() if text not in right}
+    known = right.keys() | _distinct([chosen for chosen, _, _ in one.pairs]).keys()
+    told = {text: code for text, code in wrong.items() if text not in known}
     useful = {text: code for text, code in told.items() if not does_nothing(code)}
+    pairs = _lessons(one.pairs, known)
     parsed = sum(prompts.parses(code) for code in (*one.right, *one.wrong))
     lost = Dropped(
         alike=parsed - len(right) - len(told),
         trivial=len(told) - len(useful),
         unparsable=len(one.right) + len(one.wrong) - parsed,
+        unfit=len(one.pairs) - len(pairs),
     )
-    changed = _fresh(one.changed, right.keys() | useful.keys())
-    return replace(one, right=tuple(right.values()), wrong=tuple(useful.values()), changed=tuple(changed)), lost
+    changed = _fresh(one.changed, known | useful.keys() | {rejected for _, rejected in pairs})
+    programs = tuple(right.values()), tuple(useful.values()), tuple(changed), tuple(pairs.values())
+    return Material(one.problem_id, one.statement, *programs), lost
+
+
+def _lessons(pairs: Sequence[Two], right: Collection[str]) -> dict[tuple[str, str], Two]:
+    """By their skeletons, each once, those pairs whose wrong program does something and is alike no right one."""
+    found: dict[tuple[str, str], Two] = {}
+    for chosen, rejected, source in pairs:
+        text, other = skeleton(chosen), skeleton(rejected)
+        if text is not None and other is not None and other not in right and not does_nothing(rejected):
+            found.setdefault((text, other), (chosen, rejected, source))
+    return found
 
 
 def _distinct(codes: Sequence[str]) -> dict[str, str]:
@@ -201,7 +230,7 @@ def _distinct(codes: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _fresh(changed: Sequence[tuple[str, str, str]], seen: Iterable[str]) -> list[tuple[str, str, str]]:
+def _fresh(changed: Sequence[Two], seen: Iterable[str]) -> list[Two]:
     """Changed programs that are alike none of `seen` and none of each other."""
     known, found = set(seen), []
     for base, made, name in changed:
@@ -213,17 +242,19 @@ def _fresh(changed: Sequence[tuple[str, str, str]], seen: Iterable[str]) -> list
 
 
 def _of_problem(one: Material, surplus: int, rules: Rules) -> list[Pair]:
-    """Up to `per_problem` pairs: of the nearest lengths first, the chosen program the longer one and the shorter one by
-    turns, no program more often than need be. `surplus` is by how many pairs the longer is ahead so far.
+    """Up to `per_problem` pairs, files' and sampled ones alike: of the nearest lengths first, the chosen program the
+    longer one and the shorter one by turns, no program more often than need be. `surplus` is by how many pairs the
+    longer is ahead so far.
     """
     draw = random.Random(seed_of(rules.seed, "pairs", one.problem_id))
     changed = [Pair(one.problem_id, one.statement, base, made, name) for base, made, name in one.changed]
     draw.shuffle(changed)
     taken = _by_turns(changed, min(rules.mutants, rules.per_problem), surplus)
-    sampled = [Pair(one.problem_id, one.statement, a, b) for a in one.right for b in one.wrong]
-    draw.shuffle(sampled)
+    others = [*one.pairs, *((a, b, SAMPLED) for a in one.right for b in one.wrong)]
+    whole = [Pair(one.problem_id, one.statement, *other) for other in dict.fromkeys(others)]
+    draw.shuffle(whole)
     room = rules.per_problem - len(taken)
-    return _by_turns(sampled, room, surplus + sum(pair.longer for pair in taken)) + taken
+    return _by_turns(whole, room, surplus + sum(pair.longer for pair in taken)) + taken
 
 
 def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:

@@ -8,6 +8,8 @@ where it was stopped.
 
 import contextlib
 import importlib.util
+import itertools
+import json
 import logging
 import shutil
 import time
@@ -39,6 +41,7 @@ NEEDED = ("trl", "peft", "datasets", "accelerate", "transformers", "torch")
 CONFIG, INPUTS, EPOCHS, CHECKPOINTS, BEST, MODEL, PART, ADAPTER = (
     *("config.yaml", "inputs.yaml", "epochs.jsonl", "checkpoints", "best", "model", ".model.part", "adapter"),
 )
+FREE = {"device", "micro_batch"}  # of a config: may change on the way, as machines and their memory do
 KEPT_CHECKPOINTS = 2
 FLOAT32 = 4
 SPARE = 1.2  # of the disk that is computed to be needed: tokenizers, optimizers' small print, the file system's own
@@ -67,8 +70,8 @@ class Trained:
 
 def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     """Train, or go on training, in a folder. Raises ConfigError for a folder of another training or a library that is
-    not installed, DataError for pairs that cannot be used, ModelError for a model that cannot be trained, UserError for
-    a disk that is too small.
+    not installed, DataError for pairs that cannot be used or looks that are lost, ModelError for a model that cannot be
+    trained, UserError for a disk that is too small.
     """
     _check_installed()
     pairs = _pairs(config)
@@ -83,7 +86,7 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
         shutil.rmtree(folder / leftover, ignore_errors=True)
     adapter = folder / ADAPTER
     return Trained(
-        epochs=tuple(kept(folder / EPOCHS)),
+        epochs=_looks(folder),
         model=folder / MODEL,
         adapter=adapter if adapter.is_dir() else None,
         pairs=len(data.sides[TRAIN]),
@@ -91,6 +94,17 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
         overlong=len(pairs) - sum(map(len, data.sides.values())),
         limit=data.limit,
     )
+
+
+def _looks(folder: Path) -> tuple[Epoch, ...]:
+    """Those of a training that is finished. Raises DataError where they are lost."""
+    found = tuple(kept(folder / EPOCHS))
+    if not found:
+        raise DataError(
+            f"{folder / EPOCHS} is gone or empty, so what the training found is not known. The model is whole: "
+            f"{folder / MODEL}. For the numbers, train in another --folder."
+        )
+    return found
 
 
 def _check_installed() -> None:
@@ -113,7 +127,7 @@ def _claim(config: TrainConfig, pairs: Sequence[Pair], folder: Path) -> None:
             return
         held = {name: value for file in mine for name, value in _values(folder / file).items()}
     for name, now in (item for values in mine.values() for item in values.items()):
-        if held.get(name) != now:
+        if name not in FREE and held.get(name) != now:
             raise ConfigError(
                 f"{folder} holds a training with {name}: {held.get(name)!r}, and now it is {now!r}. Give another "
                 "--folder, or what this one began with."
@@ -210,12 +224,14 @@ def _tokenizer(model: str) -> Any:
 
 
 def _load(config: TrainConfig, tokenizer: Any) -> Any:
-    """The model with a head of one label. Its weights are float32 where all of them are trained, since steps are too
-    small for bfloat16; under an adapter they are as they compute.
+    """The model with a head of one label, which computes in float32 as at scoring. Its weights are float32 where all of
+    them are trained, since steps are too small for bfloat16; under an adapter they are as they compute.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
     from trl.trainer.utils import disable_dropout_in_model
+
+    from tts.score._reward import head_in_float32
 
     place, computed = device_and_dtype(config.device, config.dtype)
     torch.manual_seed(config.seed)
@@ -228,6 +244,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"{config.model!r} cannot be trained as a reward model: {reason}") from error
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    head_in_float32(model)
     disable_dropout_in_model(model)  # the base's own; trl would disable the adapter's as well
     return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
 
@@ -281,11 +298,13 @@ class _Course:
 
     def run(self) -> None:
         """Train from the last checkpoint on, and save what came out best."""
-        _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
         with self._writing():
+            for torn in itertools.filterfalse(_whole, _checkpoints(self.folder)):
+                shutil.rmtree(torn)
+            _check_disk(self.folder, self._needed_bytes() - _held_bytes(self.folder))
             trainer = self._trainer()
             last = last_checkpoint(self.folder)
-            if not (self.epochs and last is not None and over(self.epochs, self.config.patience)):
+            if last is None or not over(self.epochs, self.config.patience):
                 with contextlib.suppress(_Over):
                     trainer.train(resume_from_checkpoint=None if last is None else str(last))
             self._finish()
@@ -320,7 +339,7 @@ class _Course:
             def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 course.look(state)
                 control.should_training_stop |= over(course.epochs, course.config.patience)
-                control.should_save |= not Path(args.output_dir, f"checkpoint-{state.global_step}").is_dir()
+                control.should_save |= not _whole(Path(args.output_dir, f"checkpoint-{state.global_step}"))
 
         trainer = RewardTrainer(
             model=self.model,
@@ -370,12 +389,14 @@ class _Course:
     # Looks at the held-out pairs.
 
     def begin(self, state: Any) -> None:
-        """Forget looks at what a kill undid, and take the one that it prevented. Raises _Over if that ends it."""
+        """Forget looks at what a kill undid, and take the one that it prevented, or one if there is none. Raises _Over
+        if that ends it.
+        """
         self.progress.stage("train", state.max_steps, state.global_step)
         self.epochs = [one for one in self.epochs if one.step <= state.global_step]
         self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
         ended = state.global_step % self._steps_per_epoch(state) == 0
-        if ended and all(one.step < state.global_step for one in self.epochs):
+        if not self.epochs or (ended and self.epochs[-1].step < state.global_step):
             self.look(state)
         if over(self.epochs, self.config.patience):
             raise _Over
@@ -525,6 +546,17 @@ def _check_disk(folder: Path, needed: int) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """A training's last whole checkpoint: a kill may have cut the last of all."""
-    found = sorted((folder / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if (path / "trainer_state.json").is_file()]
-    return whole[-1] if whole else None
+    return max(filter(_whole, _checkpoints(folder)), key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list((folder / CHECKPOINTS).glob("checkpoint-*"))
+
+
+def _whole(checkpoint: Path) -> bool:
+    """Whether its state, which is written last, is there and not cut."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,6 +1,5 @@
 """What `tts train` is asked for, read strictly, and what it says after each epoch; pure data and statistics."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from tts.jsonl import read_jsonl, without_nan
 from tts.models import EMBEDDED, check_device
 from tts.pairs import Pair
 from tts.ranking import Bin, Bootstrap, Interval
+from tts.writing import write_rows
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -154,8 +154,8 @@ def best_of(epochs: Sequence[Epoch]) -> Epoch:
 
 
 def over(epochs: Sequence[Epoch], patience: int) -> bool:
-    """Whether `patience` looks have passed without a better one."""
-    return len(epochs) - 1 - list(epochs).index(best_of(epochs)) >= patience
+    """Whether `patience` looks have passed without a better one; never before the first."""
+    return bool(epochs) and len(epochs) - 1 - list(epochs).index(best_of(epochs)) >= patience
 
 
 def table(epochs: Sequence[Epoch]) -> "RenderableType":
@@ -180,10 +180,9 @@ def table(epochs: Sequence[Epoch]) -> "RenderableType":
 
 
 def keep(path: Path, epochs: Iterable[Epoch]) -> None:
-    """Write the epochs, a line each."""
+    """Write the epochs, a line each. Raises UserError where the file cannot be written, which stays as it was."""
     # Infinity, a scale where every pair is in order, stays.
-    rows = (without_nan(asdict(one), infinite=True) for one in epochs)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_rows(path, (without_nan(asdict(one), infinite=True) for one in epochs))
 
 
 def kept(path: Path) -> list[Epoch]:

@@ -43,15 +43,11 @@ class Packed:
         return packs(groups, budget)
 
     def logits(self, pack: Pack) -> list[float]:
-        """One raw logit for each of the pack's rows. The head is computed in float32: a bfloat16 near 12 has steps of
-        0.06, which would tie candidates.
-        """
+        """One raw logit for each of the pack's rows."""
         laid = lay_out(pack, self.held, self.scratch, self.backbone.device, self.backbone.dtype)
         with torch.inference_mode():
             out = self.backbone(input_ids=laid.ids, position_ids=laid.positions, use_cache=False, layout=laid)
-            last = out.last_hidden_state[0, laid.last].float()
-            bias = None if self.head.bias is None else self.head.bias.float()
-            scores = torch.nn.functional.linear(last, self.head.weight.float(), bias)
+            scores = self.head(out.last_hidden_state[0, laid.last])
         last_part = pack.parts[-1]
         if not (last_part.continues and last_part.shared):
             self.held = {}

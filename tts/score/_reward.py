@@ -22,6 +22,26 @@ from tts.score._prefix import Block, Row, blocks
 from tts.shapes import VALUE_HEAD
 
 
+class Float32Head(torch.nn.Linear):
+    """A linear head that computes in float32 whatever its weights are in, under autocast too: a bfloat16 near 12 has
+    steps of 0.06, which would tie candidates.
+    """
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits in float32."""
+        bias = None if self.bias is None else self.bias.float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            return torch.nn.functional.linear(hidden.float(), self.weight.float(), bias)
+
+
+def head_in_float32(model: Any) -> None:
+    """Have a model's linear head `score` compute in float32; its weights stay what they are, under their names."""
+    head = getattr(model, "score", None)
+    if isinstance(head, torch.nn.Linear):
+        model.score = Float32Head(head.in_features, head.out_features, bias=head.bias is not None, device="meta")
+        model.score.weight, model.score.bias = head.weight, head.bias
+
+
 class ValueHeadModel(torch.nn.Module):
     """A decoder and a linear head on the last token's hidden state, shaped like a sequence classifier."""
 
@@ -30,6 +50,7 @@ class ValueHeadModel(torch.nn.Module):
     def __init__(self, model: Any, score: torch.nn.Linear) -> None:
         super().__init__()
         self.model, self.score, self.config = model, score, model.config
+        head_in_float32(self)
 
     @property
     def device(self) -> torch.device:
@@ -58,6 +79,7 @@ def load_reward(name: str, tokenizer: Any, device: str, dtype: str) -> Any:
         )
     else:
         _check(model, report, name)
+        head_in_float32(model)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id  # tells which token of a row is the last
     return model.eval()
 
