@@ -18,6 +18,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,7 @@ EVALUATION = (
 )
 TRAINED, RIVALS = "trained", ("likelihood", "length")
 FILES = (adapters.CONFIG, adapters.WEIGHTS, "config.json")  # that are shipped; the tokenizer is the base's
+SHOWN = 300  # characters of a command
 MOST_BYTES = 25 * 10**6  # of these and the card
 GOAL_POOL, GOAL_K, GOAL_SHARE = "mini-smollm2-135m-n32", 16, 0.4  # issue 9: of the gap between random and oracle
 
@@ -177,7 +179,7 @@ def tiny(work: Path) -> Recipe:
 def tts(*arguments: object, captured: bool = False) -> str:
     """Run a command of tts; what it printed, if that is captured, 100 columns wide."""
     line = [sys.executable, "-m", "tts.cli", *map(str, arguments)]
-    print("$ tts", shlex.join(line[3:]), flush=True)
+    print("$ tts", textwrap.shorten(shlex.join(line[3:]), SHOWN, placeholder=" ..."), flush=True)
     how: dict[str, Any] = {"stdout": subprocess.PIPE, "env": os.environ | {"COLUMNS": "100"}} if captured else {}
     return subprocess.run(line, check=True, text=True, **how).stdout or ""
 
