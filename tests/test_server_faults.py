@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from standins import Stepping, Talking, problem, sampled, until
 from test_server import process
 
 from tts import plugins
-from tts.engine import Drawn
+from tts.engine import Drawn, Rated
 from tts.errors import InfraError, UpstreamError
 from tts.serving.choosing import choose
 from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
@@ -167,6 +168,39 @@ def test_a_bug_in_what_a_request_hears_is_its_own_end() -> None:
     with pytest.raises(Refusal) as caught:
         asyncio.run(order.news(60))
     assert caught.value.code == "internal_error"
+
+
+def one_candidate() -> Order:
+    """A request for one, which is asked for."""
+    order = Order(Wish(problem("p"), 1, 1, "s", "random", plugins.build("selector", "random"), None))
+    order.step()
+    return order
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_who_hangs_up_just_as_something_comes_has_hung_up(steps: int) -> None:
+    async def hang_up() -> tuple[bool, bool]:
+        order = one_candidate()
+        order.drawn_at = time.monotonic()
+        waiting = asyncio.create_task(order.news(60))
+        await asyncio.sleep(0.01)
+        order.hear([])
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        in_time = waiting.cancel()
+        await asyncio.wait([waiting])
+        return in_time, waiting.cancelled()
+
+    in_time, cancelled = asyncio.run(hang_up())
+    assert in_time == cancelled
+
+
+def test_a_score_that_has_come_is_not_late_though_it_was_long_until_somebody_looked() -> None:
+    order = one_candidate()
+    order.hear([Drawn(sampled("p", 0)), Rated("s", Score("p", 0, 1.0))])
+    assert order.drawn_at is not None
+    order.drawn_at -= 100  # as after programs that ran for so long
+    assert asyncio.run(order.news(60))
 
 
 class Nonsense(Talking):

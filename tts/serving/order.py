@@ -222,7 +222,8 @@ class Order:
         """Wait until something comes. False if the scorer took too long. Raises Refusal if nothing will come."""
         left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
         try:
-            await asyncio.wait_for(self._changed.wait(), left)
+            async with asyncio.timeout(left):  # not wait_for, whose timeout of 0 overlooks what has come already
+                await self._changed.wait()
         except TimeoutError:
             return False
         self._changed.clear()
