@@ -112,6 +112,11 @@ def test_an_upstream_s_address_is_not_told() -> None:
     assert of_loss(error, Names()).message == "The upstream server refused: no such role"
 
 
+@pytest.mark.parametrize(("status", "told"), [(400, 400), (403, 400), (401, 502), (404, 502), (None, 502)])
+def test_an_upstream_s_refusal_is_the_client_s_where_it_is_about_what_it_asked(status: int | None, told: int) -> None:
+    assert of_loss(UpstreamError("no", status, "no"), Names()).status == told
+
+
 @given(st.text())
 def test_what_is_told_of_a_failure_is_one_line(text: str) -> None:
     told = brief(InfraError(text))
@@ -139,8 +144,8 @@ def test_a_generator_that_breaks_when_something_is_dropped_takes_only_itself_alo
     assert guarded.failure is not None
 
 
-@pytest.mark.parametrize(("status", "down"), [(None, True), (503, True), (400, False)])
-def test_an_upstream_that_is_down_makes_the_server_not_ready_until_it_answers(status: int | None, down: bool) -> None:
+@pytest.mark.parametrize(("status", "down"), [(None, True), (503, True), (401, True), (404, True), (400, False), (403, False)])
+def test_an_upstream_that_answers_nobody_makes_the_server_not_ready_until_it_answers(status: int | None, down: bool) -> None:
     @dataclass
     class Upstream(Talking):
         def lost(self) -> dict[Key, Any]:
