@@ -35,13 +35,17 @@ class Looking:
     begun: list[str] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
+    def behaviours(
+        self, jobs: Iterable[GradeJob], stop: Callable[[], bool]
+    ) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
         try:
             for job in {job.code: job for job in jobs}.values():  # identical programs once, as a grader
                 code = job.code or ""
                 self.begun.append(code)
                 if self.leave is not None:
                     self.leave.acquire(timeout=PATIENCE_SECONDS)
+                if stop():
+                    return
                 found = Undecided("p", code, "no cell") if self.breaks else Behaviour((code,), (True,))
                 yield job.problem_id, program_hash(code), found
         finally:

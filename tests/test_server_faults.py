@@ -1,17 +1,21 @@
 """What clients are told, and not told, where something fails under their requests; what a failure may not pass over."""
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -248,14 +252,23 @@ def test_the_usage_is_null_until_the_last_chunk_where_it_is_asked_for(served: Se
     assert told == ([(True, True)] * (len(chunks) - 1) + [(True, False)] if wanted else [(False, True)] * len(chunks))
 
 
-# The end of the time to drain.
+# Programs, and the end of the time to drain.
 
 
-def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so(tmp_path: Path) -> None:
-    more = ("serve.drain=1", "selectors=[majority]", "grading.timeout=1", "generator.seconds=0")
-    tests = [{"input": "", "output": "x"}]
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "slow programs"}], "tts": {"public_tests": tests}}
-    with process(tmp_path, *more) as (running, url, _), ThreadPoolExecutor() as pool:
+def with_tests(count: int, text: str) -> dict[str, Any]:
+    """A request with so many tests, on each of which "slow programs" run out of time."""
+    tests = [{"input": str(i), "output": "x"} for i in range(count)]
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], "tts": {"public_tests": tests}}
+
+
+RUNS_PROGRAMS = ("selectors=[majority]", "grading.timeout=1", "generator.seconds=0", "serve.max_public_tests=1000")
+
+
+def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so_and_do_not_hold_it(
+    tmp_path: Path,
+) -> None:
+    with process(tmp_path, "serve.drain=1", *RUNS_PROGRAMS) as (running, url, _), ThreadPoolExecutor() as pool:
+        body = with_tests(1000, "slow programs")  # which would take over a quarter of an hour
         asked = [
             pool.submit(httpx.post, f"{url}/v1/chat/completions", json=body | {"stream": streams}, timeout=60)
             for streams in (False, True)
@@ -266,6 +279,25 @@ def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so(
         assert ended(running) == (0, False)
     assert (whole.status_code, whole.json()["error"]["code"]) == (503, "draining")
     assert '"code":"draining"' in streamed.text
+
+
+def test_programs_of_one_who_has_hung_up_do_not_keep_the_next_waiting(tmp_path: Path) -> None:
+    with process(tmp_path, "serve.deadline=30", *RUNS_PROGRAMS) as (running, url, _):
+        with closing(HTTPConnection(url.removeprefix("http://"))) as client:
+            kind = {"Content-Type": "application/json"}
+            client.request("POST", "/v1/chat/completions", json.dumps(with_tests(1000, "slow programs")), kind)
+            assert until(lambda: psutil.Process(running.pid).children() != [])  # the sandbox's
+        assert httpx.post(f"{url}/v1/chat/completions", json=with_tests(1, "fine"), timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize(("count", "status"), [(3, 200), (4, 400)])
+def test_no_more_tests_are_run_than_may_be_brought(count: int, status: int) -> None:
+    with serving(config(max_public_tests=3)) as served:
+        tests = [{"input": "", "output": ""}] * count
+        answer = served.ask(tts={"public_tests": tests, "select": "majority"})
+        assert answer.status_code == status
+        if status == 400:
+            assert answer.json()["error"]["param"] == "tts.public_tests"
 
 
 def ended(running: subprocess.Popen[str]) -> tuple[int, bool]:

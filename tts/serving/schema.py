@@ -181,7 +181,7 @@ class Extension(pydantic.BaseModel):
     scorer: str | None = None
     threshold: Number | None = None
     return_candidates: bool = Field(default=False, strict=True)
-    public_tests: list[PublicTest] = Field(default=[], max_length=100)
+    public_tests: list[PublicTest] = []
 
 
 class StreamOptions(pydantic.BaseModel):

@@ -75,6 +75,9 @@ def _tests(service: Service, request: Request) -> tuple[Stdin, ...]:
             "this server runs no programs. Its config names neither the scorer public_tests nor a selector that "
             "compares what programs do.",
         )
+    most, given = service.settings.max_public_tests, len(request.tts.public_tests)
+    if given > most:
+        raise bad("tts.public_tests", f"at most {most} are taken here, got {given}.")
     return tuple(Stdin(test.input, test.output) for test in request.tts.public_tests)
 
 
