@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import MODEL, Served, config, metric, serving
-from standins import Stepping, Talking, problem, sampled, until
+from standins import PATIENCE_SECONDS, Stepping, Talking, problem, sampled, until
 from test_server import process
 
 from tts import plugins
@@ -279,6 +280,20 @@ def test_requests_whose_programs_run_when_the_time_to_drain_is_over_are_told_so_
         assert ended(running) == (0, False)
     assert (whole.status_code, whole.json()["error"]["code"]) == (503, "draining")
     assert '"code":"draining"' in streamed.text
+
+
+def test_a_body_that_is_still_read_at_the_server_s_end_does_not_hold_it(tmp_path: Path) -> None:
+    with process(tmp_path, "serve.drain=600") as (running, url, _):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
+            head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100")  # it waits for the body
+            running.send_signal(signal.SIGTERM)
+            answer = connection.makefile("rb").read()
+        assert ended(running) == (0, False)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503") and json.loads(body)["error"]["code"] == "draining"
 
 
 def test_programs_of_one_who_has_hung_up_do_not_keep_the_next_waiting(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
+        self._service.ending.set()
         over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
         try:
             await super().shutdown(sockets)

@@ -8,11 +8,10 @@ import hmac
 import logging
 import time
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tts.serving.refusals import Refusal, of_bug
-from tts.serving.responses import refused
+from tts.serving.responses import RefusedBody, refused
 from tts.serving.service import Service
 
 LOG = logging.getLogger("tts.serve")
@@ -61,9 +60,7 @@ class Gate:
         if scope["method"] != "POST":
             return
         if self._service.draining:
-            raise Refusal(
-                503, "The server is ending. Ask another one.", code="draining", headers={"Connection": "close"}
-            )
+            raise self._draining()
         kind = found.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":
             got = kind.decode("ascii", "replace")[:80] or "nothing"
@@ -80,22 +77,36 @@ class Gate:
         return any(found) and word.lower() == b"bearer"
 
     def _bounded(self, receive: Receive) -> Receive:
-        """A body is measured as it comes, which must not take longer than an answer may."""
+        """A body is measured as it comes, which must not take longer than an answer may, nor hold the server's end."""
         size, until, whole = 0, time.monotonic() + self._service.settings.deadline, False
 
         async def bounded() -> Message:
             nonlocal size, whole
-            try:
-                message = await asyncio.wait_for(receive(), None if whole else until - time.monotonic())
-            except TimeoutError:
-                raise HTTPException(408, "The body did not come before the deadline.") from None
+            message = await (receive() if whole else self._part(receive, until))
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if size > self._most:
-                raise HTTPException(413, self._too_large().message)  # the one kind that FastAPI lets through here
+                raise RefusedBody(self._too_large())
             return message
 
         return bounded
+
+    async def _part(self, receive: Receive, until: float) -> Message:
+        """The next part of a body. Raises RefusedBody once it is too late for that."""
+        part, ending = asyncio.ensure_future(receive()), asyncio.ensure_future(self._service.ending.wait())
+        try:
+            left = until - time.monotonic()
+            await asyncio.wait({part, ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if part.done():
+                return part.result()
+            late = Refusal(408, "The body did not come before the deadline.", code="body_late")
+            raise RefusedBody(self._draining() if ending.done() else late)
+        finally:
+            part.cancel()
+            ending.cancel()
+
+    def _draining(self) -> Refusal:
+        return Refusal(503, "The server is ending. Ask another one.", code="draining", headers={"Connection": "close"})
 
     def _too_large(self) -> Refusal:
         most = self._service.settings.max_body_kib

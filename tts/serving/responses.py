@@ -63,8 +63,18 @@ def of_validation(error: RequestValidationError) -> Refusal:
     return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
 
 
+class RefusedBody(HTTPException):
+    """A refusal while the body is read, as the one kind of error that FastAPI lets through there."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.status, refusal.message)
+        self.refusal = refusal
+
+
 def of_http(error: HTTPException) -> Refusal:
     """What FastAPI refuses: a body that it cannot read, an unknown route, a route by the wrong method."""
-    code = {400: "invalid_json", 408: "body_late", 413: "body_too_large"}.get(error.status_code, "")
+    if isinstance(error, RefusedBody):
+        return error.refusal
+    code = "invalid_json" if error.status_code == 400 else ""
     detail = "The body is not JSON" if error.status_code == 400 else str(error.detail).rstrip(".")
     return Refusal(error.status_code, f"{detail}. See /openapi.json.", code=code, headers=error.headers)

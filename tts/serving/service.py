@@ -43,7 +43,9 @@ class Outcome:
 
 
 class Service:
-    """One event loop may use it, after `load`. `model` is the name that clients ask for."""
+    """One event loop may use it, after `load`. `model` is the name that clients ask for. Once it is `draining` no
+    request is taken; `ending` tells those that are still on their way in.
+    """
 
     def __init__(self, config: ServeConfig, generator: Generator, scorers: Mapping[str, Scorer]) -> None:
         self.config, self.settings = config, config.serve
@@ -56,6 +58,7 @@ class Service:
         self._fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
         self.stopping = None if config.stopping is None else _stopping(config, config.stopping)
         self.draining = self._drained = False
+        self.ending = asyncio.Event()
         self.started = int(time.time())
         self._generator = GuardedGenerator(generator)
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
