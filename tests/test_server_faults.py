@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,11 +25,12 @@ from standins import PATIENCE_SECONDS, Stepping, Talking, problem, sampled, unti
 from test_server import process
 
 from tts import plugins
-from tts.engine import Drawn, Rated
+from tts.engine import Drawn, Engine, Rated
 from tts.errors import InfraError, UpstreamError
 from tts.serving.choosing import choose
 from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
 from tts.serving.order import Order, Wish
+from tts.serving.pump import Pump
 from tts.serving.refusals import Names, Refusal, brief, of_loss
 from tts.types import Candidate, Key, Pool, Problem, Score, Selection
 
@@ -211,6 +212,33 @@ def test_a_score_that_has_come_is_not_late_though_it_was_long_until_somebody_loo
     assert order.drawn_at is not None
     order.drawn_at -= 100  # as after programs that ran for so long
     assert asyncio.run(order.news(60))
+
+
+def accounted(told: Mapping[str, int]) -> int:
+    """Of how many candidates an answer says what became of them."""
+    return sum(told[what] for what in ("sampled", "cancelled", "spared", "lost"))
+
+
+def test_nothing_reaches_a_request_that_is_over_though_it_was_on_its_way() -> None:
+    async def run() -> tuple[int, int]:
+        order = one_candidate()
+        with Engine(Stepping(), {}) as engine:
+            pump = Pump(engine, lambda: None)
+            pump.submit(problem("p"), [0], (), order.hear)
+            pump._deliver([Drawn(sampled("p", 0))])
+            cancelled = order.coming
+            pump.close("p")
+            await asyncio.sleep(0)
+        return len(order.candidates), cancelled
+
+    assert asyncio.run(run()) == (0, 1)
+
+
+def test_an_answer_accounts_for_each_candidate_that_was_asked_for() -> None:
+    generator = Talking(width=4, steps=1)
+    with serving(config(24, selectors=["majority"]), generator) as served, ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(served.tts, ["alike", "lose some alike", "hi"] * 16))
+    assert [accounted(one) for one in told] == [one["n"] for one in told]
 
 
 class Nonsense(Talking):
