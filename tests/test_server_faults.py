@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import MODEL, Served, config, metric, serving
-from standins import PATIENCE_SECONDS, Stepping, Talking, problem, sampled, until
+from standins import PATIENCE_SECONDS, Rating, Stepping, Talking, problem, sampled, until
 from test_server import process
 
 from tts import plugins
@@ -32,6 +32,7 @@ from tts.serving.guard import GuardedGenerator, GuardedScorer, Lost
 from tts.serving.order import Order, Wish
 from tts.serving.pump import Pump
 from tts.serving.refusals import Names, Refusal, brief, of_loss
+from tts.serving.service import Service
 from tts.types import Candidate, Key, Pool, Problem, Score, Selection
 
 SECRET = "/root/engine.log"
@@ -258,12 +259,58 @@ def test_a_log_probability_that_is_no_number_is_null(stream: bool) -> None:
 # What OpenAI's clients look at.
 
 
-@pytest.mark.parametrize(("text", "more"), [("refuse me", {}), ("lose all", {}), ("lose all", {"stream": True})])
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [("refuse me", {}), ("lose all", {}), ("lose all", {"stream": True}), ("hi", {"model": "other"}), ("hi", {"n": 99})],
+    ids=str,
+)
 def test_a_refusal_has_the_run_s_id_and_its_time(served: Served, text: str, more: dict[str, Any]) -> None:
-    answer = served.ask(text, **more)
+    body = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
+    answer = served.post(body | more)
     assert answer.status_code >= 400
     assert answer.headers["X-Request-Id"].startswith("chatcmpl-")
     assert float(answer.headers["X-Tts-Total-Seconds"]) >= 0
+
+
+def test_a_bug_s_answer_and_its_traceback_have_the_run_s_id(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(config(selectors=[{"name": "standins:Buggy", "label": "buggy"}])) as served:
+        answer = served.ask()
+    assert answer.status_code == 500 and float(answer.headers["X-Tts-Total-Seconds"]) >= 0
+    assert f"A bug ended {answer.headers['X-Request-Id']}" in caplog.text
+
+
+def test_what_is_no_request_has_no_run(served: Served) -> None:
+    assert "X-Request-Id" not in served.ask(messages=[]).headers
+
+
+def test_the_deadline_counts_from_the_arrival_of_the_request() -> None:
+    async def ask() -> None:
+        service = Service(config(deadline=600), Talking(), {"rating": Rating(), "likelihood": Rating()})
+        one = Wish(problem("silent"), 1, 1, "rating", "argmax", service.selectors["argmax"], None)
+        try:
+            async with service.running():
+                await service.answer(one, time.monotonic() - 1000)
+        finally:
+            service.close()
+
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(ask())
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
+
+
+def test_an_answer_s_seconds_count_from_the_arrival_of_the_request(served: Served) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
+        body = json.dumps({"model": MODEL, "prompt": "hi"}).encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100")  # so it has arrived
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + 0.2)
+        connection.sendall(body)
+        answer = connection.makefile("rb").read()
+    found = re.search(rb"x-tts-total-seconds: ([\d.]+)", answer, re.IGNORECASE)
+    assert found is not None and float(found[1]) >= 0.2
 
 
 @pytest.mark.parametrize("value", [0, 1, True])

@@ -11,7 +11,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tts.serving.refusals import Refusal, of_bug
-from tts.serving.responses import RefusedBody, refused
+from tts.serving.responses import Arrival, RefusedBody, refused
 from tts.serving.service import Service
 
 LOG = logging.getLogger("tts.serve")
@@ -33,19 +33,19 @@ class Gate:
             return
         if scope["method"] == "HEAD":  # as load balancers ask; uvicorn leaves the body out by the scope of its own
             scope = {**scope, "method": "GET"}
-        route, counted = _route_of(scope["path"]), _Counted(send)
+        route, counted, arrival = _route_of(scope["path"]), _Counted(send), Arrival.of(scope)
         try:
             if scope["path"].startswith("/v1"):
                 self._check(scope)
-                receive = self._bounded(receive)
+                receive = self._bounded(receive, arrival.at + self._service.settings.deadline)
             await self._app(scope, receive, counted)
         except Refusal as refusal:
-            await refused(refusal)(scope, receive, counted)
+            await refused(refusal, scope)(scope, receive, counted)
         except Exception as error:
             if counted.begun:
                 raise  # the connection is cut: nothing else can be said any more
-            LOG.error("A bug ended a request", exc_info=error)
-            await refused(of_bug())(scope, receive, counted)
+            LOG.error("A bug ended %s", arrival.run or f"a request of {route}", exc_info=error)
+            await refused(of_bug(), scope)(scope, receive, counted)
         finally:
             self._service.meters.requests.labels(route, counted.status).inc()
 
@@ -76,9 +76,9 @@ class Gate:
         found = [hmac.compare_digest(digest, known) for known in self._keys]
         return any(found) and word.lower() == b"bearer"
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, until: float) -> Receive:
         """A body is measured as it comes, which must not take longer than an answer may, nor hold the server's end."""
-        size, until, whole = 0, time.monotonic() + self._service.settings.deadline, False
+        size, whole = 0, False
 
         async def bounded() -> Message:
             nonlocal size, whole

@@ -165,13 +165,15 @@ class Service:
 
     # A request.
 
-    async def answer(self, wish: Wish, watch: Watch = lambda *_: None) -> Outcome:
-        """Sample, score, choose. Raises Refusal. Cancelled, it drops what it asked for at once."""
+    async def answer(self, wish: Wish, arrived: float, watch: Watch = lambda *_: None) -> Outcome:
+        """Sample, score, choose, all before the deadline of a request that `arrived` at a time.monotonic(). Raises
+        Refusal. Cancelled, it drops what it asked for at once.
+        """
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
         try:
-            return await self._in_turn(wish, watch)
+            return await self._in_turn(wish, arrived, watch)
         except asyncio.CancelledError:
             if not self._drained:
                 raise
@@ -180,9 +182,9 @@ class Service:
         finally:
             self._answering.discard(task)
 
-    async def _in_turn(self, wish: Wish, watch: Watch) -> Outcome:
-        arrived = time.monotonic()
-        until = asyncio.get_running_loop().time() + self.settings.deadline
+    async def _in_turn(self, wish: Wish, arrived: float, watch: Watch) -> Outcome:
+        left = arrived + self.settings.deadline - time.monotonic()
+        until = asyncio.get_running_loop().time() + left
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout_at(until):

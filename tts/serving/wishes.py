@@ -18,8 +18,13 @@ Request = ChatRequest | CompletionRequest
 SEEDS = 2**63  # that generators take; OpenAI's are any integer
 
 
-def wish_of(service: Service, request: Request) -> Wish:
-    """Complete. Raises Refusal."""
+def new_id(request: Request) -> str:
+    """Of a run that is to answer it."""
+    return f"{'chatcmpl' if isinstance(request, ChatRequest) else 'cmpl'}-{secrets.token_hex(12)}"
+
+
+def wish_of(service: Service, request: Request, run: str) -> Wish:
+    """Complete, for the run of that id. Raises Refusal."""
     if request.model != service.model:
         message = unknown(request.model, "the models here", [service.model])
         raise Refusal(404, message, code="model_not_found", param="model")
@@ -29,7 +34,7 @@ def wish_of(service: Service, request: Request) -> Wish:
     select = _named("tts.select", request.tts.select, service.selectors)
     return Wish(
         problem=Problem(
-            id=f"{'chatcmpl' if messages else 'cmpl'}-{secrets.token_hex(12)}",
+            id=run,
             statement=statement,
             messages=_with_system(service, messages),
             public_tests=_tests(service, request),
