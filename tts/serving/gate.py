@@ -19,7 +19,7 @@ NONE = 499  # the status of a request that nothing was answered to, since its cl
 
 
 class Gate:
-    """What every request for a model passes first: the key, the server's end, the kind and the size of its body."""
+    """Around the whole application: checks requests for a model, counts all, and tells of bugs."""
 
     def __init__(self, app: ASGIApp, service: Service, keys: list[str]) -> None:
         self._app, self._service = app, service
