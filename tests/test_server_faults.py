@@ -111,7 +111,7 @@ def test_a_lost_candidate_s_log_is_not_told() -> None:
     order.hear([Drawn(Lost("p", 0, "", error=DIED)), Drawn(sampled("p", 1))])
     with serving() as served:
         asyncio.run(served.service._decider.decide(order, "deadline", 1e9))
-    assert "The engine died" in order.degraded[0] and not re.search(f"SECRET|{SECRET}", str(order.degraded))
+    assert "The engine died" in order.degraded[0][1] and not re.search(f"SECRET|{SECRET}", str(order.degraded))
 
 
 def test_an_upstream_s_address_is_not_told() -> None:
@@ -151,8 +151,12 @@ def test_a_generator_that_breaks_when_something_is_dropped_takes_only_itself_alo
     assert guarded.failure is not None
 
 
-@pytest.mark.parametrize(("status", "down"), [(None, True), (503, True), (401, True), (404, True), (400, False), (403, False)])
-def test_an_upstream_that_answers_nobody_makes_the_server_not_ready_until_it_answers(status: int | None, down: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "down"), [(None, True), (503, True), (401, True), (404, True), (400, False), (403, False)]
+)
+def test_an_upstream_that_answers_nobody_makes_the_server_not_ready_until_it_answers(
+    status: int | None, down: bool
+) -> None:
     @dataclass
     class Upstream(Talking):
         def lost(self) -> dict[Key, Any]:
@@ -235,6 +239,76 @@ def test_nothing_reaches_a_request_that_is_over_though_it_was_on_its_way() -> No
     assert asyncio.run(run()) == (0, 1)
 
 
+@pytest.mark.parametrize(("least", "status"), [(2, 200), (3, 502)])
+def test_of_choices_that_were_lost_the_others_are_given_back_if_as_many_came_as_must(least: int, status: int) -> None:
+    with serving(config(min_candidates=least)) as served:
+        answer = served.ask("lose some", n=4)
+    assert answer.status_code == status
+    if status == 200:
+        assert len(answer.json()["choices"]) == 2 and "2 of 4" in answer.json()["tts"]["degraded"][0]
+
+
+@dataclass
+class Brief(Talking):
+    """Has a limit of its own."""
+
+    max_tokens: int = 4
+
+
+@pytest.mark.parametrize(
+    ("generator", "most", "asked", "got"),
+    [(Talking, 5, None, 5), (Brief, 5, None, None), (Brief, 3, None, 3), (Brief, 5, 5, 5), (Brief, None, None, None)],
+    ids=str,
+)
+def test_the_smaller_of_two_limits_counts_for_one_who_names_none(
+    generator: type[Talking], most: int | None, asked: int | None, got: int | None
+) -> None:
+    with serving(config(max_tokens=most), generator(width=64, steps=1)) as served:
+        assert served.ask(max_tokens=asked).status_code == 200
+        one, _ = served.generator.asked[-1]
+    assert one.sampling is not None and one.sampling.max_tokens == got
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tts": {"public_tests": None}},
+        {"tts": {"return_candidates": None}},
+        {"tts": None, "stop": None, "seed": None},
+        {"tts": {"else": None}},
+        {"stream": True, "stream_options": {"include_usage": None}},
+    ],
+    ids=str,
+)
+def test_null_asks_for_nothing_wherever_it_is(served: Served, more: dict[str, Any]) -> None:
+    assert served.ask(**more).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["model", "messages"])
+def test_null_is_refused_where_something_must_be_said(served: Served, name: str) -> None:
+    answer = served.ask(**{name: None})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "select", "counted"),
+    [("hi", "majority", ""), ("lose some", "argmax", "generator"), ("scorer dies", "majority", "scorer")],
+)
+def test_what_an_answer_says_that_it_was_degraded_by_is_what_is_counted(text: str, select: str, counted: str) -> None:
+    with serving() as served:
+        assert bool(served.tts(text, tts={"select": select})["degraded"]) == bool(counted)
+        assert served.ask("scorer dies").status_code == 503  # which is no answer
+        for what in ("generator", "scorer", "sandbox", "deadline"):
+            assert served.metric("tts_degraded_total", what=what) == (what == counted)
+
+
+def test_the_tokens_of_a_request_that_failed_are_counted_too() -> None:
+    with serving() as served:
+        assert served.ask("scorer dies").status_code == 503
+        counts = [served.metric("tts_tokens_total", kind=kind) for kind in ("prompt", "completion")]
+    assert counts == [len("scorer dies"), 10 + 11 + 12 + 13]
+
+
 def test_an_answer_accounts_for_each_candidate_that_was_asked_for() -> None:
     generator = Talking(width=4, steps=1)
     with serving(config(24, selectors=["majority"]), generator) as served, ThreadPoolExecutor(8) as pool:
@@ -261,7 +335,13 @@ def test_a_log_probability_that_is_no_number_is_null(stream: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "more"),
-    [("refuse me", {}), ("lose all", {}), ("lose all", {"stream": True}), ("hi", {"model": "other"}), ("hi", {"n": 99})],
+    [
+        ("refuse me", {}),
+        ("lose all", {}),
+        ("lose all", {"stream": True}),
+        ("hi", {"model": "other"}),
+        ("hi", {"n": 99}),
+    ],
     ids=str,
 )
 def test_a_refusal_has_the_run_s_id_and_its_time(served: Served, text: str, more: dict[str, Any]) -> None:
@@ -302,7 +382,9 @@ def test_an_answer_s_seconds_count_from_the_arrival_of_the_request(served: Serve
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         body = json.dumps({"model": MODEL, "prompt": "hi"}).encode()
-        head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        head = (
+            f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        )
         connection.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 100")  # so it has arrived
         begun = time.monotonic()

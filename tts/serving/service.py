@@ -43,14 +43,16 @@ class Outcome:
 
 
 class Service:
-    """One event loop may use it, after `load`. `model` is the name that clients ask for. Once it is `draining` no
-    request is taken; `ending` tells those that are still on their way in.
+    """One event loop may use it, after `load`. `model` is the name that clients ask for, `longest` the most tokens for
+    one who names no limit, None where the generator's own counts. Once it is `draining` no request is taken; `ending`
+    tells those that are still on their way in.
     """
 
     def __init__(self, config: ServeConfig, generator: Generator, scorers: Mapping[str, Scorer]) -> None:
         self.config, self.settings = config, config.serve
         self.model = config.serve.model or _name_of(generator)
         self.honours: frozenset[str] = getattr(generator, "honours", frozenset())
+        self.longest = _cap(generator, config.serve.max_tokens) if "max_tokens" in self.honours else None
         self.meters = Meters()
         self.admission = Admission(self.settings.concurrency, self.settings.queue)
         self.selectors = {item.label: _selector(config, item) for item in config.selectors}
@@ -67,7 +69,7 @@ class Service:
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
         self._pump = Pump(self._engine, self._gave_up)
         self._observer = Observer(lambda: _grader(config), config.grading.workers)
-        self._decider = Decider(self.settings, self._fallback, self._observer, self.meters)
+        self._decider = Decider(self.settings, self._fallback, self._observer)
         self._gauges()
 
     @classmethod
@@ -209,8 +211,6 @@ class Service:
             "score": now - drawn_at,
             "total": now - order.arrived,
         }
-        for said in order.degraded:
-            LOG.warning("%s: %s", order.wish.problem.id, said)
         outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
         return outcome
@@ -283,14 +283,17 @@ class Service:
         for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
             self.meters.candidates.labels(what).inc(count)
         self.meters.candidates.labels("lost").inc(len(order.lost))
+        for kind, tokens in zip(("prompt", "completion"), order.tokens, strict=True):
+            self.meters.tokens.labels(kind).inc(tokens)
         return coming
 
     def _count(self, outcome: Outcome) -> None:
         for stage, seconds in outcome.seconds.items():
             self.meters.seconds.labels(stage).observe(seconds)
-        candidates = outcome.order.candidates.values()
-        self.meters.tokens.labels("completion").inc(sum(c.tokens or 0 for c in candidates))
-        self.meters.tokens.labels("prompt").inc(next((c.prompt_tokens or 0 for c in candidates), 0))
+        for _, said in outcome.order.degraded:
+            LOG.warning("%s: %s", outcome.order.wish.problem.id, said)
+        for what in {what for what, _ in outcome.order.degraded}:
+            self.meters.degraded.labels(what).inc()
         self.meters.stopped.inc(bool(outcome.order.stopped))
         self.meters.abstained.inc(outcome.choice.best is None)
 
@@ -307,6 +310,12 @@ def _stopping(config: ServeConfig, chosen: StoppingConfig) -> Stopping:
 def _grader(config: ServeConfig) -> Grader:
     given = config.grading
     return Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
+
+
+def _cap(generator: Any, most: int | None) -> int | None:
+    """What a server allows, where the generator would by itself go beyond it."""
+    own = getattr(generator, "max_tokens", None)
+    return None if most is None or (own is not None and own <= most) else most
 
 
 def _name_of(generator: Any) -> str:

@@ -15,7 +15,7 @@ from tts.serving.service import Service
 from tts.types import Message, Problem, Sampling, Stdin
 
 Request = ChatRequest | CompletionRequest
-SEEDS = 2**63  # that generators take; OpenAI's are any integer
+SEEDS_TAKEN = 2**63  # that generators take; OpenAI's are any integer
 
 
 def new_id(request: Request) -> str:
@@ -100,9 +100,9 @@ def _sampling(service: Service, request: Request) -> Sampling:
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
-        max_tokens=request.longest,
+        max_tokens=request.longest or service.longest,
         stop=tuple(request.stop) or None,
-        seed=None if seed is None else seed % SEEDS,
+        seed=None if seed is None else seed % SEEDS_TAKEN,
     )
     given = {name for name, value in dataclasses.asdict(found).items() if value is not None}
     for name in sorted(given - service.honours):
