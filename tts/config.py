@@ -337,9 +337,9 @@ class ScorersConfig(_Strict):
 class ServeSettings(_Strict):
     """How `tts serve` answers. A request may ask for up to `max_n` candidates and bring up to `max_public_tests`; with
     fewer than `min_candidates` it fails. `fallback` is the selector to choose with where the scorer fails or takes over
-    `scorer_timeout` seconds after the last candidate. `concurrency` requests are sampled at once, `queue` more may wait,
-    each for `deadline` seconds in all. Streams that have nothing to say yet say so every `keep_alive` seconds; `drain`
-    seconds are given to what runs when the server is to end. API keys are in `keys_file`, one a line, or in the
+    `scorer_timeout` seconds after the last candidate. `concurrency` requests are sampled at once, `queue` more may
+    wait, each for `deadline` seconds in all. Streams that have nothing to say yet say so every `keep_alive` seconds;
+    `drain` seconds are given to what runs when the server is to end. API keys are in `keys_file`, one a line, or in the
     environment variable `keys_env`.
     """
 

@@ -101,8 +101,7 @@ class Order:
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
     and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for, and by
-    what.
-    `arrived` is when the request came, before it waited for its turn.
+    what. `arrived` is when the request came, before its body was read and it waited for its turn.
     """
 
     wish: Wish
@@ -228,7 +227,7 @@ class Order:
         """Wait until something comes. False if the scorer took too long. Raises Refusal if nothing will come."""
         left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
         try:
-            async with asyncio.timeout(left):  # not wait_for, whose timeout of 0 overlooks what has come already
+            async with asyncio.timeout(left):  # Python 3.11's wait_for loses a cancellation that comes just then
                 await self._changed.wait()
         except TimeoutError:
             return False
