@@ -74,7 +74,7 @@ class Recipe:
     judging: tuple[Pool, ...]
     own: Path
     apart: Callable[[], Sequence[str]]  # the statements that training keeps away from
-    pairs: tuple[str, ...] = ("--per-problem", "12", "--mutants", "3")
+    pairs: tuple[str, ...] = ("--per-problem", "8", "--mutants", "2")
     held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
 

@@ -23,7 +23,7 @@ from tts.engine import Engine
 from tts.errors import ModelError, PlanError
 from tts.generate.transformers import Transformers
 from tts.memory import MemoryPlan
-from tts.models import EMBEDDED
+from tts.models import EMBEDDED, tensor_shapes
 from tts.pipeline import Silent
 from tts.score._packed import Packed
 from tts.score._reward import Padded
@@ -49,6 +49,22 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> train.Train
     options = {"lora": {"rank": 4}, "batch": 4, "micro_batch": 4, "learning_rate": 1e-2, "dtype": "float32"}
     chosen = TrainConfig(model=str(base), pairs=str(preferences.write(folder)), epochs=2, **options)
     return train.train(chosen, folder / "out", Silent())
+
+
+def test_an_adapter_of_the_last_block_leaves_the_others_and_scores_as_its_merged_model(
+    base: Path, tmp_path: Path
+) -> None:
+    options = {"lora": {"rank": 4, "last_layers": 1}, "batch": 4, "micro_batch": 4, "dtype": "float32"}
+    chosen = TrainConfig(
+        model=str(base), pairs=str(preferences.write(tmp_path)), epochs=1, learning_rate=1e-2, **options
+    )
+    found = train.train(chosen, tmp_path / "out", Silent())
+    assert found.adapter is not None
+    names = [name for name in tensor_shapes(found.adapter / adapters.WEIGHTS) if "lora_" in name]
+    last = json.loads((base / "config.json").read_text())["num_hidden_layers"] - 1
+    assert names and last > 0 and all(f".layers.{last}." in name for name in names)
+    merged, alone = values(scorer(found.model)), values(scorer(found.adapter))
+    assert all(alone[key] == pytest.approx(merged[key], abs=0.1) for key in merged)  # the adapter's in bfloat16
 
 
 @pytest.fixture

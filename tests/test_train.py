@@ -518,6 +518,8 @@ def test_checkpoints_that_are_there_are_not_asked_for_again(base: Path, tmp_path
 def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"lora.targets \['nonesuch'\]"):
         run(config(base, preferences.write(tmp_path), lora={**LORA, "targets": ["nonesuch"]}), tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"lora.last_layers must be at most \d+, the model's blocks, got 99"):
+        run(config(base, preferences.write(tmp_path), lora={**LORA, "last_layers": 99}), tmp_path / "other")
 
 
 @pytest.mark.parametrize(

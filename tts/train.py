@@ -29,7 +29,7 @@ from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
-from tts.training import Epoch, TrainConfig, best_of, keep, kept, looked, over
+from tts.training import Epoch, LoraConfig, TrainConfig, best_of, keep, kept, looked, over
 from tts.writing import replacing
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     from peft import LoraConfig, get_peft_model
 
     assert config.lora is not None
-    targets = list(config.lora.targets) or "all-linear"
+    targets = _targets(model, config.lora)
     options = LoraConfig(
         task_type="SEQ_CLS",
         r=config.lora.rank,
@@ -269,6 +269,25 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
         raise ConfigError(f"lora.targets {targets!r}: {str(error).strip().splitlines()[0]}") from error
     found.base_model.model.score.float()
     return found
+
+
+def _targets(model: Any, lora: LoraConfig) -> list[str] | str:
+    """The linear layers that get an adapter, as peft takes them. Raises ConfigError if there are fewer blocks."""
+    import torch
+
+    if lora.last_layers is None:
+        return list(lora.targets) or "all-linear"
+    blocks = model.config.get_text_config().num_hidden_layers
+    if lora.last_layers > blocks:
+        raise ConfigError(f"lora.last_layers must be at most {blocks}, the model's blocks, got {lora.last_layers}.")
+    last = {str(i) for i in range(blocks - lora.last_layers, blocks)}
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and last & set(name.split("."))
+        and (not lora.targets or name.endswith(tuple(lora.targets)))
+    ]
 
 
 # The training.

@@ -30,13 +30,15 @@ class _Strict(pydantic.BaseModel):
 
 class LoraConfig(_Strict):
     """A LoRA adapter: its `rank`, `alpha` (updates are scaled by alpha / rank), `dropout`, and the linear layers that
-    get one, by the ends of their names; all but the head where left out.
+    get one, by the ends of their names; all but the head where left out. `last_layers` gives one to so many of the
+    model's blocks only, from the last back, below which nothing has to be computed backwards.
     """
 
     rank: int = Field(default=16, ge=1, le=1024, strict=True)
     alpha: float = Field(default=32, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ()
+    last_layers: int | None = Field(default=None, ge=1, strict=True)
 
 
 class TrainConfig(_Strict):
