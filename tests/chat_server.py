@@ -66,6 +66,8 @@ class Handler(Answering):
                 return self.send(
                     400, {"error": {"message": "This model's maximum context length is 9.", "param": None}}
                 )
+            case "one_flagged" if "bad" in prompt:
+                return self.send(403, {"error": {"message": "Your input was flagged."}})
             case "limited" if number < 3:
                 return self.send(429, {"error": {"message": "slow down"}}, {"Retry-After": "1"})
             case "limited_ms" if number < 3:
@@ -84,6 +86,8 @@ class Handler(Answering):
                 return self.send(200, "<html>Welcome to nginx!</html>")
             case "nonsense":
                 return self.send(200, {"choices": [{"message": {"content": 5}}]})
+            case "one_when_told":
+                self.wait_for("go")
             case "four":
                 return self.gather(4, body)
             case "slow":
@@ -112,6 +116,11 @@ class Handler(Answering):
         self.connection.settimeout(None)
         self.send(200, self.completion(body))
 
+    def wait_for(self, name: str) -> None:
+        """Until there is a file of that name beside the log."""
+        while not Path(self.log).with_name(name).exists():
+            time.sleep(0.01)
+
     def gather(self, count: int, body: dict[str, Any]) -> None:
         """Answer once so many ask at once, and whoever comes afterwards."""
         while not gathered.is_set():
@@ -129,7 +138,7 @@ class Handler(Answering):
             time.sleep(0.1)
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        n = 1 if self.mode == "one_only" else body.get("n", 1)
+        n = 1 if self.mode in ("one_only", "one_when_told") else body.get("n", 1)
         choices = [self.choice(body, i) for i in range(n)]
         usage = {"prompt_tokens": 7, "completion_tokens": 4 * n, "total_tokens": 7 + 4 * n}
         return {"id": "x", "object": "chat.completion", "model": body["model"], "choices": choices, "usage": usage}

@@ -16,7 +16,6 @@ from tts.errors import InfraError
 from tts.grade import GradeJob, Undecided
 from tts.serving.deciding import Decider
 from tts.serving.guard import FAILED
-from tts.serving.meters import Meters
 from tts.serving.observer import Observer
 from tts.serving.order import Order, Wish
 from tts.serving.refusals import Refusal
@@ -35,13 +34,17 @@ class Looking:
     begun: list[str] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def behaviours(self, jobs: Iterable[GradeJob]) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
+    def behaviours(
+        self, jobs: Iterable[GradeJob], stop: Callable[[], bool]
+    ) -> Iterator[tuple[str, str, Behaviour | Undecided]]:
         try:
             for job in {job.code: job for job in jobs}.values():  # identical programs once, as a grader
                 code = job.code or ""
                 self.begun.append(code)
                 if self.leave is not None:
                     self.leave.acquire(timeout=PATIENCE_SECONDS)
+                if stop():
+                    return
                 found = Undecided("p", code, "no cell") if self.breaks else Behaviour((code,), (True,))
                 yield job.problem_id, program_hash(code), found
         finally:
@@ -71,7 +74,7 @@ def decided(order: Order, fallback: str, grader: Looking, seconds: float = 30.0,
 
 async def choice_of(order: Order, fallback: str, grader: Looking, seconds: float, late: Any = "") -> int | None:
     made = None if not fallback else (fallback, plugins.build("selector", fallback))
-    decider = Decider(config().serve, made, Observer(lambda: grader), Meters())
+    decider = Decider(config().serve, made, Observer(lambda: grader))
     choice = await decider.decide(order, late, asyncio.get_running_loop().time() + seconds)
     return None if choice.best is None else choice.best.index
 
@@ -103,7 +106,7 @@ def test_what_failed_keeps_only_those_from_choosing_who_need_it(
 ) -> None:
     order = order_of(select, scorer)
     assert decided(order, fallback, Looking(breaks)) == winner
-    assert said in "; ".join(order.degraded) and bool(order.degraded) == bool(said)
+    assert said in "; ".join(said for _, said in order.degraded) and bool(order.degraded) == bool(said)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_what_is_not_run_before_the_deadline_is_done_without() -> None:
 
     with asyncio.Runner(loop_factory=lambda: clock) as runner:
         assert runner.run(run()) == 0
-    assert order.degraded == ["the programs of 2 candidates were not run before the deadline"]
+    assert order.degraded == [("deadline", "the programs of 2 candidates were not run before the deadline")]
 
 
 def test_once_the_deadline_has_passed_nothing_is_run() -> None:
@@ -155,7 +158,7 @@ def test_once_the_deadline_has_passed_nothing_is_run() -> None:
     assert (caught.value.status, grader.begun) == (504, [])
     order = order_of("majority")
     assert decided(order, "argmax", grader, seconds=-1.0, late="deadline") == 0
-    assert "chosen by the fallback selector 'argmax'" in order.degraded[-1] and grader.begun == []
+    assert "chosen by the fallback selector 'argmax'" in order.degraded[-1][1] and grader.begun == []
 
 
 # Programs beside the event loop.

@@ -304,6 +304,14 @@ def test_behaviours_are_outputs_on_every_input():
     }
 
 
+def test_once_nobody_wants_behaviours_no_test_begins_and_nothing_is_told():
+    answers = iter([False, False, True, True])  # before each test, and before it would be told
+
+    found = list(Grader(LIMITS, workers=1).behaviours([GradeJob("p", "print(1)", DOUBLE)], lambda: next(answers)))
+
+    assert found == [] and next(answers, None) is None
+
+
 def test_a_failure_of_the_sandbox_is_undecided():
     deep = 1
     for _ in range(400):

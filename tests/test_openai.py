@@ -157,12 +157,30 @@ def test_no_more_requests_than_allowed_run_at_once(start: Start, tmp_path: Path)
     assert max(row["running"] for row in asked(tmp_path)) == 3
 
 
-@pytest.mark.parametrize(("mode", "word"), [("one_breaks", "CUDA error"), ("one_refused", "maximum context")])
+@pytest.mark.parametrize(
+    ("mode", "word"),
+    [("one_breaks", "CUDA error"), ("one_refused", "maximum context"), ("one_flagged", "input was flagged")],
+)
 def test_a_request_that_fails_for_good_loses_only_its_own_and_is_told_last(start: Start, mode: str, word: str) -> None:
-    found, said = until_it_fails(generator(start(mode), retries=1), [(problem("bad", "bad"), 0), *first(8)])
+    one = generator(start(mode), retries=1, concurrency=2)
+    found, said = until_it_fails(one, [(problem("bad", "bad"), 0), *first(8)])
     assert found == [("p", index) for index in range(8)]
     assert said.startswith("1 candidate did not come, ('bad', 0) first")
     assert word in said and "run the same command again" in said
+
+
+def test_a_problem_that_fails_again_and_again_gives_up_itself_and_no_other(start: Start, tmp_path: Path) -> None:
+    one = generator(start("one_breaks"), retries=0, concurrency=1)
+    found, said = until_it_fails(one, [*first(9, problem("bad", "bad")), *first(8)])
+    assert found == [("p", index) for index in range(8)]
+    assert said.startswith("9 candidates did not come")
+    assert len(asked(tmp_path)) == 5 + 8
+
+
+def test_a_server_that_fails_problem_after_problem_is_not_asked_for_the_others(start: Start, tmp_path: Path) -> None:
+    one = generator(start("breaks"), retries=0, concurrency=1)
+    until_it_fails(one, [(problem(f"p{i}"), 0) for i in range(100)])
+    assert len(asked(tmp_path)) == 2 + 5
 
 
 def test_one_who_asks_what_is_lost_is_told_and_nothing_is_raised(start: Start) -> None:
@@ -233,6 +251,20 @@ def test_a_server_that_ignores_n_is_asked_for_the_rest_one_by_one(start: Start, 
     found = drawn(generator(start("one_only"), per_request=4), first(4))
     assert len({candidate.text for candidate in found.values()}) == 4
     assert [row["body"].get("n") for row in asked(tmp_path)] == [4, None, None, None]
+
+
+def test_what_a_server_left_out_is_asked_for_again_only_where_it_is_still_wanted(start: Start, tmp_path: Path) -> None:
+    one = generator(start("one_when_told"), per_request=4)
+    one.add(first(4))
+    assert until(lambda: (tmp_path / "log").exists() and asked(tmp_path) != [])
+    one.abort({("p", 2), ("p", 3)})
+    (tmp_path / "go").touch()
+    found = []
+    while one.unfinished:
+        found += one.step()
+    one.close()
+    assert [candidate.index for candidate in found] == [0, 1]
+    assert [row["body"].get("n") for row in asked(tmp_path)] == [4, None]
 
 
 def test_one_count_for_several_choices_is_shared_by_them(start: Start) -> None:

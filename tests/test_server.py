@@ -264,7 +264,7 @@ BAD_VALUES = [
     ({**CHAT, "tts": {"select": "best"}}, "tts.select", "invalid_value"),
     ({**CHAT, "tts": {"scorer": "rm"}}, "tts.scorer", "invalid_value"),
     ({**CHAT, "tts": {"threshold": "high"}}, "tts.threshold", "invalid_value"),
-    ({**CHAT, "tts": {"beam": 3}}, "tts.beam", "invalid_value"),
+    ({**CHAT, "tts": {"beam": 3}}, "tts.beam", "unsupported_parameter"),
     ({**CHAT, "tts": 5}, "tts", "invalid_value"),
     ({**CHAT, "temperature": -1}, "temperature", "invalid_value"),
     ({**CHAT, "temperature": "hot"}, "temperature", "invalid_value"),

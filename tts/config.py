@@ -335,11 +335,12 @@ class ScorersConfig(_Strict):
 
 
 class ServeSettings(_Strict):
-    """How `tts serve` answers. A request may ask for up to `max_n` candidates; with fewer than `min_candidates` it
-    fails. `fallback` is the selector to choose with where the scorer fails or takes over `scorer_timeout` seconds after
-    the last candidate. `concurrency` requests are sampled at once, `queue` more may wait, each for `deadline` seconds
-    in all. Streams that have nothing to say yet say so every `keep_alive` seconds; `drain` seconds are given to what
-    runs when the server is to end. API keys are in `keys_file`, one a line, or in the environment variable `keys_env`.
+    """How `tts serve` answers. A request may ask for up to `max_n` candidates and bring up to `max_public_tests`; with
+    fewer than `min_candidates` it fails. `fallback` is the selector to choose with where the scorer fails or takes over
+    `scorer_timeout` seconds after the last candidate. `concurrency` requests are sampled at once, `queue` more may
+    wait, each for `deadline` seconds in all. Streams that have nothing to say yet say so every `keep_alive` seconds;
+    `drain` seconds are given to what runs when the server is to end. API keys are in `keys_file`, one a line, or in the
+    environment variable `keys_env`.
     """
 
     model: str = Field(default="", description="the name that clients ask for; by default the generator's model")
@@ -353,6 +354,7 @@ class ServeSettings(_Strict):
     queue: int = Field(default=256, ge=0, le=1_048_576, strict=True)
     max_body_kib: int = Field(default=1024, ge=1, le=2**20, strict=True)
     max_prompt_characters: int = Field(default=400_000, ge=1, strict=True)
+    max_public_tests: int = Field(default=20, ge=1, strict=True)
     keep_alive: float = Field(default=5.0, gt=0, le=3600)
     drain: float = Field(default=30.0, ge=0, le=86_400)
     keys_file: str = ""

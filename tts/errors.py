@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 SHOWN = 25  # names in one message
 LONGEST_SHOWN = 200  # characters of a value in one
+OF_ONE_REQUEST = {400, 403, 413, 422}  # statuses of refusals; 403 is what an input that is flagged gets, too
 MOST_COUNT = 2**62  # bytes or tokens; beyond a float's range no plan can be computed
 
 
@@ -49,6 +50,11 @@ class UpstreamError(UserError):
     def __init__(self, message: str, status: int | None = None, said: str = "") -> None:
         super().__init__(message)
         self.status, self.said = status, said
+
+    @property
+    def of_one_request(self) -> bool:
+        """Whether it is about what that one request says, so that the server may well answer others."""
+        return self.status in OF_ONE_REQUEST
 
 
 class PlanError(UserError):

@@ -9,6 +9,7 @@ import builtins
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import takewhile
 from typing import TypeVar
 
 from tts.difference import difference
@@ -183,14 +184,19 @@ class Grader:
             self.check(job.problem_id, job.tests)
             yield job
 
-    def behaviours(self, jobs: Iterable[GradeJob]) -> Generator[tuple[str, str, Behaviour | Undecided], None, None]:
+    def behaviours(
+        self, jobs: Iterable[GradeJob], stop: Callable[[], bool] = lambda: False
+    ) -> Generator[tuple[str, str, Behaviour | Undecided], None, None]:
         """(problem id, program, what it does on every test's input, and which public and written tests it passes) per
         distinct pair. A program's tests follow each other in one process: this is for choosing, not for scores.
 
-        Jobs without code are passed over. On a problem without tests a program has the empty behaviour.
+        Jobs without code are passed over. On a problem without tests a program has the empty behaviour. Once `stop`
+        says so, which is asked in the workers' threads, no other test begins and nothing more is given.
         """
         observe = partial(_observe, self.comparison)
-        for job, done in self._run((job for job in jobs if job.code is not None), observe, "program"):
+        for job, done in self._run((job for job in jobs if job.code is not None), observe, "program", stop):
+            if stop():
+                return
             program = _program(job)
             if isinstance(done, InfraError):
                 yield job.problem_id, program, _undecided(job, done)
@@ -198,10 +204,20 @@ class Grader:
                 yield job.problem_id, program, _behaviour(job, done)
 
     def _run(
-        self, jobs: Iterable[GradeJob], judge: Callable[[Test, Outcome], tuple[R, bool]], isolation: Isolation
+        self,
+        jobs: Iterable[GradeJob],
+        judge: Callable[[Test, Outcome], tuple[R, bool]],
+        isolation: Isolation,
+        stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[GradeJob, list[R] | InfraError]]:
         runs = (
-            Job(job, job.code or "", () if job.code is None else job.tests, self.runtime) for job in _distinct(jobs)
+            Job(
+                job,
+                job.code or "",
+                () if job.code is None else takewhile(lambda _: not stop(), job.tests),
+                self.runtime,
+            )
+            for job in _distinct(jobs)
         )
         return run_programs(runs, judge, self.limits, self.workers, isolation, self.confinement)
 

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import math
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -23,14 +22,14 @@ from starlette.exceptions import HTTPException
 
 from tts.access import keys_in_environment, keys_in_file
 from tts.errors import ConfigError, InfraError, explained
-from tts.serving.answers import ID, Writer, headers, timings
+from tts.serving.answers import Writer, headers
 from tts.serving.gate import Gate
 from tts.serving.refusals import Refusal
-from tts.serving.responses import ANSWER, ERRORS, answer_json, of_http, of_validation, refused
+from tts.serving.responses import ANSWER, ERRORS, Arrival, answer_json, of_http, of_validation, refused
 from tts.serving.schema import ChatRequest, CompletionRequest
 from tts.serving.service import Service
 from tts.serving.streams import Gone, Stream, Streamed, until_gone
-from tts.serving.wishes import wish_of
+from tts.serving.wishes import new_id, wish_of
 
 LOG = logging.getLogger("tts.serve")
 PAGE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
@@ -59,16 +58,16 @@ def _add_handlers(app: FastAPI) -> None:
     """Async, since others are each run on a thread."""
 
     @app.exception_handler(Refusal)
-    async def refusal(_: Request, error: Refusal) -> Response:
-        return refused(error)
+    async def refusal(request: Request, error: Refusal) -> Response:
+        return refused(error, request.scope)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return refused(of_validation(error))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return refused(of_validation(error), request.scope)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        return refused(of_http(error))
+    async def http(request: Request, error: HTTPException) -> Response:
+        return refused(of_http(error), request.scope)
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:
@@ -126,23 +125,22 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
 async def respond(service: Service, request: Request, body: ChatRequest | CompletionRequest) -> Response:
     """The answer to one request of either route. Raises Refusal."""
-    wish = wish_of(service, body)
-    writer = Writer(wish.problem.id, service.model, isinstance(body, ChatRequest), body.with_usage)
+    arrival = Arrival.of(request.scope)
+    arrival.run = new_id(body)
+    wish = wish_of(service, body, arrival.run)
+    writer = Writer(arrival.run, service.model, isinstance(body, ChatRequest), body.with_usage)
     if body.user:
-        LOG.info("%s is for user %r", wish.problem.id, body.user[:64])
-    hung_up, begun = service.meters.disconnects.inc, time.monotonic()
+        LOG.info("%s is for user %r", arrival.run, body.user[:64])
+    hung_up = service.meters.disconnects.inc
     try:
         if body.streams:
-            streamed = Streamed(service, wish, writer, body)
+            streamed = Streamed(service, wish, arrival.at, writer, body)
             await until_gone(request.receive, streamed.begin())
             return Stream(streamed.chunks, streamed.headers, hung_up)
-        outcome = await until_gone(request.receive, service.answer(wish))
+        outcome = await until_gone(request.receive, service.answer(wish, arrival.at))
     except Gone:
         hung_up()
         return Response(status_code=499)
-    except Refusal as refusal:
-        refusal.headers |= {ID: wish.problem.id, **timings({"total": time.monotonic() - begun})}
-        raise
     return answer_json(writer.whole(outcome, body.tts.return_candidates), more=headers(outcome))
 
 
@@ -186,6 +184,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
+        self._service.ending.set()
         over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
         try:
             await super().shutdown(sockets)

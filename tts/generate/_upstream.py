@@ -12,7 +12,7 @@ import random
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,9 +32,8 @@ LONGEST_PAUSE = 60.0  # seconds between two tries, unless the server asks for mo
 LONGEST_WISH = 600.0  # seconds that a server may ask to be left alone
 LONGEST_ANSWER = 2**28  # bytes
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # statuses that may pass
-FOR_ALL = {401, 403, 404}  # refusals that every other request would meet, too
-FOR_ONE = {400, 413, 422}  # refusals of what this one request says
-IN_A_ROW = 5  # other failures for good, after which what waits is given up with them
+FOR_ALL = {401, 404}  # refusals that every other request would meet, too
+IN_A_ROW = 5  # failures for good without an answer between, after which what waits is given up with them
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
 
@@ -66,7 +65,7 @@ class Upstream:
         self._waiting: deque[Ask] = deque()
         self._running: dict[asyncio.Task[None], Ask] = {}
         self._wanted: set[Key] = set()
-        self._in_a_row = 0
+        self._failures: Counter[str] = Counter()  # for good since the last answer, by problem
         self._gate = _Gate()
         self._random = random.Random(options.seed)
         self._clients = _Clients(options)
@@ -107,10 +106,13 @@ class Upstream:
 
     def _drop(self, keys: set[Key]) -> None:
         self._wanted -= keys
-        self._waiting = deque(ask for ask in self._waiting if not self._wanted.isdisjoint(ask.keys))
+        self._waiting = deque(filter(self._is_wanted, self._waiting))
         for task, ask in self._running.items():
-            if self._wanted.isdisjoint(ask.keys) and not task.cancelling():  # a second time would interrupt its closing
+            if not self._is_wanted(ask) and not task.cancelling():  # a second time would interrupt its closing
                 task.cancel()
+
+    def _is_wanted(self, ask: Ask) -> bool:
+        return not self._wanted.isdisjoint(ask.keys)
 
     async def _end(self) -> None:
         self._waiting.clear()
@@ -147,22 +149,28 @@ class Upstream:
         except UpstreamError as error:
             self._lose(ask, error)
             return
-        self._in_a_row = 0
+        self._failures.clear()
         for candidate in found:
             self._give(candidate.key, candidate)
-        self._waiting.extendleft(reversed(ask.rest(len(found))))
+        self._waiting.extendleft(reversed([one for one in ask.rest(len(found)) if self._is_wanted(one)]))
 
     def _lose(self, ask: Ask, error: UpstreamError) -> None:
         """Its candidates are given up; where others would fare no better, so are those that wait."""
-        self._in_a_row += error.status not in FOR_ONE
+        mine = ask.problem.id
+        if not error.of_one_request:
+            self._failures[mine] += 1
         lost = [ask]
-        if error.status in FOR_ALL or self._in_a_row >= IN_A_ROW:
+        if error.status in FOR_ALL or len(self._failures) >= IN_A_ROW:
             lost += self._waiting
-            self._waiting.clear()
-            self._in_a_row = 0
+            self._failures.clear()
+        elif (
+            self._failures[mine] >= IN_A_ROW
+        ):  # one client's request in a server: it alone may be what cannot be served
+            lost += (one for one in self._waiting if one.problem.id == mine)
         for one in lost:
             for key in one.keys:
                 self._give(key, error)
+        self._waiting = deque(filter(self._is_wanted, self._waiting))
 
     async def _answer(self, ask: Ask) -> Any:
         """The answer's JSON. Raises UpstreamError after all retries."""

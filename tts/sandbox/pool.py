@@ -12,7 +12,7 @@ import os
 import resource
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,11 +41,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[K]):
-    """A program to run on tests, in their order; `key` comes back with the result. It is compiled once."""
+    """A program to run on tests, in their order, each taken when it is its turn; `key` comes back with the result. It
+    is compiled once.
+    """
 
     key: K
     code: str
-    tests: Sequence[Test]
+    tests: Iterable[Test]
     runtime: Runtime = PYTHON
 
 

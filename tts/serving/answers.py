@@ -13,14 +13,12 @@ CHUNK_CHARACTERS = 200
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": sampling\n\n"
 ID = "X-Request-Id"
-FINISHES = {"length": "length", "content_filter": "content_filter"}
+FINISHES = ("length", "content_filter")  # and "stop", whatever else a server calls it
 
 
 def usage(outcome: Outcome) -> dict[str, int]:
     """Tokens of the prompt, once, and of everything that was sampled."""
-    candidates = outcome.order.candidates.values()
-    prompt = next((c.prompt_tokens for c in candidates if c.prompt_tokens is not None), 0)
-    sampled = sum(c.tokens or 0 for c in candidates)
+    prompt, sampled = outcome.order.tokens
     return {"prompt_tokens": prompt, "completion_tokens": sampled, "total_tokens": prompt + sampled}
 
 
@@ -44,7 +42,7 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
         "why": choice.why,
         "abstained": choice.best is None,
         "stopped_early": order.stopped or None,
-        "degraded": order.degraded,
+        "degraded": [said for _, said in order.degraded],
         "tokens": {
             "winner": choice.best.tokens if choice.best else None,
             "sampled": usage(outcome)["completion_tokens"],
@@ -104,7 +102,7 @@ class Writer:
     def _choice(self, rank: int, candidate: Candidate) -> dict[str, Any]:
         text = {"role": "assistant", "content": candidate.text, "refusal": None}
         content = {"message": text} if self._chat else {"text": candidate.text}
-        return {"index": rank, **content, "logprobs": None, "finish_reason": FINISHES.get(candidate.finish, "stop")}
+        return {"index": rank, **content, "logprobs": None, "finish_reason": _finish(candidate)}
 
     def _abstention(self, outcome: Outcome) -> dict[str, Any]:
         """No candidate is good enough, and the answer says so as OpenAI says that a model will not."""
@@ -122,7 +120,7 @@ class Writer:
 
     def chunks(self, outcome: Outcome, with_texts: bool) -> Iterator[bytes]:
         """The answer: for each choice its pieces and its end; the last end has `tts`."""
-        texts = [(c.text, FINISHES.get(c.finish, "stop")) for c in chosen(outcome)]
+        texts = [(c.text, _finish(c)) for c in chosen(outcome)]
         last = max(0, len(texts) - 1)
         told = {"tts": extension(outcome, with_texts)}
         for rank, (text, finish) in enumerate(texts):
@@ -149,6 +147,11 @@ class Writer:
     def _event(self, choices: list[dict[str, Any]], more: Mapping[str, Any]) -> bytes:
         usage_so_far = {"usage": None} if self._with_usage else {}
         return event({**self._frame(chunk=True), "choices": choices, **usage_so_far, **more})
+
+
+def _finish(candidate: Candidate) -> str:
+    """Why it ended, in a word that OpenAI's clients know."""
+    return candidate.finish if candidate.finish in FINISHES else "stop"
 
 
 def event(body: Mapping[str, Any]) -> bytes:

@@ -12,21 +12,19 @@ from tts.errors import InfraError
 from tts.protocols import Selector
 from tts.select import ignores_scores
 from tts.serving.choosing import Choice, choose
-from tts.serving.meters import Meters
 from tts.serving.observer import Observer
-from tts.serving.order import Late, Order, observes
+from tts.serving.order import Late, Order, What, observes
 from tts.serving.refusals import Refusal, brief, of_loss
 from tts.types import Pool
 
 LOG = logging.getLogger("tts.serve")
-SCORER, SANDBOX = "scorer", "sandbox"
 
 
 @dataclass(eq=False)
 class Missing(Exception):
     """What a selector needs and does not have: who failed, why, and whether that was a matter of time."""
 
-    what: str
+    what: What
     why: str
     late: bool
 
@@ -40,10 +38,8 @@ class Missing(Exception):
 class Decider:
     """Chooses for orders; `until`, a time of the event loop, is when there must be an answer."""
 
-    def __init__(
-        self, settings: ServeSettings, fallback: tuple[str, Selector] | None, observer: Observer, meters: Meters
-    ) -> None:
-        self._settings, self._fallback, self._observer, self._meters = settings, fallback, observer, meters
+    def __init__(self, settings: ServeSettings, fallback: tuple[str, Selector] | None, observer: Observer) -> None:
+        self._settings, self._fallback, self._observer = settings, fallback, observer
 
     async def decide(self, order: Order, late: Late, until: float) -> Choice:
         """The choice; the order's `degraded` says what was not as it was asked for. Raises Refusal where too little is
@@ -53,13 +49,13 @@ class Decider:
         selector, unscored = order.wish.selector, self._unscored(order, late)
         try:
             if unscored and not ignores_scores(selector):
-                raise Missing(SCORER, unscored, bool(late))
+                raise Missing("scorer", unscored, bool(late))
             if unscored:
                 said = f"scores are missing, which {order.wish.select!r} does not look at, since {unscored}"
-                order.degraded.append(said)
+                order.degrade("scorer", said)
             pool = self._pool(order)
             if not ignores_scores(selector) and all(score.value is None for score in pool.scores):
-                order.degraded.append(f"no candidate has a score: {pool.scores[0].why}")
+                order.degrade("scorer", f"no candidate has a score: {pool.scores[0].why}")
             return await self._by(selector, order, pool, until)
         except Missing as missing:
             return await self._fallen_back(order, missing, until)
@@ -72,15 +68,14 @@ class Decider:
                 raise of_loss(first, order.wish.names)
             raise Refusal(504, "The deadline passed before enough candidates came.", code="deadline")
         if first is not None:
-            self._meters.degraded.labels("generator").inc()
             why = of_loss(first, order.wish.names).message
-            order.degraded.append(f"{len(order.lost)} of {order.wish.n} candidates were lost: {why}")
+            order.degrade("generator", f"{len(order.lost)} of {order.wish.n} candidates were lost: {why}")
         if late == "deadline":
-            self._meters.degraded.labels("deadline").inc()
             passed = f"the deadline of {self._settings.deadline:g} seconds passed"
-            order.degraded.append(f"{passed}; {order.coming} candidates did not come")
+            order.degrade("deadline", f"{passed}; {order.coming} candidates did not come")
 
     def _least(self, order: Order) -> int:
+        """How many candidates an answer must have; with fewer than its choices, it gives back those that there are."""
         return min(self._settings.min_candidates, order.wish.n)
 
     def _pool(self, order: Order) -> Pool:
@@ -113,13 +108,13 @@ class Decider:
                 await self._observer.observe(order.wish.problem, unseen, order.saw)
         except InfraError as error:
             LOG.error("%s: its programs could not be run: %s", order.wish.problem.id, error)
-            raise Missing(SANDBOX, brief(error), late=False) from error
+            raise Missing("sandbox", brief(error), late=False) from error
         except TimeoutError:
             left = {candidate.index for candidate in order.unseen_of(pool.candidates)}
             seen = pool.take([i for i, candidate in enumerate(pool.candidates) if candidate.index not in left])
             if len(seen) < self._least(order):
-                raise Missing(SANDBOX, "the deadline passed before enough programs were run", late=True) from None
-            order.degraded.append(f"the programs of {len(left)} candidates were not run before the deadline")
+                raise Missing("sandbox", "the deadline passed before enough programs were run", late=True) from None
+            order.degrade("deadline", f"the programs of {len(left)} candidates were not run before the deadline")
             return seen
         return pool
 
@@ -128,13 +123,12 @@ class Decider:
         threshold, which it would not keep.
         """
         kept = order.wish.threshold is None
-        if self._fallback is None or not kept or (missing.what == SANDBOX and observes(self._fallback[1])):
+        if self._fallback is None or not kept or (missing.what == "sandbox" and observes(self._fallback[1])):
             raise missing.refusal
         label, selector = self._fallback
-        self._meters.degraded.labels(missing.what).inc()
         try:
             choice = await self._by(selector, order, order.pool(), until)
         except Missing as more:
             raise replace(more, why=f"{missing.why}; for the fallback {label!r}, {more.why}").refusal from more
-        order.degraded.append(f"chosen by the fallback selector {label!r}, since {missing.why}")
+        order.degrade(missing.what, f"chosen by the fallback selector {label!r}, since {missing.why}")
         return choice

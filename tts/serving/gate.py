@@ -8,11 +8,10 @@ import hmac
 import logging
 import time
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tts.serving.refusals import Refusal, of_bug
-from tts.serving.responses import refused
+from tts.serving.responses import Arrival, RefusedBody, refused
 from tts.serving.service import Service
 
 LOG = logging.getLogger("tts.serve")
@@ -20,7 +19,7 @@ NONE = 499  # the status of a request that nothing was answered to, since its cl
 
 
 class Gate:
-    """What every request for a model passes first: the key, the server's end, the kind and the size of its body."""
+    """Around the whole application: checks requests for a model, counts all, and tells of bugs."""
 
     def __init__(self, app: ASGIApp, service: Service, keys: list[str]) -> None:
         self._app, self._service = app, service
@@ -34,19 +33,19 @@ class Gate:
             return
         if scope["method"] == "HEAD":  # as load balancers ask; uvicorn leaves the body out by the scope of its own
             scope = {**scope, "method": "GET"}
-        route, counted = _route_of(scope["path"]), _Counted(send)
+        route, counted, arrival = _route_of(scope["path"]), _Counted(send), Arrival.of(scope)
         try:
             if scope["path"].startswith("/v1"):
                 self._check(scope)
-                receive = self._bounded(receive)
+                receive = self._bounded(receive, arrival.at + self._service.settings.deadline)
             await self._app(scope, receive, counted)
         except Refusal as refusal:
-            await refused(refusal)(scope, receive, counted)
+            await refused(refusal, scope)(scope, receive, counted)
         except Exception as error:
             if counted.begun:
                 raise  # the connection is cut: nothing else can be said any more
-            LOG.error("A bug ended a request", exc_info=error)
-            await refused(of_bug())(scope, receive, counted)
+            LOG.error("A bug ended %s", arrival.run or f"a request of {route}", exc_info=error)
+            await refused(of_bug(), scope)(scope, receive, counted)
         finally:
             self._service.meters.requests.labels(route, counted.status).inc()
 
@@ -61,9 +60,7 @@ class Gate:
         if scope["method"] != "POST":
             return
         if self._service.draining:
-            raise Refusal(
-                503, "The server is ending. Ask another one.", code="draining", headers={"Connection": "close"}
-            )
+            raise self._draining()
         kind = found.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":
             got = kind.decode("ascii", "replace")[:80] or "nothing"
@@ -79,23 +76,37 @@ class Gate:
         found = [hmac.compare_digest(digest, known) for known in self._keys]
         return any(found) and word.lower() == b"bearer"
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """A body is measured as it comes, which must not take longer than an answer may."""
-        size, until, whole = 0, time.monotonic() + self._service.settings.deadline, False
+    def _bounded(self, receive: Receive, until: float) -> Receive:
+        """A body is measured as it comes, which must not take longer than an answer may, nor hold the server's end."""
+        size, whole = 0, False
 
         async def bounded() -> Message:
             nonlocal size, whole
-            try:
-                message = await asyncio.wait_for(receive(), None if whole else until - time.monotonic())
-            except TimeoutError:
-                raise HTTPException(408, "The body did not come before the deadline.") from None
+            message = await (receive() if whole else self._part(receive, until))
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if size > self._most:
-                raise HTTPException(413, self._too_large().message)  # the one kind that FastAPI lets through here
+                raise RefusedBody(self._too_large())
             return message
 
         return bounded
+
+    async def _part(self, receive: Receive, until: float) -> Message:
+        """The next part of a body. Raises RefusedBody once it is too late for that."""
+        part, ending = asyncio.ensure_future(receive()), asyncio.ensure_future(self._service.ending.wait())
+        try:
+            left = until - time.monotonic()
+            await asyncio.wait({part, ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if part.done():
+                return part.result()
+            late = Refusal(408, "The body did not come before the deadline.", code="body_late")
+            raise RefusedBody(self._draining() if ending.done() else late)
+        finally:
+            part.cancel()
+            ending.cancel()
+
+    def _draining(self) -> Refusal:
+        return Refusal(503, "The server is ending. Ask another one.", code="draining", headers={"Connection": "close"})
 
     def _too_large(self) -> Refusal:
         most = self._service.settings.max_body_kib

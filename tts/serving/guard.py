@@ -123,7 +123,7 @@ class GuardedGenerator:
         lost = getattr(self._inner, "lost", None)
         for key, error in lost().items() if lost is not None else ():
             LOG.warning("A candidate of %s was lost: %s", key[0], error)
-            if isinstance(error, UpstreamError) and not 400 <= (error.status or 500) < 500:
+            if isinstance(error, UpstreamError) and not error.of_one_request:
                 self._failed = error, time.monotonic()
             self._lose([key], error)
 

@@ -28,8 +28,8 @@ class Observer:
     async def observe(self, problem: Problem, candidates: Sequence[Candidate], saw: Saw) -> None:
         """Run the programs of some candidates; `saw` hears what each does, by the program, as soon as it is known.
 
-        Raises InfraError where one could not be run. Cancelled, it returns at once: what runs is killed when the next
-        program ends, and until then nobody else's begin.
+        Raises InfraError where one could not be run. Cancelled, it returns at once: what runs ends with the test that
+        it is at, and until then nobody else's begin.
         """
         stop = threading.Event()
         task = asyncio.ensure_future(self._look(problem, candidates, saw, stop))
@@ -61,10 +61,8 @@ class Observer:
     def _run(self, problem: Problem, candidates: Sequence[Candidate], tell: Saw, stop: threading.Event) -> None:
         tests = problem.public_tests
         jobs = [GradeJob(problem.id, c.code, tests, len(tests)) for c in candidates]
-        with closing(self._make().behaviours(jobs)) as found:
+        with closing(self._make().behaviours(jobs, stop.is_set)) as found:
             for _, program, behaviour in found:
                 if isinstance(behaviour, Undecided):
                     raise InfraError(f"A program could not be run on the public inputs: {behaviour.why}")
                 tell({program: behaviour})
-                if stop.is_set():
-                    return

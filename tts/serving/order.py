@@ -23,6 +23,7 @@ from tts.types import Behaviour, Candidate, Decision, Key, Pool, Problem, Score,
 
 LOG = logging.getLogger("tts.serve")
 Late = Literal["", "scorer", "deadline"]  # who was not in time
+What = Literal["generator", "scorer", "sandbox", "deadline"]  # of what something may be missing
 SETTLED = "nothing that may still come can change the choice"
 
 
@@ -99,8 +100,8 @@ class Order:
 
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
-    and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for.
-    `arrived` is when the request came, before it waited for its turn.
+    and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for, and by
+    what. `arrived` is when the request came, before its body was read and it waited for its turn.
     """
 
     wish: Wish
@@ -118,7 +119,7 @@ class Order:
     stopped: str = ""
     answer: Selection | None = None
     blind: bool = False
-    degraded: list[str] = field(default_factory=list)
+    degraded: list[tuple[What, str]] = field(default_factory=list)
     refusal: Refusal | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -213,6 +214,10 @@ class Order:
         coming = [index for index in range(self.wish.n) if index not in known]
         return bool(coming) and settling.settled(self.observed(pool), coming)
 
+    def degrade(self, what: What, said: str) -> None:
+        """Something is not as it was asked for."""
+        self.degraded.append((what, said))
+
     def fail(self, refusal: Refusal) -> None:
         """Nothing will come of it: whoever waits for news is told so."""
         self.refusal = refusal
@@ -222,7 +227,8 @@ class Order:
         """Wait until something comes. False if the scorer took too long. Raises Refusal if nothing will come."""
         left = None if self.drawn_at is None else self.drawn_at + scorer_timeout - time.monotonic()
         try:
-            await asyncio.wait_for(self._changed.wait(), left)
+            async with asyncio.timeout(left):  # Python 3.11's wait_for loses a cancellation that comes just then
+                await self._changed.wait()
         except TimeoutError:
             return False
         self._changed.clear()
@@ -236,6 +242,12 @@ class Order:
     def coming(self) -> int:
         """How many candidates that were asked for are still to be drawn."""
         return len(self.asked) - len(self.candidates) - len(self.lost)
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """(those of the prompt, once; those of everything that was sampled to its end), as far as they are known."""
+        prompts = (c.prompt_tokens for c in self.candidates.values() if c.prompt_tokens is not None)
+        return next(prompts, 0), sum(c.tokens or 0 for c in self.candidates.values())
 
     @property
     def open_keys(self) -> list[Key]:

@@ -88,7 +88,10 @@ class Pump:
         for event in events:
             key = event.candidate.key if isinstance(event, Drawn) else event.score.key
             by_problem[key[0]].append(event)
-        for problem_id, mine in by_problem.items():
-            sink = self._sinks.get(problem_id)
-            if sink is not None:
-                asyncio.get_running_loop().call_soon(sink, mine)  # on its own: a bug of one request's is no other's
+        for problem_id, mine in by_problem.items():  # each on its own: a bug of one request's is no other's
+            asyncio.get_running_loop().call_soon(self._hand, problem_id, mine)
+
+    def _hand(self, problem_id: str, events: Sequence[Event]) -> None:
+        sink = self._sinks.get(problem_id)  # looked up now, since the problem may have been closed meanwhile
+        if sink is not None:
+            sink(events)

@@ -74,7 +74,7 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
         )
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
     if isinstance(error, UpstreamError):
-        if error.status in (400, 413, 422):  # what it was asked for, which the client decides
+        if error.of_one_request:  # what it was asked for, which the client decides
             return Refusal(
                 400, f"The upstream server refused: {error.said or 'the log says why'}", code="upstream_refused"
             )

@@ -1,13 +1,16 @@
 """Answers and refusals as HTTP responses, also of what FastAPI refuses by itself, and how OpenAPI describes them."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from tts.serving.answers import dumped
+from tts.serving.answers import ID, dumped, timings
 from tts.serving.refusals import STATUSES, Refusal
 from tts.serving.schema import Objection
 
@@ -38,14 +41,33 @@ ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
+@dataclass
+class Arrival:
+    """When a request came, by time.monotonic(), and what its run is called, once its body is known to be a request."""
+
+    at: float = field(default_factory=time.monotonic)
+    run: str = ""
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Arrival":
+        """The one of a connection's scope, which begins with the first question."""
+        found: Arrival = scope.setdefault("state", {}).setdefault("arrival", cls())
+        return found
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The run's id and how long it has taken, if there is a run."""
+        return {ID: self.run, **timings({"total": time.monotonic() - self.at})} if self.run else {}
+
+
 def answer_json(body: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
     """A JSON response."""
     return Response(dumped(body), status, dict(more or {}), media_type="application/json")
 
 
-def refused(refusal: Refusal) -> Response:
+def refused(refusal: Refusal, scope: Scope) -> Response:
     """A response that is an error."""
-    return answer_json(refusal.body, refusal.status, refusal.headers)
+    return answer_json(refusal.body, refusal.status, {**refusal.headers, **Arrival.of(scope).headers})
 
 
 def of_validation(error: RequestValidationError) -> Refusal:
@@ -63,8 +85,18 @@ def of_validation(error: RequestValidationError) -> Refusal:
     return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
 
 
+class RefusedBody(HTTPException):
+    """A refusal while the body is read, as the one kind of error that FastAPI lets through there."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.status, refusal.message)
+        self.refusal = refusal
+
+
 def of_http(error: HTTPException) -> Refusal:
     """What FastAPI refuses: a body that it cannot read, an unknown route, a route by the wrong method."""
-    code = {400: "invalid_json", 408: "body_late", 413: "body_too_large"}.get(error.status_code, "")
+    if isinstance(error, RefusedBody):
+        return error.refusal
+    code = "invalid_json" if error.status_code == 400 else ""
     detail = "The body is not JSON" if error.status_code == 400 else str(error.detail).rstrip(".")
     return Refusal(error.status_code, f"{detail}. See /openapi.json.", code=code, headers=error.headers)

@@ -57,16 +57,19 @@ class Unsupported(Objection):
 
 
 def _kept(value: Any, fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], where: str) -> Any:
-    """Without what asks for nothing. Raises Unsupported for what is no field."""
+    """Without what asks for nothing, which null does wherever it may. Raises Unsupported for what is no field."""
     if not isinstance(value, dict):
         return value
-    kept = {key: item for key, item in value.items() if key in fields}
+    kept = {}
     for key, item in value.items():
-        if key in kept or item is None or any(_same(item, one) for one in neutral.get(key, ())):
-            continue  # null asks for nothing, whatever it is called
-        if key in neutral:
+        if key in fields and (item is not None or fields[key].is_required()):
+            kept[key] = item
+        elif item is None or any(_same(item, one) for one in neutral.get(key, ())):
+            continue
+        elif key in neutral:
             raise Unsupported(key, "this server does not support it")
-        raise Unsupported(key, unknown(key, where, fields))
+        else:
+            raise Unsupported(key, unknown(key, where, fields))
     return kept
 
 
@@ -181,7 +184,12 @@ class Extension(pydantic.BaseModel):
     scorer: str | None = None
     threshold: Number | None = None
     return_candidates: bool = Field(default=False, strict=True)
-    public_tests: list[PublicTest] = Field(default=[], max_length=100)
+    public_tests: list[PublicTest] = []
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return _kept(value, cls.model_fields, {}, "tts")
 
 
 class StreamOptions(pydantic.BaseModel):
@@ -192,9 +200,14 @@ class StreamOptions(pydantic.BaseModel):
     include_usage: bool = Field(default=False, strict=True)
     include_obfuscation: Literal[False] = False
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return _kept(value, cls.model_fields, {}, "stream_options")
+
 
 def _stops(value: Any) -> Any:
-    return [] if value is None else [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str) else value
 
 
 class _Request(pydantic.BaseModel):
@@ -217,7 +230,7 @@ class _Request(pydantic.BaseModel):
     stream: Annotated[bool, Field(strict=True)] | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
-    tts: Annotated[Extension, BeforeValidator(lambda value: {} if value is None else value)] = Extension()
+    tts: Extension = Extension()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -229,13 +242,13 @@ class _Request(pydantic.BaseModel):
         """Nothing of it is ignored. Raises Objection for what says two things, or has no meaning beside the rest."""
         if self.stream_options is not None and not self.stream:
             raise Objection("stream_options", "only a stream has them. Leave them out, or set stream to true.")
-        for one, value, other, beside in self._same:
+        for one, value, other, beside in self._synonyms:
             if value is not None and beside is not None and value != beside:
                 raise Objection(one, f"it is {value}, and {other}, which says the same, is {beside}. Give one of them.")
         return self
 
     @property
-    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+    def _synonyms(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
         """Two names for one thing, each with what the request says."""
         return ()
 
@@ -277,7 +290,7 @@ class ChatRequest(_Request):
         return self.max_completion_tokens if self.max_tokens is None else self.max_tokens
 
     @property
-    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+    def _synonyms(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
         return (("max_tokens", self.max_tokens, "max_completion_tokens", self.max_completion_tokens),)
 
     @property
@@ -313,7 +326,7 @@ class CompletionRequest(_Request):
         return self.tts.n if self.best_of is None else self.best_of
 
     @property
-    def _same(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
+    def _synonyms(self) -> tuple[tuple[str, int | None, str, int | None], ...]:
         return (("best_of", self.best_of, "tts.n", self.tts.n),)
 
     @property

@@ -43,12 +43,16 @@ class Outcome:
 
 
 class Service:
-    """One event loop may use it, after `load`. `model` is the name that clients ask for."""
+    """One event loop may use it, after `load`. `model` is the name that clients ask for, `longest` the most tokens for
+    one who names no limit, None where the generator's own counts. Once it is `draining` no request is taken; `ending`
+    tells those that are still on their way in.
+    """
 
     def __init__(self, config: ServeConfig, generator: Generator, scorers: Mapping[str, Scorer]) -> None:
         self.config, self.settings = config, config.serve
         self.model = config.serve.model or _name_of(generator)
         self.honours: frozenset[str] = getattr(generator, "honours", frozenset())
+        self.longest = _cap(generator, config.serve.max_tokens) if "max_tokens" in self.honours else None
         self.meters = Meters()
         self.admission = Admission(self.settings.concurrency, self.settings.queue)
         self.selectors = {item.label: _selector(config, item) for item in config.selectors}
@@ -56,6 +60,7 @@ class Service:
         self._fallback = None if fallback is None else (fallback.label, _selector(config, fallback))
         self.stopping = None if config.stopping is None else _stopping(config, config.stopping)
         self.draining = self._drained = False
+        self.ending = asyncio.Event()
         self.started = int(time.time())
         self._generator = GuardedGenerator(generator)
         self._scorers = {label: GuardedScorer(label, scorer) for label, scorer in scorers.items()}
@@ -64,7 +69,7 @@ class Service:
         self._engine = Engine(self._generator, self._scorers, prepare=self._prepared)
         self._pump = Pump(self._engine, self._gave_up)
         self._observer = Observer(lambda: _grader(config), config.grading.workers)
-        self._decider = Decider(self.settings, self._fallback, self._observer, self.meters)
+        self._decider = Decider(self.settings, self._fallback, self._observer)
         self._gauges()
 
     @classmethod
@@ -162,13 +167,15 @@ class Service:
 
     # A request.
 
-    async def answer(self, wish: Wish, watch: Watch = lambda *_: None) -> Outcome:
-        """Sample, score, choose. Raises Refusal. Cancelled, it drops what it asked for at once."""
+    async def answer(self, wish: Wish, arrived: float, watch: Watch = lambda *_: None) -> Outcome:
+        """Sample, score, choose, all before the deadline of a request that `arrived` at a time.monotonic(). Raises
+        Refusal. Cancelled, it drops what it asked for at once.
+        """
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
         try:
-            return await self._in_turn(wish, watch)
+            return await self._in_turn(wish, arrived, watch)
         except asyncio.CancelledError:
             if not self._drained:
                 raise
@@ -177,9 +184,9 @@ class Service:
         finally:
             self._answering.discard(task)
 
-    async def _in_turn(self, wish: Wish, watch: Watch) -> Outcome:
-        arrived = time.monotonic()
-        until = asyncio.get_running_loop().time() + self.settings.deadline
+    async def _in_turn(self, wish: Wish, arrived: float, watch: Watch) -> Outcome:
+        left = arrived + self.settings.deadline - time.monotonic()
+        until = asyncio.get_running_loop().time() + left
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout_at(until):
@@ -204,8 +211,6 @@ class Service:
             "score": now - drawn_at,
             "total": now - order.arrived,
         }
-        for said in order.degraded:
-            LOG.warning("%s: %s", order.wish.problem.id, said)
         outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
         return outcome
@@ -278,14 +283,17 @@ class Service:
         for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
             self.meters.candidates.labels(what).inc(count)
         self.meters.candidates.labels("lost").inc(len(order.lost))
+        for kind, tokens in zip(("prompt", "completion"), order.tokens, strict=True):
+            self.meters.tokens.labels(kind).inc(tokens)
         return coming
 
     def _count(self, outcome: Outcome) -> None:
         for stage, seconds in outcome.seconds.items():
             self.meters.seconds.labels(stage).observe(seconds)
-        candidates = outcome.order.candidates.values()
-        self.meters.tokens.labels("completion").inc(sum(c.tokens or 0 for c in candidates))
-        self.meters.tokens.labels("prompt").inc(next((c.prompt_tokens or 0 for c in candidates), 0))
+        for _, said in outcome.order.degraded:
+            LOG.warning("%s: %s", outcome.order.wish.problem.id, said)
+        for what in {what for what, _ in outcome.order.degraded}:
+            self.meters.degraded.labels(what).inc()
         self.meters.stopped.inc(bool(outcome.order.stopped))
         self.meters.abstained.inc(outcome.choice.best is None)
 
@@ -302,6 +310,12 @@ def _stopping(config: ServeConfig, chosen: StoppingConfig) -> Stopping:
 def _grader(config: ServeConfig) -> Grader:
     given = config.grading
     return Grader(given.limits, given.workers, isolation=given.isolation, level=given.level)
+
+
+def _cap(generator: Any, most: int | None) -> int | None:
+    """What a server allows, where the generator would by itself go beyond it."""
+    own = getattr(generator, "max_tokens", None)
+    return None if most is None or (own is not None and own <= most) else most
 
 
 def _name_of(generator: Any) -> str:

@@ -68,7 +68,7 @@ class Stream(Response):
         try:
             await self._chunks(send)
         except Exception as error:
-            LOG.error("A bug ended a stream", exc_info=error)
+            LOG.error("A bug ended the stream of %s", self.headers[ID], exc_info=error)
             await _send(send, event(of_bug().body) + DONE)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -76,13 +76,15 @@ class Stream(Response):
 class Streamed:
     """One request that is streamed: its work, and what there is to say of it meanwhile."""
 
-    def __init__(self, service: Service, wish: Wish, writer: Writer, request: ChatRequest | CompletionRequest) -> None:
+    def __init__(
+        self, service: Service, wish: Wish, arrived: float, writer: Writer, request: ChatRequest | CompletionRequest
+    ) -> None:
         self._service, self._writer, self._request = service, writer, request
         self._id = wish.problem.id
         self._news: asyncio.Queue[bytes] = asyncio.Queue()
         self._first = b""
         watch = self._hear if request.tts.return_candidates else (lambda *_: None)
-        self.task = asyncio.ensure_future(service.answer(wish, watch))
+        self.task = asyncio.ensure_future(service.answer(wish, arrived, watch))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -15,11 +15,16 @@ from tts.serving.service import Service
 from tts.types import Message, Problem, Sampling, Stdin
 
 Request = ChatRequest | CompletionRequest
-SEEDS = 2**63  # that generators take; OpenAI's are any integer
+SEEDS_TAKEN = 2**63  # that generators take; OpenAI's are any integer
 
 
-def wish_of(service: Service, request: Request) -> Wish:
-    """Complete. Raises Refusal."""
+def new_id(request: Request) -> str:
+    """Of a run that is to answer it."""
+    return f"{'chatcmpl' if isinstance(request, ChatRequest) else 'cmpl'}-{secrets.token_hex(12)}"
+
+
+def wish_of(service: Service, request: Request, run: str) -> Wish:
+    """Complete, for the run of that id. Raises Refusal."""
     if request.model != service.model:
         message = unknown(request.model, "the models here", [service.model])
         raise Refusal(404, message, code="model_not_found", param="model")
@@ -29,7 +34,7 @@ def wish_of(service: Service, request: Request) -> Wish:
     select = _named("tts.select", request.tts.select, service.selectors)
     return Wish(
         problem=Problem(
-            id=f"{'chatcmpl' if messages else 'cmpl'}-{secrets.token_hex(12)}",
+            id=run,
             statement=statement,
             messages=_with_system(service, messages),
             public_tests=_tests(service, request),
@@ -75,6 +80,9 @@ def _tests(service: Service, request: Request) -> tuple[Stdin, ...]:
             "this server runs no programs. Its config names neither the scorer public_tests nor a selector that "
             "compares what programs do.",
         )
+    most, given = service.settings.max_public_tests, len(request.tts.public_tests)
+    if given > most:
+        raise bad("tts.public_tests", f"at most {most} are taken here, got {given}.")
     return tuple(Stdin(test.input, test.output) for test in request.tts.public_tests)
 
 
@@ -92,9 +100,9 @@ def _sampling(service: Service, request: Request) -> Sampling:
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
-        max_tokens=request.longest,
+        max_tokens=request.longest or service.longest,
         stop=tuple(request.stop) or None,
-        seed=None if seed is None else seed % SEEDS,
+        seed=None if seed is None else seed % SEEDS_TAKEN,
     )
     given = {name for name, value in dataclasses.asdict(found).items() if value is not None}
     for name in sorted(given - service.honours):
