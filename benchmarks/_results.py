@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tts import environment
+from tts.jsonl import without_nan
 
 
 def save(name: str, measured: dict[str, Any]) -> Path:
@@ -14,6 +15,6 @@ def save(name: str, measured: dict[str, Any]) -> Path:
     path = Path(__file__).parent / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     facts = {"hardware": environment.hardware(), "versions": environment.versions(), "commit": environment.commit()}
-    path.write_text(json.dumps(facts | measured, indent=1) + "\n")
+    path.write_text(json.dumps(without_nan(facts | measured), indent=1) + "\n")
     print(f"saved {path}")
     return path

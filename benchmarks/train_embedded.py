@@ -405,6 +405,7 @@ def card(saved: dict[str, Any], audited: str) -> str:
         seconds=found["seconds"],
         epochs=table(epochs),
         results=table([{name: row[name] for name in kept} for row in saved["results"]]),
+        verdict=verdict(saved["results"]),
         audit=audited,
     )
 
@@ -416,7 +417,8 @@ def _percent(values: Sequence[float]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of the same keys in Markdown."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    cells = [["-" if value is None else str(value) for value in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |" for line in lines)
 
 
@@ -455,11 +457,21 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
                 f"{row['strategy']:<11} k = {row['k']:<3} {row['solved']:5.1f} [{low:.1f}, {high:.1f}]   "
                 f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {100 * row['share_of_gap']:.0f}% of the gap"
             )
+    print(f"\n{verdict(rows)}")
+
+
+def verdict(rows: Sequence[dict[str, Any]]) -> str:
+    """Whether the goal is met, with its figures; that it was not judged by where its pool is not among the rows."""
     goal = {row["strategy"]: row for row in rows if (row["pool"], row["k"]) == (GOAL_POOL, GOAL_K)}
-    if goal:
-        share, above = goal[TRAINED]["share_of_gap"], goal["likelihood"]["trained_above"][1]
-        met = share >= GOAL_SHARE and above > 0
-        print(f"\nGoal on {GOAL_POOL} at k = {GOAL_K}: {'met' if met else 'not met'}.")
+    said = f"Goal on {GOAL_POOL} at k = {GOAL_K}: {100 * GOAL_SHARE:.0f}% of the gap, and above likelihood for certain."
+    if not goal:
+        return f"{said} Not judged by."
+    share, above = goal[TRAINED]["share_of_gap"], goal["likelihood"]["trained_above"]
+    met = "Met" if share >= GOAL_SHARE and above[1] > 0 else "Not met"
+    return (
+        f"{said} {met}: {100 * share:.0f}% of the gap, likelihood {100 * goal['likelihood']['share_of_gap']:.0f}%; "
+        f"{above[0]:+.1f} points [{above[1]:+.1f}, {above[2]:+.1f}] above likelihood."
+    )
 
 
 def _named(pools: Sequence[Pool], names: Sequence[str]) -> tuple[Pool, ...]:

@@ -19,7 +19,7 @@ from tts.wording import Sheet, interval, percent
 COLUMNS = {
     "prompt_tokens": "prompt tokens",
     "tokens": "tokens",
-    "passes": "forward passes",
+    "passes": "passes",
     "flops": "FLOPs",
     "cpu_seconds": "CPU seconds",
     "wall_seconds": "wall seconds",
@@ -68,9 +68,9 @@ def _account_notes(report: RunReport, account: Account) -> list[str]:
     peaks = ", ".join(f"{words[name]} {number(size)}" for name, size in top.items() if size)
     return [
         f"{counted(len(account.problems), 'problem')}. FLOPs are an estimate: 2 x parameters x tokens. A prompt counts "
-        "once for each problem. Wall seconds of a model are shared by tokens; of grading they are the programs' own, "
-        "several at once and each distinct one once; of behaviours only the whole is known. - is not known, or the "
-        "stage has none of it; 0 is none, as of a scorer without a model.",
+        "once for each problem. A pass is a call of a scorer's model. Wall seconds of a model are shared by tokens; of "
+        "grading they are the programs' own, several at once and each distinct one once; of behaviours only the whole "
+        "is known. - is not known, or the stage has none of it; 0 is none, as of a scorer without a model.",
         *_by_the_clock(report, account),
         *([f"Peak memory of the run in MiB: {peaks}. Of programs: in the table."] if peaks else []),
     ]

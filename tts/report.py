@@ -30,6 +30,7 @@ from tts.types import BASELINES, ORACLE, RANDOM
 from tts.wording import Sheet, interval, visible
 
 PART_WIDTH = 15  # columns of a terminal for one part of a run: an interval and a space
+FIRST_WIDTH = 10  # of a table's names, so that "likelihood" is not broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ def plain_table(title: str, columns: Sequence[str], notes: Sequence[str] = ()) -
     """A table without rows: the first column's text to the left, numbers to the right; notes below."""
     drawn = _empty(title)
     for position, column in enumerate(columns):
-        drawn.add_column(_text(column), justify="right" if position else "left", overflow="fold")
+        least = None if position else FIRST_WIDTH
+        drawn.add_column(_text(column), justify="right" if position else "left", overflow="fold", min_width=least)
     drawn.caption = _caption(*notes) if notes else None
     return drawn
 
