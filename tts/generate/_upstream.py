@@ -163,9 +163,7 @@ class Upstream:
         if error.status in FOR_ALL or len(self._failures) >= IN_A_ROW:
             lost += self._waiting
             self._failures.clear()
-        elif (
-            self._failures[mine] >= IN_A_ROW
-        ):  # one client's request in a server: it alone may be what cannot be served
+        elif self._failures[mine] >= IN_A_ROW:  # in a server one client's request, which alone may be what cannot be
             lost += (one for one in self._waiting if one.problem.id == mine)
         for one in lost:
             for key in one.keys:
