@@ -855,7 +855,10 @@ def test_the_small_configs_share_a_small_cpu(cli, name):
     assert done.code == 0, done.err
     numbers = json.loads(done.out)
     assert (numbers["mode"], numbers["device"]["kind"]) == ("share", "cpu")
-    assert [engine["model"] for engine in numbers["engines"]] == ["embedded"]
+    generator, *scorers = numbers["engines"]
+    assert (generator["model"], generator["lent_bytes"]) == ("embedded", 0)
+    assert len(scorers) == (name == "demo")  # its reward model runs on the generator's weights
+    assert all((one["model"], one["lent_bytes"]) == ("embedded", generator["weights_bytes"]) for one in scorers)
 
 
 @pytest.mark.parametrize(
