@@ -66,7 +66,7 @@ def test_the_embedded_scorer_s_recipe_runs_from_pools_to_card(tmp_path: Path) ->
     assert [pool["problems"] for pool in saved["pools"]] == [6]
     assert saved["pairs"]["train"]["pairs"] >= 6 <= 3 * saved["pairs"]["held-out"]["pairs"] + 6
     assert saved["training"]["bytes"] < 25e6
-    assert (saved["training"]["longest_trained"], saved["training"]["longest_scored"]) == (768, 8192)
+    assert (saved["training"]["longest_trained"], saved["training"]["longest_scored"]) == (384, 8192)
     strategies = {row["strategy"] for row in saved["results"]}
     assert strategies == {"trained", "likelihood", "length", "random", "oracle"}
     card = (tmp_path / "work" / "README.md").read_text()
