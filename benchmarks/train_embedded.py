@@ -184,19 +184,18 @@ def tts(*arguments: object, captured: bool = False) -> str:
     return subprocess.run(line, check=True, text=True, **how).stdout or ""
 
 
-def sample(recipe: Recipe, pools: Sequence[Pool]) -> list[dict[str, Any]]:
+def sample(pools: Sequence[Pool]) -> list[dict[str, Any]]:
     """Bring pools up; what is in them and what they took."""
-    recipe.own.parent.mkdir(parents=True, exist_ok=True)
-    _own_problems.written(recipe.own, _apart_from_own(recipe))
     for pool in pools:
         tts("run", pool.config, *pool.overrides, "--folder", pool.folder)
     return [_facts(pool) for pool in pools]
 
 
-def _apart_from_own(recipe: Recipe) -> Sequence[str]:
-    """In the tiny recipe some of our own problems are judged by, and are needed."""
+def write_own(recipe: Recipe) -> None:
+    """Write our own problems, of which the tiny recipe judges by some, so that those are needed."""
     own = {row["question_content"] for row in _own_problems.rows()}
-    return [statement for statement in recipe.apart() if statement not in own]
+    recipe.own.parent.mkdir(parents=True, exist_ok=True)
+    _own_problems.written(recipe.own, [statement for statement in recipe.apart() if statement not in own])
 
 
 def _facts(pool: Pool) -> dict[str, Any]:
@@ -204,15 +203,20 @@ def _facts(pool: Pool) -> dict[str, Any]:
     with open_for_reading(pool.folder) as store:
         found = analysis.analyse(store)
         tokens = sum(candidate.tokens or 0 for candidate in store.candidates())
-    spent = round(sum(seconds for (stage, _), seconds in found.spent.items() if stage == "generate"), 1)
+    kept = _kept_facts().get(pool.folder.name, {})
     return {
         "pool": pool.folder.name,
         "problems": len(found.judged),
         "candidates": found.graded,
         "tokens": tokens,
         "passed": found.verdicts["passed"],
-        "seconds": _kept_facts().get(pool.folder.name, {}).get("seconds") if pool.replayed else spent,
+        "seconds": kept.get("seconds") if pool.replayed else _generating(found.spent),
     }
+
+
+def _generating(spent: Mapping[tuple[str, str], float]) -> float:
+    """Seconds that the generator was at work."""
+    return round(sum(seconds for (stage, _), seconds in spent.items() if stage == "generate"), 1)
 
 
 def _kept_facts() -> dict[str, dict[str, Any]]:
@@ -228,7 +232,7 @@ def keep_samples(pools: Sequence[Pool]) -> None:
     for pool in pools:
         with open_for_reading(pool.folder) as store:
             n = analysis.stored_config(store).generator.n
-            seconds = sum(seconds for (stage, _), seconds in store.spent().items() if stage == "generate")
+            seconds = _generating(store.spent())
         exported = pool.folder.with_name(f"{pool.folder.name}.jsonl")
         tts("export", pool.folder, "--to", exported)
         rows = [{name: row[name] for name in COLUMNS} for row in map(json.loads, exported.open())]
@@ -236,7 +240,7 @@ def keep_samples(pools: Sequence[Pool]) -> None:
         whole = [row for row in rows if held[row["question_id"]] == n]
         text = "".join(json.dumps(row) + "\n" for row in whole)
         samples_of(pool.folder).write_bytes(gzip.compress(text.encode(), mtime=0))
-        facts[pool.folder.name] = {"candidates": len(rows), "kept": len(whole), "seconds": round(seconds, 1)}
+        facts[pool.folder.name] = {"candidates": len(rows), "kept": len(whole), "seconds": seconds}
         print(f"{pool.folder.name}: {len(whole)} of {len(rows)} samples kept, {len(whole) // n} problems")
     SAMPLED.write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -329,7 +333,7 @@ def judge(recipe: Recipe, adapter: Path) -> list[dict[str, Any]]:
     """The trained scorer beside its rivals on each pool, in a copy, so that pools that others read stay as they are."""
     found = []
     for pool in recipe.judging:
-        sample(recipe, [pool])
+        sample([pool])
         copied = recipe.work / "judged" / pool.folder.name
         if not copied.is_dir():
             beside = copied.with_name(f".{copied.name}.part")
@@ -505,7 +509,8 @@ def main() -> None:
     if a.keep_samples:
         pools = (*recipe.training, *recipe.judging)
         return keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
-    pools = sample(recipe, recipe.training)
+    write_own(recipe)
+    pools = sample(recipe.training)
     if a.until == "pools":
         return None
     rows, pairing = pair(recipe)
