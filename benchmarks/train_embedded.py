@@ -31,7 +31,7 @@ from _results import save
 from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.errors import TtsError
 from tts.ledger import key_of
-from tts.likeness import alike, groups, shingles
+from tts.likeness import alike, shingles
 from tts.score._pairs import longest
 from tts.store import open_for_reading
 
@@ -278,29 +278,12 @@ def _sided(made: Sequence[pairs.Pair], recipe: Recipe) -> list[pairs.Pair]:
     """Pairs with sides, on each of which length tells nothing. Both forms of a problem of our own are on one side, as
     are statements that are alike.
     """
-    first = _joined({one.statement: one.problem_id.replace("own-io-", "own-") for one in made})
-    proxies = [replace(one, statement=first[one.statement], split=pairs.UNSPLIT) for one in made]
-    drawn = pairs.sided(proxies, recipe.held_out, seed=0)
-    sided = [replace(one, split=proxy.split) for one, proxy in zip(made, drawn, strict=True)]
+    free = [replace(one, split=pairs.UNSPLIT) for one in made]
+    sided = pairs.sided(free, recipe.held_out, 0, lambda one: one.problem_id.replace("own-io-", "own-"))
     if "--no-balance" in recipe.pairs:
         return sided
     sides = ([one for one in sided if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT))
     return [one for mine in sides for one in pairs.balanced(mine, mine[0].split)]
-
-
-def _joined(problems: Mapping[str, str]) -> dict[str, str]:
-    """The first statement of those that each one must be on a side with, given the problem of each statement."""
-    statements, names = list(problems), list(problems.values())
-    first = group = groups(statements)
-    while True:
-        least: dict[object, int] = {}
-        for label, *joins in zip(first, names, group, strict=True):
-            for one in joins:  # names are texts and groups are numbers
-                least[one] = min(label, least.get(one, label))
-        joined = [min(least[name], least[number]) for name, number in zip(names, group, strict=True)]
-        if joined == first:
-            return {statement: statements[label] for statement, label in zip(statements, first, strict=True)}
-        first = joined
 
 
 def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str, Any]]:

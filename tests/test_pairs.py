@@ -103,16 +103,17 @@ def test_real_programs_of_one_problem_have_skeletons_of_their_own(name: str) -> 
     assert len({skeleton(code) for code in codes}) == len(set(codes))
 
 
-@given(statements, st.sampled_from([0.3, ALIKE, 0.8, 1.0]))
-def test_groups_are_those_of_comparing_all_pairs(texts: list[str], least: float) -> None:
+@given(statements, st.sampled_from([0.3, ALIKE, 0.8, 1.0]), st.data())
+def test_groups_are_those_of_comparing_all_pairs(texts: list[str], least: float, data: st.DataObject) -> None:
     sets = [shingles(text) for text in texts]
+    names = data.draw(st.just([]) | st.lists(st.sampled_from("abcdefghij"), min_size=len(texts), max_size=len(texts)))
     first = list(range(len(texts)))
     for _ in texts:  # spread the least position until nothing changes
         for i, one in enumerate(sets):
             for j, other in enumerate(sets):
-                if alike(one, other, least):
+                if alike(one, other, least) or (names and names[i] == names[j]):
                     first[i] = first[j] = min(first[i], first[j])
-    assert groups(texts, least) == first
+    assert groups(texts, least, names) == first
 
 
 # What is chosen.

@@ -98,11 +98,15 @@ def alike(one: Shingles, other: Shingles, least: float = ALIKE) -> bool:
     return both >= least * (len(one) + len(other) - both)
 
 
-def groups(statements: Sequence[str], least: float = ALIKE) -> list[int]:
-    """For each statement the position of the first one of its group: those alike are in one, directly or by others."""
+def groups(statements: Sequence[str], least: float = ALIKE, names: Sequence[str] = ()) -> list[int]:
+    """For each statement the position of the first one of its group: those alike are in one, directly or by others, and
+    so are those of one name, if they have `names`.
+    """
     sets = [shingles(statement) for statement in statements]
     first = list(range(len(sets)))
-    for one, other in _pairs(sets, least):
+    holder: dict[str, int] = {}
+    named = [(holder.setdefault(name, i), i) for i, name in enumerate(names)]
+    for one, other in (*named, *_pairs(sets, least)):
         a, b = _root(first, one), _root(first, other)
         first[max(a, b)] = min(a, b)
     return [_root(first, i) for i in range(len(first))]

@@ -10,7 +10,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 
@@ -297,12 +297,16 @@ def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
     return kept
 
 
-def sided(pairs: Sequence[Pair], held_out: float, seed: int) -> list[Pair]:
-    """The pairs with a side each: a group of problems that are alike has the side that any of its pairs was given, and
-    groups without one are drawn as `split` says. Raises DataError for a group that was given both, or as `split`.
+def sided(
+    pairs: Sequence[Pair], held_out: float, seed: int, name: Callable[[Pair], str] = lambda pair: pair.statement
+) -> list[Pair]:
+    """The pairs with a side each: a group of problems that are alike or of one `name` has the side that any of its
+    pairs was given, and groups without one are drawn as `split` says. Raises DataError for a group that was given both,
+    or as `split`.
     """
-    statements = list(dict.fromkeys(pair.statement for pair in pairs))
-    group = dict(zip(statements, groups(statements), strict=True))
+    names = {pair.statement: name(pair) for pair in pairs}
+    statements = list(names)
+    group = dict(zip(statements, groups(statements, names=list(names.values())), strict=True))
     given: dict[int, Pair] = {}
     for pair in pairs:
         if pair.split != UNSPLIT:
