@@ -344,9 +344,12 @@ def test_openai_s_client_has_its_own_error_for_each(served: Served) -> None:
     with pytest.raises(openai.NotFoundError, match="There are: stand-in") as caught:
         create(model="gpt-4", messages=HI)
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    before = served.metric("tts_candidates_total", what="lost")
     with pytest.raises(openai.BadRequestError, match=r"9000 tokens.*2048") as refused:
         create(model=MODEL, messages=[{"role": "user", "content": "refuse me"}])
     assert refused.value.code == "context_length_exceeded"
+    assert served.metric("tts_candidates_total", what="refused") >= 4
+    assert served.metric("tts_candidates_total", what="lost") == before  # by which an operator is woken
 
 
 def test_a_prompt_too_long_is_refused_with_its_status_in_a_stream_too(served: Served) -> None:
@@ -756,7 +759,12 @@ def test_keys_come_from_the_file_or_the_variable_that_the_config_names(tmp_path:
 
 def test_keys_that_are_not_there_are_told_before_anything_loads(tmp_path: Path) -> None:
     (tmp_path / "serve.yaml").write_text(CONFIG)
-    for option, word in (("keys_file=nowhere", "nowhere cannot be read"), ("keys_env=NO_KEYS", "NO_KEYS must hold")):
+    (tmp_path / "noted").write_text("# Ada's key\none\n")
+    for option, word in (
+        ("keys_file=nowhere", "nowhere cannot be read"),
+        ("keys_file=noted", "noted must hold keys of printable ASCII without spaces"),
+        ("keys_env=NO_KEYS", "NO_KEYS must hold"),
+    ):
         line = command("serve", "serve.yaml", "--port", 0, f"serve.{option}")
         done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr

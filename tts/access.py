@@ -1,6 +1,6 @@
 """Where a server is and the keys to it: addresses, key files, environment variables that a config names.
 
-A key is printable ASCII, since it goes into a header; none is ever part of a message.
+A key is printable ASCII without spaces, since it goes into a header; none is ever part of a message.
 """
 
 import os
@@ -25,7 +25,7 @@ def key_in_file(option: str, path: str) -> str:
     """The one key that a file holds. Raises ConfigError, which names the option."""
     keys = _lines(option, path)
     if len(keys) != 1 or not _is_key(keys[0]):
-        raise ConfigError(f"{option} {path} must hold one key, one line of printable ASCII.")
+        raise ConfigError(f"{option} {path} must hold one key, one line of printable ASCII without spaces.")
     return keys[0]
 
 
@@ -33,7 +33,7 @@ def keys_in_file(option: str, path: str) -> list[str]:
     """The keys of a file, one a line. Raises ConfigError for none, or for what can be no key."""
     keys = _lines(option, path)
     if not keys or not all(map(_is_key, keys)):
-        raise ConfigError(f"{option} {path} must hold keys of printable ASCII, one a line.")
+        raise ConfigError(f"{option} {path} must hold keys of printable ASCII without spaces, one a line, and no more.")
     return keys
 
 
@@ -47,9 +47,9 @@ def keys_in_environment(option: str, name: str) -> list[str]:
     """The keys that an environment variable holds, separated by commas. Raises ConfigError for none."""
     keys = [key.strip() for key in os.environ.get(name, "").split(",") if key.strip()]
     if not keys or not all(map(_is_key, keys)):
-        raise ConfigError(f"{option}: the environment variable {name} must hold printable ASCII keys; it holds none.")
+        raise ConfigError(f"{option}: the variable {name} must hold keys of printable ASCII without spaces.")
     return keys
 
 
 def _is_key(text: str) -> bool:
-    return text.isascii() and text.isprintable()
+    return text.isascii() and text.isprintable() and " " not in text

@@ -32,6 +32,7 @@ from tts.serving.streams import Gone, Stream, Streamed, until_gone
 from tts.serving.wishes import new_id, wish_of
 
 LOG = logging.getLogger("tts.serve")
+PURPOSE = "OpenAI's routes; each answer is the best of N. The object `tts` and all options are in docs/serving.md."
 PAGE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 TELLING_SECONDS = 5.0  # after the time to drain, for those who are told that it is over
 
@@ -46,7 +47,7 @@ def make_app(service: Service, keys: list[str]) -> FastAPI:
         async with service.running():
             yield
 
-    app = FastAPI(title="tts serve", description=__doc__, lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(title="tts serve", description=PURPOSE, lifespan=life, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, service=service, keys=keys)
     _add_handlers(app)
     _add_routes(app, service)

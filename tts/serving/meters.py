@@ -14,7 +14,9 @@ class Meters:
         self._registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests by route and status", "route", "status")
         self.candidates = self._counter(
-            "candidates", "Candidates asked for, drawn, lost, cancelled, and spared: never asked for", "what"
+            "candidates",
+            "Candidates asked for, drawn, lost, refused for their request, cancelled, and spared: never asked for",
+            "what",
         )
         self.tokens = self._counter("tokens", "Tokens of prompts, and of all drawn candidates", "kind")
         self.degraded = self._counter("degraded", "Answers that something was missing for, by what", "what")
