@@ -342,7 +342,7 @@ def test_a_second_time_nothing_is_executed(mini: Path, tmp_path: Path) -> None:
     count = len(rows_of(tmp_path / "pairs.jsonl.verdicts.jsonl"))
     second = tts(tmp_path, "pairs", mini / "run", "--out", "pairs.jsonl", "--mutants", 1)
     assert (first.code, second.code) == (0, 0)
-    assert f"execute probes: {count} of {count}" in second.err.splitlines()[0]
+    assert f"run changed programs: {count} of {count}" in second.err.splitlines()[0]
     assert (tmp_path / "pairs.jsonl").read_bytes() == rows
 
 
@@ -453,6 +453,11 @@ def test_a_row_that_is_no_pair_is_named(tmp_path: Path, row: dict[str, object], 
     (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=error):
         pair_rows.read(tmp_path / "pairs.jsonl")
+
+
+def test_a_run_is_not_trained_on_as_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"is a folder. If it is a run's: `tts pairs {tmp_path} --out"):
+        pair_rows.read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -467,6 +467,14 @@ def test_a_pair_is_read_as_it_is_scored_and_none_is_cut(base: Path) -> None:
 # What is refused.
 
 
+@pytest.mark.parametrize(("held_out", "told"), [(3, True), (12, False)])
+def test_too_few_problems_to_tell_by_are_told(
+    base: Path, caplog: pytest.LogCaptureFixture, held_out: int, told: bool
+) -> None:
+    train._tokens(preferences.pairs(held_out=held_out), train._tokenizer(str(base)), 120)
+    assert ("3 problems held out: the accuracy after each epoch says little" in caplog.text) == told
+
+
 def test_no_pair_that_fits_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"side 'train': 16 pairs there, and none with two programs of up to 5 tokens"):
         run(config(base, preferences.write(tmp_path), max_length=5), tmp_path / "out")

@@ -155,7 +155,7 @@ def _verdicts(
     keys = {(name, h): _fact_key(grader, problems[name], h) for name, mine in codes.items() for h in mine}
     facts = {pair: ledger.find("verdict", key) for pair, key in keys.items()}
     passed = {pair: bool(fact["passed"]) for pair, fact in facts.items() if fact is not None}
-    progress.stage("execute probes", len(keys), len(passed))
+    progress.stage("run changed programs", len(keys), len(passed))
     for name, mine in codes.items():
         missing = [code for h, code in mine.items() if (name, h) not in passed]
         for grade in grader.grade(_jobs(problems[name], missing, benchmark)) if missing else ():
@@ -163,7 +163,7 @@ def _verdicts(
                 pair = name, grade.program
                 passed[pair] = grade.verdict is Verdict.PASSED
                 ledger.keep("verdict", keys[pair], passed=passed[pair])
-            progress.advance("execute probes")
+            progress.advance("run changed programs")
     return passed
 
 

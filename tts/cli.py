@@ -71,7 +71,7 @@ def _options(
 
 
 ConfigArgument = Annotated[Path, typer.Argument(help="A YAML file, for example configs/demo.yaml")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: generator.n=32")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Keys of the config: seed=1")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `tts run` made")]
 Curves = Annotated[
     list[str] | None,

@@ -124,6 +124,8 @@ def _of_rows(pairs: Iterable[Pair]) -> list[Material]:
 
 def read(path: Path) -> list[Pair]:
     """The pairs of a file, as they stand. Raises DataError for a row that is none, naming it."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. If it is a run's: `tts pairs {path} --out pairs.jsonl` makes its pairs.")
     if path.suffix not in ENDINGS:
         raise DataError(f"{path} is no run's folder and no file of pairs ({' or '.join(ENDINGS)}). Give one of them.")
     rows = _read_parquet(path) if path.suffix == ".parquet" else read_jsonl(path)
@@ -154,6 +156,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def check_ending(path: Path) -> None:
     """Raises ConfigError for a file to write whose name does not say in which format."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. If it is a run's: `tts pairs {path} --out pairs.jsonl` makes its pairs.")
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--out must end in {' or '.join(ENDINGS)}, got {path.name!r}.")
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LOG = logging.getLogger("tts")
+FEW = 10  # problems held out: with fewer the interval is as wide as the scale
 INSTALL = "pip install -c constraints.txt -e '.[train]'"
 NEEDED = ("trl", "peft", "datasets", "accelerate", "transformers", "torch")
 CONFIG, INPUTS, EPOCHS, CHECKPOINTS, BEST, MODEL, PART, ADAPTER = (
@@ -200,6 +201,13 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
                 f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of "
                 f"up to {limit} tokens. Raise max_length, or make more pairs with `tts pairs --held-out 0.1`."
             )
+    known = len({pair.statement for pair in sides[HELD_OUT]})
+    if known < FEW:
+        LOG.warning(
+            "%s held out: the accuracy after each epoch says little, and which epoch is kept is chance. Take pairs of "
+            "more problems, or raise --held-out of `tts pairs`.",
+            counted(known, "problem"),
+        )
     if len(fits) < len(pairs):
         LOG.warning("%s left out: a program of more than %d tokens.", counted(len(pairs) - len(fits), "pair"), limit)
     return _Data(sides, tokens, limit)
