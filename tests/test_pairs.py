@@ -428,6 +428,15 @@ def test_a_run_without_graded_candidates_is_refused(tmp_path: Path, finished: Pa
     assert "none is graded" in done.error and "same `tts run`" in done.error
 
 
+def test_what_of_a_run_is_not_graded_is_told(finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run" / "run.sqlite") as database:
+        (stored,) = database.execute("SELECT count(*) FROM candidates").fetchone()
+        database.execute("DELETE FROM grades WHERE program = (SELECT max(program) FROM grades)")
+    pair_rows.materials([tmp_path / "run"])
+    assert f"of {stored} candidates not graded, and left out" in caplog.text
+
+
 def test_no_problem_with_both_kinds_is_refused(tmp_path: Path, small: Small, cli: Callable[..., Done]) -> None:
     samples = [row for row in rows_of(tmp_path / "samples.jsonl") if row["index"] == 0]
     write_rows(tmp_path / "samples.jsonl", samples)

@@ -203,6 +203,13 @@ def test_the_table_fits_its_width_and_cuts_nothing(run: RunReport, width: int) -
         assert name in text
 
 
+@pytest.mark.parametrize("width", range(20, 60))
+def test_notes_are_whole_below_a_table_that_is_too_wide(width: int) -> None:
+    drawn = report.plain_table("t", ["stage", "prompt tokens", "tokens", "passes"], ["A prompt counts once " * 6])
+    report.add_row(drawn, ["likelihood", "1,234,567", "12,345", "161"])
+    assert printed(drawn, width).split().count("once") == 6
+
+
 def test_a_wide_table_shows_every_number_and_marks_the_sampled(run: RunReport) -> None:
     text = printed(report.table(run, 220), 220)
     for curve in run.curves:

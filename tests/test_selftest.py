@@ -194,7 +194,7 @@ def test_the_command_says_what_it_compared_and_exits_2_when_it_fails(
     failed = cli("score", "--self-test", "--scorer", "codescaler", f"model={folder}", "dtype=float32")
     assert failed.code == 2
     assert "Failed" in failed.out
-    assert "does not give its card's scores" in failed.error
+    assert "does not give the scores of CodeScaler's card" in failed.error
 
 
 def test_published_scores_within_the_tolerance_of_each_other_prove_no_order() -> None:

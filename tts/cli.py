@@ -677,7 +677,7 @@ def score(
 ) -> None:
     """Score question-code pairs with a scorer, and write {"id", "value", "why"} in input order.
 
-    Example: tts score pairs.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
+    Example: tts score rows.jsonl --scorer codescaler model=LARK-Lab/CodeScaler-1.7B dtype=bfloat16 --out scores.jsonl
     """
     from tts import config as configs
     from tts import planning, plugins
@@ -724,8 +724,8 @@ def _self_test(scorer: Any) -> None:
     print(outcome)
     if not outcome.passed:
         raise UserError(
-            "The scorer does not give its card's scores. Check that the checkpoint and its chat template are those of "
-            "the card; with a low-precision dtype, try dtype=float32."
+            "The scorer does not give the scores of CodeScaler's card, which is what this tests. Check that the "
+            "checkpoint and its chat template are those of the card; with a low-precision dtype, try dtype=float32."
         )
 
 

@@ -6,6 +6,7 @@ JSONL or Parquet. Which pairs are chosen is `pairs.py`'s business.
 """
 
 import json
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from tts.store import open_for_reading
 from tts.types import program_hash
 from tts.writing import replacing
 
+LOG = logging.getLogger("tts")
 COLUMNS = ("question_content", "code_pos", "code_neg")  # of CodeScalerPair-51K
 TRIED = 2  # changed programs executed for each that is wanted: some pass all the same
 ENDINGS = (".jsonl", ".parquet")
@@ -62,6 +64,12 @@ def _of_run(folder: Path, mutating: Mutating | None) -> list[Material]:
         raise StoreError(
             f"{folder} has {counted(stored, 'candidate')} and none is graded, so nothing tells right programs from "
             "wrong ones. Continue it with the same `tts run`, or give another run."
+        )
+    graded = sum(len(item.candidates) for item in judged)
+    if graded < stored:
+        LOG.warning(
+            "%s: %d of %s not graded, and left out. Continue it with the same `tts run` for all.",
+            *(folder, stored - graded, counted(stored, "candidate")),
         )
     changed = {} if mutating is None else _changed(judged, config, mutating)
     return [_material(item, changed.get(item.problem.id, ())) for item in judged]

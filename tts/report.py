@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -166,8 +168,15 @@ def _empty(title: str) -> Table:
     )
 
 
+class _Caption(Text):
+    """Is no wider than what it is printed on, which a table may be, whose rightmost blank is then cut off."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield from super().__rich_console__(console, options.update(width=min(options.max_width, console.width)))
+
+
 def _caption(*notes: str) -> Text:
-    return _text("\n".join(notes), "dim")
+    return _Caption(visible("\n".join(notes)), "dim")
 
 
 def _text(text: str, style: str = "") -> Text:
