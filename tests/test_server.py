@@ -451,6 +451,16 @@ def test_a_client_that_hangs_up_has_its_candidates_cancelled_at_once(served: Ser
     assert until(lambda: served.metric("tts_requests_running") == 0)
 
 
+def test_a_client_that_asks_twice_before_it_hangs_up_has_its_candidates_cancelled_too(served: Served) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    body = json.dumps(SILENT)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(2 * f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        assert until(lambda: served.generator.unfinished == 4)
+    assert served.idle()
+
+
 def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(served: Served) -> None:
     before, tasks = served.metric("tts_disconnects_total"), served.metric("tts_tasks")
     with streaming(served.url, SILENT) as answer:
