@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tts.errors import PromptError, TtsError, UpstreamError
+from tts.errors import ChatError, PromptError, TtsError, UpstreamError
 
 STATUSES = {
     400: "The request cannot be used as it is",
@@ -75,6 +75,9 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
             f"this model's context of {error.longest} tokens. Shorten the prompt or lower {longest}."
         )
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
+    if isinstance(error, ChatError):
+        said = discreet(error.said)[:LONGEST].rstrip(".")
+        return bad(names.prompt, f"the model's chat template refuses them: {said}.")
     if isinstance(error, UpstreamError):
         if error.of_one_request:  # what it was asked for, which the client decides
             said = discreet(error.said) or "the log says why"
