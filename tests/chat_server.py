@@ -72,10 +72,14 @@ class Handler(Answering):
                 return self.send(429, {"error": {"message": "slow down"}}, {"Retry-After": "1"})
             case "limited_ms" if number < 3:
                 return self.send(429, {"error": {"message": "slow down"}}, {"retry-after-ms": "700"})
+            case "limited_nonsense" if number < 1:
+                never = {"Retry-After": f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}"}
+                return self.send(429, {"error": {"message": "slow down"}}, never)
             case "limited_date" if number < 1:
                 return self.send(429, {"error": {"message": "slow"}}, {"Retry-After": formatdate(time.time() + 2)})
             case "no_key":
-                return self.send(401, {"error": {"message": "Incorrect API key provided.", "type": "x", "code": None}})
+                said = f"Incorrect API key provided: {self.headers['Authorization']}"
+                return self.send(401, {"error": {"message": said, "type": "x", "code": None}})
             case "no_model":
                 return self.send(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
             case "no_logprobs" if "logprobs" in body:

@@ -66,6 +66,8 @@ class Handler(Answering):
                 return 200, "<html>Welcome to nginx!</html>"
             case "chat":
                 return 200, {"choices": [{"message": {"content": "Hello"}}]}
+            case "no_key":
+                return 401, {"error": {"message": f"Wrong key: {self.headers['Authorization']}"}}
             case "unknown_model":
                 return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
             case "misconfigured":

@@ -101,7 +101,7 @@ def serving(
     service = Service(chosen or config(), generator, scorers)
     service.load()
     address = server.bound("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(server.make_app(service, list(keys)), log_config=None))
+    running = uvicorn.Server(server.configured(server.make_app(service, list(keys))))
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[address])))
     thread.start()
     try:

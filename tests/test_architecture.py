@@ -113,6 +113,7 @@ HEAVY_INSIDE = {
 }
 
 BROAD_EXCEPT_ALLOWED = {
+    "generate/_language": "a chat template is the model's own program: whatever it raises is its refusal of that chat",
     "serving/guard": "a model that fails must not end the server: what it raised is logged and becomes data",
     "serving/gate": "the server's boundary: a bug ends its request, which is told so, and not the connection",
     "serving/streams": "the same, where the answer has begun",

@@ -239,6 +239,10 @@ def test_a_server_s_word_on_when_to_come_back_is_kept(start: Start, tmp_path: Pa
     assert all(times[i + 1] - times[i] >= seconds - 0.02 for i in said)
 
 
+def test_a_date_that_is_none_is_no_word(start: Start) -> None:
+    assert len(drawn(generator(start("limited_nonsense")), first(3))) == 3
+
+
 def test_one_who_is_told_to_wait_holds_the_others_back_too(start: Start, tmp_path: Path) -> None:
     drawn(generator(start("quota"), concurrency=1), first(8))
     rows = asked(tmp_path)
@@ -286,6 +290,15 @@ def test_the_shares_of_a_count_add_up_to_it(known: list[int | None], total: int 
         assert not shares
     elif None in known:
         assert sum(filter(None, found)) == total and max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize(
+    "values", [[10**400], [-1e308] * 4, [float("nan")], [float("-inf"), -1.0], [True], ["-1"]], ids=str
+)
+def test_log_probabilities_that_are_none_are_left_out(values: list[Any]) -> None:
+    choices = [{"text": "x", "logprobs": {"token_logprobs": values}}]
+    (found,) = Ask(Problem("p", "s", ()), (0,), 1).candidates({"choices": choices}, "url")
+    assert (found.text, found.logprob) == ("x", None)
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,13 @@ def test_the_key_is_sent_from_its_file(start: Start, tmp_path: Path) -> None:
         values(Remote(model="rm", url="http://127.0.0.1:9", key_file=str(tmp_path / "none")), pairs(1))
 
 
+def test_a_key_that_a_server_repeats_is_not_said(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    with pytest.raises(UserError, match=r"refused to score \(401\): Wrong key") as caught:
+        values(Remote(model="rm", url=start("no_key"), key_file=str(tmp_path / "key")), pairs(1))
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("key", [b"one\ntwo", b"\xff\xfe", "schl\u00fcssel".encode(), b"a\0b"])
 def test_a_file_that_holds_no_key_is_refused_before_anything_is_sent(tmp_path: Path, key: bytes) -> None:
     (tmp_path / "key").write_bytes(key)

@@ -20,12 +20,14 @@ import openai
 import psutil
 import pytest
 from served import MODEL, Served, config, metric, serving, until
-from standins import PATIENCE_SECONDS, Talking
+from standins import PATIENCE_SECONDS, Rating, Talking
 from support import command, environment
 
+from tts import server
 from tts.errors import ConfigError, UpstreamError
 from tts.generate.openai import OpenAI
 from tts.score.public_tests import PublicTests
+from tts.serving.service import Service
 from tts.types import Message, Problem
 
 HI = [{"role": "user", "content": "hi"}]
@@ -196,6 +198,13 @@ def test_sampling_reaches_the_generator_and_what_is_not_said_is_left_to_it(serve
 
 def vars_of(sampling: Any) -> list[Any]:
     return [getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "max_tokens", "stop", "seed")]
+
+
+def test_a_client_that_offers_an_upgrade_is_answered_as_if_it_did_not(served: Served) -> None:
+    """As Java's own client offers h2c."""
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
+    answer = served.post({"model": MODEL, "messages": HI}, headers=offer)
+    assert answer.status_code == 200, answer.text
 
 
 def test_greedy_candidates_are_not_drawn_twice_unless_it_is_asked_for(served: Served) -> None:
@@ -443,6 +452,16 @@ def test_a_client_that_hangs_up_has_its_candidates_cancelled_at_once(served: Ser
     assert served.idle()  # which what is silent never is by itself
     assert until(lambda: served.metric("tts_candidates_total", what="cancelled") == before + 4)
     assert until(lambda: served.metric("tts_requests_running") == 0)
+
+
+def test_a_client_that_asks_twice_before_it_hangs_up_has_its_candidates_cancelled_too(served: Served) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    body = json.dumps(SILENT)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(2 * f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        assert until(lambda: served.generator.unfinished == 4)
+    assert served.idle()
 
 
 def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(served: Served) -> None:
@@ -813,16 +832,27 @@ def refused(url: str) -> bool:
     return False
 
 
-def test_a_second_signal_ends_it_at_once(started: tuple[subprocess.Popen[str], str]) -> None:
+def test_a_second_signal_ends_it_at_once_and_those_who_wait_are_told(
+    started: tuple[subprocess.Popen[str], str],
+) -> None:
     process, url = started
-    threading.Thread(target=silently, args=(url, SILENT), daemon=True).start()
-    assert until(lambda: metric(url, "tts_candidates_running") == 4)
-    process.send_signal(signal.SIGTERM)
-    assert until(lambda: refused(url))
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(DRAIN_SECONDS / 2) == 0
-    assert process.stderr is not None and "Event loop is closed" not in process.stderr.read()
+    with ThreadPoolExecutor() as pool:
+        asked = [
+            pool.submit(httpx.post, f"{url}/v1/chat/completions", json=SILENT | {"stream": streams}, timeout=60)
+            for streams in (False, True)
+        ]
+        assert until(lambda: metric(url, "tts_candidates_running") == 8)
+        process.send_signal(signal.SIGTERM)
+        assert until(lambda: refused(url))
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DRAIN_SECONDS / 2) == 0
+        answers = [one.result() for one in asked]
+    assert answers[0].status_code == 503
+    assert all('"code":"draining"' in answer.text for answer in answers)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert "Event loop is closed" not in said and "Traceback" not in said
 
 
 def test_a_process_whose_engine_broke_ends_with_status_1(started: tuple[subprocess.Popen[str], str]) -> None:
@@ -836,13 +866,6 @@ def test_a_process_whose_engine_broke_ends_with_status_1(started: tuple[subproce
     assert "Traceback" in said and said.splitlines()[-1].startswith("Failure: The engine broke")
 
 
-def silently(url: str, body: Any) -> None:
-    try:
-        httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE_SECONDS)
-    except httpx.TransportError:
-        return
-
-
 def test_an_address_that_is_taken_is_said_before_anything_loads(tmp_path: Path, served: Served) -> None:
     (tmp_path / "serve.yaml").write_text(CONFIG)
     port = served.url.rsplit(":", 1)[1]
@@ -850,6 +873,20 @@ def test_an_address_that_is_taken_is_said_before_anything_loads(tmp_path: Path, 
     done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert f"The server cannot have 127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_of_two_that_load_at_one_address_the_second_is_told_once_it_would_listen() -> None:
+    def deaf() -> None:
+        raise AssertionError("it says that it listens")
+
+    with server.bound("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with server.bound("127.0.0.1", port) as second:
+            first.listen()
+            service = Service(config(), Talking(), {"rating": Rating(), "likelihood": Rating()})
+            with pytest.raises(ConfigError, match=f"The server cannot have 127.0.0.1:{port}"):
+                server.serve(service, [], second, deaf)
+            service.close()
 
 
 def test_an_empty_address_is_not_every_address(tmp_path: Path) -> None:

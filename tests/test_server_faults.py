@@ -119,6 +119,53 @@ def test_an_upstream_s_address_is_not_told() -> None:
     assert of_loss(error, Names()).message == "The upstream server refused: no such role"
 
 
+@dataclass
+class Losing:
+    """A scorer that cannot open what it needs."""
+
+    path: str
+
+    def score(self, pairs: Sequence[tuple[Problem, Candidate]]) -> Iterator[Score]:
+        """Nothing."""
+        raise RuntimeError(f"cannot open {self.path}")
+        yield
+
+
+@pytest.mark.parametrize(
+    "secret", ["http://10.0.0.7:8000/v1", "https://u:p@host/v1?key=1", "/root/model.bin", "~/keys", "10.0.0.7:8000"]
+)
+def test_places_are_not_told(secret: str) -> None:
+    """Wherever in the first sentence they are."""
+    for text in (f"The server at {secret} did not answer.", f"No {secret!r}, it says.", f"{secret}: no such file"):
+        assert secret not in brief(InfraError(text)) and secret not in brief(UpstreamError(text))
+    (score,) = GuardedScorer("lost", Losing(secret)).score([(problem("p"), sampled("p", 0))])
+    assert secret not in score.why and "cannot open" in score.why
+
+
+@pytest.mark.parametrize("text", ["3 tokens/s and 5 / 3", "either/or", "of 12.5 it took 1.25"])
+def test_what_is_no_place_is_told(text: str) -> None:
+    assert brief(InfraError(text)) == text
+
+
+def test_whoever_asks_whether_it_is_ready_is_not_told_what_the_upstream_said() -> None:
+    class Refusing(Talking):
+        """Its server is down, and talks."""
+
+        def lost(self) -> dict[Key, Any]:
+            return {
+                key: UpstreamError("The server at http://10.0.0.7 refused (500): " + SECRET, 500)
+                for key in super().lost()
+            }
+
+    with serving(generator=Refusing(width=64, steps=2)) as served:
+        assert served.ask("lose all").status_code == 502
+        answer = httpx.get(f"{served.url}/ready", timeout=PATIENCE_SECONDS)
+    assert answer.status_code == 503
+    assert (
+        answer.json()["error"]["message"] == "Not ready: the model failed: the upstream server failed with status 500."
+    )
+
+
 @pytest.mark.parametrize(("status", "told"), [(400, 400), (403, 400), (401, 502), (404, 502), (None, 502)])
 def test_an_upstream_s_refusal_is_the_client_s_where_it_is_about_what_it_asked(status: int | None, told: int) -> None:
     assert of_loss(UpstreamError("no", status, "no"), Names()).status == told

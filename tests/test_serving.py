@@ -22,7 +22,7 @@ from tts.serving.admission import Admission
 from tts.serving.choosing import choose
 from tts.serving.guard import FAILED, GuardedGenerator, GuardedScorer, Lost, failed
 from tts.serving.pump import Pump
-from tts.serving.refusals import Refusal
+from tts.serving.refusals import Names, Refusal, of_loss
 from tts.types import Candidate, Message, Pool, Problem, Sampling, Score
 
 # Ranking.
@@ -351,6 +351,21 @@ def test_a_problem_is_sampled_as_it_says_beside_others_that_say_nothing(folder):
     assert {found["own", i].text for i in range(2)} == {greedy.text}
     assert all(found["own", i].tokens <= 5 for i in range(2))
     assert {key: found[key].text for key in alone} == {key: c.text for key, c in alone.items()}
+
+
+def test_a_chat_that_the_model_s_template_refuses_loses_its_own_candidates_only(tmp_path):
+    tiny.causal(tmp_path, "Llama")
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system role.') }}{% endif %}"
+    tiny.save_tokenizer(tmp_path, refuses + tiny.TEMPLATE)
+    guarded = GuardedGenerator(transformers(str(tmp_path)))
+    guarded.add([(told("say a"), 0)])
+    guarded.add([(Problem("other", "say b", (Message("system", "Be brief."), *told("say b").messages)), 0)])
+    found = {}
+    while guarded.unfinished:
+        found |= {candidate.key[0]: candidate for candidate in guarded.step()}
+    told_of = of_loss(found["other"].error, Names())
+    assert (told_of.status, told_of.param) == (400, "messages") and "No system role" in told_of.message
+    assert guarded.closings == 0 and not isinstance(found[told("say a").id], Lost)
 
 
 def test_a_seed_of_a_problem_s_own_decides_whatever_it_is_called(folder):

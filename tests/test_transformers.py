@@ -132,6 +132,15 @@ def test_a_nucleus_wider_than_the_shortlist_is_not_cut() -> None:
     assert found == pytest.approx(1900, abs=2)
 
 
+@pytest.mark.parametrize("top_k", [0, 5])
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-45, 1e-38, 1e-30, 1e-7])
+def test_a_temperature_next_to_0_takes_the_likeliest(temperature: float, top_p: float, top_k: int) -> None:
+    logits = 20 * torch.randn(6, 40, generator=torch.Generator().manual_seed(1))
+    tokens, logprobs = sample(logits, torch.linspace(0, 0.99, 6), temperature, top_p, top_k)
+    assert tokens.tolist() == logits.argmax(-1).tolist() and torch.isfinite(logprobs).all()
+
+
 def test_the_largest_uniform_number_never_falls_outside(folder: str) -> None:
     logits = torch.randn(64, 300, generator=torch.Generator().manual_seed(1))
     tokens, logprobs = sample(logits, torch.full((64,), 1 - 2**-24), 1.0, 1.0, 0)

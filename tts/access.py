@@ -21,6 +21,11 @@ def is_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
 
 
+def hidden(text: str, key: str) -> str:
+    """A server's own words without the key that it was sent, which some repeat where they refuse it."""
+    return text.replace(key, "***") if key else text
+
+
 def key_in_file(option: str, path: str) -> str:
     """The one key that a file holds. Raises ConfigError, which names the option."""
     keys = _lines(option, path)

@@ -44,6 +44,14 @@ class PromptError(ModelError):
         self.prompt_tokens, self.max_tokens, self.longest = prompt_tokens, max_tokens, longest
 
 
+class ChatError(ModelError):
+    """A chat that the model's own template refuses, with what it `said`: two messages of the user's in a row, say."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class UpstreamError(UserError):
     """A server that refused a request, with its HTTP `status` and what it `said`, or gave no usable answer (None)."""
 

@@ -9,7 +9,7 @@ import logging
 import math
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from importlib import resources
 from types import FrameType
 from typing import Any
@@ -35,6 +35,7 @@ LOG = logging.getLogger("tts.serve")
 PURPOSE = "OpenAI's routes; each answer is the best of N. The object `tts` and all options are in docs/serving.md."
 PAGE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 TELLING_SECONDS = 5.0  # after the time to drain, for those who are told that it is over
+CUTTING_SECONDS = 1.0  # after the second signal, for the same
 
 # The routes.
 
@@ -163,9 +164,20 @@ def bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with explained(ConfigError, f"The server cannot have {host}:{port}", "Give another --host or --port."):
+    with _having(host, port):
         taken.bind((host, port))
     return taken
+
+
+def _having(host: str, port: int) -> AbstractContextManager[None]:
+    return explained(ConfigError, f"The server cannot have {host}:{port}", "Give another --host or --port.")
+
+
+def configured(app: FastAPI, **more: Any) -> uvicorn.Config:
+    """For uvicorn, with h11: httptools loses the body of a request that offers an upgrade, as Java's clients offer h2c
+    with each.
+    """
+    return uvicorn.Config(app, http="h11", log_config=None, access_log=False, server_header=False, **more)
 
 
 class _Server(uvicorn.Server):
@@ -176,6 +188,12 @@ class _Server(uvicorn.Server):
         self._service, self._ready = service, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Raises ConfigError where another server has the address by now; two that do not listen yet may both have it,
+        and uvloop passes over what becomes of the second.
+        """
+        for one in sockets or ():
+            with _having(*one.getsockname()[:2]):
+                one.listen(self.config.backlog)
         await super().startup(sockets)
         self._ready()
 
@@ -191,6 +209,15 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             over.cancel()
+        if self.force_exit:
+            await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        """Tell those that still wait, rather than have uvicorn tell them of a bug, and end as otherwise."""
+        self._service.drained()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=CUTTING_SECONDS)
+        await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.draining = True
@@ -202,13 +229,8 @@ def serve(service: Service, keys: list[str], address: socket.socket, ready: Call
     """Answer requests until SIGTERM or SIGINT, then let what runs finish. `ready` is called once it listens. Raises
     InfraError where the engine broke.
     """
-    config = uvicorn.Config(
-        make_app(service, keys),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(service.settings.drain + TELLING_SECONDS),
-    )
+    patience = math.ceil(service.settings.drain + TELLING_SECONDS)
+    config = configured(make_app(service, keys), timeout_graceful_shutdown=patience)
     _Server(config, service, ready).run(sockets=[address])
     if service.broken is not None:
         raise InfraError(

@@ -13,6 +13,7 @@ from tts.types import Candidate, Key, Problem
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
+HUGE = 1e30  # beyond any log probability
 SEEDS = 2**31  # that any server takes: some keep them in 32 bits
 OPTIONAL = ("seed", "logprobs")  # parameters to do without where a server refuses them
 
@@ -139,7 +140,8 @@ def _logprobs(found: Any) -> list[float]:
 
 
 def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """Also together with as many others as there may be, which no integer beyond all floats is."""
+    return type(value) in (int, float) and abs(value) < HUGE
 
 
 def _count(value: Any) -> int | None:

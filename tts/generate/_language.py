@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tts.errors import check_count, check_option
+from tts.errors import ChatError, check_count, check_option
 from tts.protocols import Stepped
 from tts.seeds import seed_of
 from tts.types import Candidate, Problem, Sampling
@@ -102,13 +102,19 @@ def check_template(path: str, given: Collection[str]) -> None:
 
 def prompt_tokens(tokenizer: Any, problem: Problem, **template: Any) -> list[int]:
     """The problem's messages through the model's chat template, ready for an answer; `template` goes to it. Without
-    messages, its statement as the tokenizer begins a text.
+    messages, its statement as the tokenizer begins a text. Raises ChatError for messages that the template refuses.
     """
     if not problem.messages:
         plain: list[int] = tokenizer(problem.statement)["input_ids"]
         return plain
     chat = [{"role": m.role, "content": m.content} for m in problem.messages]
-    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **template)
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **template)
+    except Exception as error:
+        # A template is a program of the model's, which may raise anything, by its own word for one.
+        said = " ".join(str(error).split()) or type(error).__name__
+        message = f"The model's chat template refuses the messages of {problem.id!r}: {said.rstrip('.')}."
+        raise ChatError(f"{message} Change prompt.system, or leave the problem out.", said) from error
     tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return tokens
 

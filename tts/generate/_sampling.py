@@ -7,6 +7,7 @@ is in the batch, low-order bits of the logits aside.
 import torch
 
 SHORTLIST = 256  # most nuclei are far smaller; sorting a whole vocabulary would cost more than the model's own step
+COLDEST = 1e-6  # temperatures below are 0: they draw the same, and logits divided by some are beyond all floats
 CPU_ROWS = 4  # drawn at once on a CPU: their logits then stay in its cache from one pass over them to the next
 
 
@@ -29,7 +30,7 @@ def _sampled(
     logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float, top_k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     logits = logits.float()
-    if temperature == 0:
+    if temperature < COLDEST:
         tokens = logits.argmax(-1)
     elif top_p >= 1 and top_k == 0:
         tokens = _invert(torch.softmax(logits / temperature, -1), uniform)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tts.access import hidden
 from tts.errors import TtsError, UpstreamError, unknown
 from tts.generate._choices import Ask, nonsense, refused_option
 from tts.types import Candidate, Key
@@ -68,7 +69,8 @@ class Upstream:
         self._failures: Counter[str] = Counter()  # for good since the last answer, by problem
         self._gate = _Gate()
         self._random = random.Random(options.seed)
-        self._clients = _Clients(options)
+        self._key = options.key
+        self._clients = _Clients(options, self._key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
         self._thread.start()
@@ -233,11 +235,11 @@ class Upstream:
             raise _Later(str(error) or type(error).__name__) from error
         self._gate.heed(response.headers, response.status_code)
         if response.status_code != 200:
-            raise _Refused(response.status_code, *_complaint(data, response), _wish(response.headers))
+            raise _Refused(response.status_code, *_complaint(data, response, self._key), _wish(response.headers))
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise nonsense(self.url, data[:1000].decode("utf-8", "replace")) from error
+            raise nonsense(self.url, hidden(data[:1000].decode("utf-8", "replace"), self._key)) from error
 
     async def _reach(self, model: str) -> None:
         try:
@@ -259,8 +261,8 @@ class _Clients:
     places.
     """
 
-    def __init__(self, options: "OpenAI") -> None:
-        self._headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
+    def __init__(self, options: "OpenAI", key: str) -> None:
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._verify = httpx.create_ssl_context() if options.base_url.startswith("https") else False
         self._timeout = httpx.Timeout(options.timeout)
         self._idle: list[tuple[float, httpx.AsyncClient]] = []  # since when, the longest first
@@ -321,7 +323,7 @@ def _wish(headers: Mapping[str, str]) -> float | None:
     if seconds is None and text:
         try:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):  # an offset from UTC may be any number
             return None
     return None if seconds is None else min(max(0.0, seconds), LONGEST_WISH)
 
@@ -354,8 +356,8 @@ async def _read(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _complaint(data: bytes, response: httpx.Response) -> tuple[str, str]:
-    """(message, parameter) of a refusal, in the server's own words, shortened."""
+def _complaint(data: bytes, response: httpx.Response, key: str) -> tuple[str, str]:
+    """(message, parameter) of a refusal, in the server's own words, shortened, without the key that it was sent."""
     text = data.decode("utf-8", "replace")
     try:
         found = json.loads(text)
@@ -364,4 +366,5 @@ def _complaint(data: bytes, response: httpx.Response) -> tuple[str, str]:
     inner = found.get("error", found) if isinstance(found, dict) else found
     message = inner.get("message", inner) if isinstance(inner, dict) else inner
     parameter = inner.get("param") if isinstance(inner, dict) else None
-    return " ".join(str(message).split())[:500] or response.reason_phrase, str(parameter or "")
+    said = hidden(" ".join(str(message).split()), key)[:500]
+    return said or response.reason_phrase, str(parameter or "")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tts.access import hidden
 from tts.errors import UserError
 from tts.score._deadline import Deadline
 
@@ -80,7 +81,7 @@ class Server:
             try:
                 found = ask(deadline)
             except urllib.error.HTTPError as error:
-                message = _message(error)
+                message = _message(error, self._key)
                 if error.code not in LATER:
                     raise Refused(error.code, message) from error
                 raise _Later(f"it answered {error.code}: {message}") from error
@@ -90,6 +91,10 @@ class Server:
             if deadline.over:  # an answer of unknown length that was cut off looks whole
                 raise _Later(self._timed_out)
             return found
+
+    @property
+    def _key(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
     @property
     def _timed_out(self) -> str:
@@ -114,8 +119,8 @@ def nonsense(url: str, what: object) -> UserError:
     )
 
 
-def _message(error: urllib.error.HTTPError) -> str:
-    """The server's own words, shortened."""
+def _message(error: urllib.error.HTTPError, key: str) -> str:
+    """The server's own words, shortened, without the key that it was sent."""
     try:
         text = error.read(LONGEST_ANSWER).decode("utf-8", "replace")
         found = json.loads(text)
@@ -125,4 +130,4 @@ def _message(error: urllib.error.HTTPError) -> str:
         found = text
     inner = found.get("error", found) if isinstance(found, dict) else found
     message = inner.get("message", inner) if isinstance(inner, dict) else inner
-    return " ".join(str(message).split())[:300] or str(error.reason)
+    return hidden(" ".join(str(message).split()), key)[:300] or str(error.reason)

@@ -16,7 +16,7 @@ from typing import Any
 from tts.engine import Pair, Plain, scored
 from tts.errors import InfraError, TtsError, UpstreamError, UserError
 from tts.protocols import Generator, Scorer, Stepped
-from tts.serving.refusals import brief
+from tts.serving.refusals import brief, discreet
 from tts.types import Candidate, Key, Problem, Score
 
 LOG = logging.getLogger("tts.serve")
@@ -221,7 +221,7 @@ class GuardedScorer:
                 self.silent_since = time.monotonic()
                 yield score
         except Exception as error:
-            reason = brief(error) if isinstance(error, TtsError) else f"a bug: {error!r}"
+            reason = brief(error) if isinstance(error, TtsError) else discreet(f"a bug: {error!r}")
             LOG.error("The scorer %s failed: %s", self.label, error, exc_info=not isinstance(error, TtsError))
         finally:
             self.silent_since = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tts.errors import PromptError, TtsError, UpstreamError
+from tts.errors import ChatError, PromptError, TtsError, UpstreamError
 
 STATUSES = {
     400: "The request cannot be used as it is",
@@ -21,6 +21,8 @@ STATUSES = {
     503: "The server is ending, or its models cannot be used",
     504: "The deadline passed",
 }
+# What stays in the server's log.
+PLACE = re.compile(r"\w+://[^\s'\",;)]+|(?<![\w/.])~?/[^\s'\",;:)]+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b")
 LONGEST = 200  # characters of a failure that clients are told
 TYPES = {429: "rate_limit_error"}
 
@@ -73,19 +75,27 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
             f"this model's context of {error.longest} tokens. Shorten the prompt or lower {longest}."
         )
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
+    if isinstance(error, ChatError):
+        said = discreet(error.said)[:LONGEST].rstrip(".")
+        return bad(names.prompt, f"the model's chat template refuses them: {said}.")
     if isinstance(error, UpstreamError):
         if error.of_one_request:  # what it was asked for, which the client decides
-            return Refusal(
-                400, f"The upstream server refused: {error.said or 'the log says why'}", code="upstream_refused"
-            )
-        how = f"failed with status {error.status}" if error.status else "gave no answer"
-        return Refusal(502, f"The upstream server {how}; the log of this one says why.", code="upstream_error")
+            said = discreet(error.said) or "the log says why"
+            return Refusal(400, f"The upstream server refused: {said}", code="upstream_refused")
+        return Refusal(502, f"{brief(error).capitalize()}; the log of this one says why.", code="upstream_error")
     return Refusal(503, f"The model failed: {brief(error)}. The log has more.", code="model_failed")
 
 
 def brief(error: BaseException) -> str:
-    """What clients are told of a failure: its first sentence without the full stop, since others may hold paths and a
-    process's log.
+    """What clients are told of a failure: its first sentence without the full stop, since others may hold a process's
+    log, and without paths and addresses; of an upstream server's, which may say anything, only how it failed.
     """
-    first, *_ = re.split(r"(?<=[.!?])\s|\n", str(error), maxsplit=1)
+    if isinstance(error, UpstreamError):
+        return f"the upstream server {f'failed with status {error.status}' if error.status else 'gave no answer'}"
+    first, *_ = re.split(r"(?<=[.!?])\s|\n", discreet(str(error)), maxsplit=1)
     return first[:LONGEST].rstrip(".") or type(error).__name__
+
+
+def discreet(text: str) -> str:
+    """Without paths and addresses."""
+    return PLACE.sub("(see the log)", text)
