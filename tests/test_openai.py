@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,18 @@ def asked(folder: Path) -> list[dict[str, Any]]:
 
 def first(n: int, of: Problem = P) -> list[tuple[Problem, int]]:
     return [(of, index) for index in range(n)]
+
+
+def test_a_server_that_is_waited_for_is_told_of_and_the_wait_may_be_ended(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        one = generator(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", retries=100, pause=60)
+        with ThreadPoolExecutor() as pool:
+            starting = pool.submit(one.start, first(1))
+            assert until(lambda: "is not ready" in caplog.text and "Trying again" in caplog.text)
+            one.close()
+            with pytest.raises(CancelledError):
+                starting.result(timeout=10)
 
 
 @pytest.mark.parametrize("mode", ["fine", "bare", "busy"])

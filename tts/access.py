@@ -52,7 +52,7 @@ def keys_in_environment(option: str, name: str) -> list[str]:
     """The keys that an environment variable holds, separated by commas. Raises ConfigError for none."""
     keys = [key.strip() for key in os.environ.get(name, "").split(",") if key.strip()]
     if not keys or not all(map(_is_key, keys)):
-        raise ConfigError(f"{option}: the variable {name} must hold keys of printable ASCII without spaces.")
+        raise ConfigError(f"{option}: the environment variable {name} must hold keys, printable ASCII without spaces.")
     return keys
 
 

@@ -7,6 +7,7 @@ Knows nothing of what its caller does with the answers: they lie in a queue, a c
 import asyncio
 import email.utils
 import json
+import logging
 import queue
 import random
 import re
@@ -28,6 +29,7 @@ from tts.types import Candidate, Key
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
 
+LOG = logging.getLogger("tts")
 IDLE_SECONDS = 5.0  # after which a connection that nobody uses is closed, before the server closes it
 LONGEST_PAUSE = 60.0  # seconds between two tries, unless the server asks for more
 LONGEST_WISH = 600.0  # seconds that a server may ask to be left alone
@@ -70,6 +72,7 @@ class Upstream:
         self._gate = _Gate()
         self._random = random.Random(options.seed)
         self._key = options.key
+        self._reached = False  # ever
         self._clients = _Clients(options, self._key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
@@ -118,7 +121,7 @@ class Upstream:
 
     async def _end(self) -> None:
         self._waiting.clear()
-        tasks = list(self._running)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # also that of one who waits to reach the server
         for task in tasks:
             if not task.cancelling():
                 task.cancel()
@@ -206,6 +209,8 @@ class Upstream:
                 if refusal.status not in LATER:
                     raise
                 reason, wish = f"it answered {refusal.status}: {refusal.message}", refusal.wait
+            if attempt == 0 and not self._reached:
+                LOG.warning("The server at %s is not ready: %s. Trying again", self.url, reason.rstrip("."))
             if attempt < self.options.retries:
                 await asyncio.sleep(max(pause * self._random.uniform(0.5, 1.0), wish or 0.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -234,6 +239,7 @@ class Upstream:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise _Later(str(error) or type(error).__name__) from error
         self._gate.heed(response.headers, response.status_code)
+        self._reached = self._reached or response.status_code not in LATER
         if response.status_code != 200:
             raise _Refused(response.status_code, *_complaint(data, response, self._key), _wish(response.headers))
         try:
