@@ -104,7 +104,7 @@ def test_what_an_early_answer_saved_is_said(browser: Any) -> None:
 def test_an_error_is_shown_and_the_next_task_works(page: Asking) -> None:
     page.ask("refuse me")
     page.waits_for("document.getElementById('error').textContent !== ''")
-    assert "more than this model's context of 2048 tokens" in page.text("#error")
+    assert "more than this server's context of 2048 tokens" in page.text("#error")
     page.ask("next")
     page.waits_for(FINISHED)
     assert page.text("#error") == ""

@@ -29,7 +29,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tts import train, training
 from tts.errors import ConfigError, DataError, ModelError, UserError
-from tts.models import device_and_dtype
+from tts.models import device_and_dtype, locate
 from tts.pairs import HELD_OUT, TRAIN, Pair
 from tts.pipeline import Silent
 from tts.ranking import Bootstrap
@@ -139,6 +139,9 @@ def test_it_is_an_ordinary_sequence_classifier_and_nothing_else_is_left(trained:
     model = AutoModelForSequenceClassification.from_pretrained(trained.model)
     assert (type(model).__name__, model.config.num_labels) == ("LlamaForSequenceClassification", 1)
     assert AutoTokenizer.from_pretrained(trained.model).chat_template == tiny.TEMPLATE
+    assert {file.stat().st_mode for file in trained.model.iterdir()} == {(trained.model / "config.json").stat().st_mode}
+    with pytest.raises(ModelError, match=f"has no config.json. Give {folder / 'model'}, which has"):
+        locate(str(folder))
     kept = {path.name for path in folder.iterdir()}
     assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
 

@@ -39,7 +39,10 @@ def locate(model: str) -> str:
     path = _path(model)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ModelError(f"The model folder {path} has no config.json. Give a Hugging Face folder or a hub name.")
+            trained = path / "model"  # what `tts train` leaves in its folder
+            known = (trained / "config.json").is_file()
+            remedy = f"{trained}, which has" if known else "a Hugging Face folder or a hub name"
+            raise ModelError(f"The model folder {path} has no config.json. Give {remedy}.")
         return str(path)
     looks_local = model.startswith((".", "~", "/")) or model.count("/") != 1 or path.exists()
     if looks_local:

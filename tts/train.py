@@ -517,6 +517,7 @@ class _Course:
         self.model.config.num_labels = 1
         self.model.to(self.dtype).save_pretrained(beside)
         self.tokenizer.save_pretrained(beside)
+        _for_all_who_may(beside)
         beside.rename(self.folder / MODEL)
 
     def _save_adapter(self) -> None:
@@ -534,6 +535,15 @@ class _Course:
         base.config.save_pretrained(place)
         self.tokenizer.save_pretrained(place)
         (place / "README.md").unlink(missing_ok=True)  # peft's empty card
+        _for_all_who_may(place)
+
+
+def _for_all_who_may(place: Path) -> None:
+    """Let weights be read by those who may read the config: safetensors writes them for their owner alone, and a server
+    has a user of its own.
+    """
+    for file in place.glob("*.safetensors"):
+        shutil.copymode(place / "config.json", file)
 
 
 def _batches(programs: Sequence[Program], size: int) -> Iterator[Sequence[Program]]:

@@ -72,7 +72,7 @@ def of_loss(error: TtsError, names: Names) -> Refusal:
         longest = names.longest
         message = (
             f"The prompt has {error.prompt_tokens} tokens and {longest} is {error.max_tokens}: together more than "
-            f"this model's context of {error.longest} tokens. Shorten the prompt or lower {longest}."
+            f"this server's context of {error.longest} tokens. Shorten the prompt or lower {longest}."
         )
         return Refusal(400, message, param=names.prompt, code="context_length_exceeded")
     if isinstance(error, ChatError):
