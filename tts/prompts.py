@@ -1,9 +1,9 @@
 """From a completion to the program in it: one extractor, which feeds both the scorer and the grader.
 
 `extract` finds the code, `parses` says whether CPython's grammar accepts it, `normalised` gives programs that differ
-only in layout the same text. Whatever the text, each takes a second or so per megabyte and none crashes: CPython's
-parser is reached only through `_syntax`, behind the limits below. Nothing here runs code, repairs a program that was
-cut off, or judges whether a program is right.
+only in layout the same text. Whatever the text, each takes a second or so per megabyte, of nothing but fences ten, and
+none crashes: CPython's parser is reached only through `_syntax`, behind the limits below. Nothing here runs code,
+repairs a program that was cut off, or judges whether a program is right.
 """
 
 import ast
