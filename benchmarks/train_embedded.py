@@ -13,6 +13,7 @@ test part.
 import argparse
 import gzip
 import json
+import math
 import os
 import shlex
 import shutil
@@ -432,6 +433,10 @@ def ship(adapter: Path, text: str, to: Path) -> None:
     (to / "README.md").write_text(text)
 
 
+def _share(of_gap: float) -> str:
+    return "there is no gap" if math.isnan(of_gap) else f"{100 * of_gap:.0f}% of the gap"
+
+
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """The rows as a table, and the goal."""
     for pool in dict.fromkeys(row["pool"] for row in rows):
@@ -442,7 +447,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             value, least, most = row["trained_above"]
             print(
                 f"{row['strategy']:<11} k = {row['k']:<3} {row['solved']:5.1f} [{low:.1f}, {high:.1f}]   "
-                f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {100 * row['share_of_gap']:.0f}% of the gap"
+                f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {_share(row['share_of_gap'])}"
             )
     print(f"\n{verdict(rows)}")
 
