@@ -69,6 +69,7 @@ class Settings:
     sequences: int
     requests: int  # of a load, at least
     engine_threads: int  # 0: one for each core, bound to it
+    dtype: str = "auto"  # vLLM's: the checkpoint's bfloat16, also on a CPU that computes it slowly
 
     @property
     def threads(self) -> dict[str, str]:
@@ -82,7 +83,8 @@ class Settings:
     @property
     def engine(self) -> dict[str, Any]:
         """vLLM's arguments."""
-        return {"max_model_len": 1024, "max_num_seqs": self.sequences, "max_num_batched_tokens": 1024}
+        lengths = {"max_model_len": 1024, "max_num_seqs": self.sequences, "max_num_batched_tokens": 1024}
+        return {"dtype": self.dtype, **lengths}
 
 
 @dataclass(frozen=True)
@@ -412,10 +414,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=8, help="of each load and round, at least")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--engine-threads", type=int, default=0, help="0: one for each core, bound to it")
+    parser.add_argument("--dtype", default="auto", help="of vLLM; float32 is quicker on a CPU without bfloat16")
     parser.add_argument("--name", default="server_load", help="of the files in results/, or a path without ending")
     arguments = parser.parse_args()
     a = arguments
-    settings = Settings(a.n, a.max_tokens, a.sequences, a.requests, a.engine_threads)
+    settings = Settings(a.n, a.max_tokens, a.sequences, a.requests, a.engine_threads, a.dtype)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         rows = measure(start_all(stack, arguments.servers, settings, Path(folder)), arguments, settings)
     for goal in goals(rows):

@@ -3,11 +3,14 @@
 A key is printable ASCII without spaces, since it goes into a header; none is ever part of a message.
 """
 
+import json
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tts.errors import ConfigError, explained
+
+LONGEST = 500  # characters of a server's own words
 
 
 def is_url(text: str) -> bool:
@@ -24,6 +27,21 @@ def is_url(text: str) -> bool:
 def hidden(text: str, key: str) -> str:
     """A server's own words without the key that it was sent, which some repeat where they refuse it."""
     return text.replace(key, "***") if key else text
+
+
+def complaint(data: bytes, key: str) -> tuple[str, str]:
+    """(message, parameter) of a server's refusal, in its own words, shortened, without the key that it was sent; "" for
+    what it does not say.
+    """
+    text = data.decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = text
+    inner = found.get("error", found) if isinstance(found, dict) else found
+    message = inner.get("message", inner) if isinstance(inner, dict) else inner
+    parameter = inner.get("param") if isinstance(inner, dict) else None
+    return hidden(" ".join(str(message).split()), key)[:LONGEST], str(parameter or "")
 
 
 def key_in_file(option: str, path: str) -> str:

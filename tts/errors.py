@@ -19,6 +19,11 @@ MOST_COUNT = 2**62  # bytes or tokens; beyond a float's range no plan can be com
 class TtsError(Exception):
     """Base of every error that tts raises on purpose."""
 
+    @property
+    def of_one_request(self) -> bool:
+        """Whether it is about what that one request says, so that others may well be answered."""
+        return False
+
 
 class UserError(TtsError):
     """Something a user can mend: the message is the remedy; no traceback is shown (exit status 2)."""
@@ -36,7 +41,16 @@ class ModelError(UserError):
     """A model that is missing, damaged or of the wrong kind."""
 
 
-class PromptError(ModelError):
+class RequestError(ModelError):
+    """A request that its model cannot take."""
+
+    @property
+    def of_one_request(self) -> bool:
+        """It is."""
+        return True
+
+
+class PromptError(RequestError):
     """A prompt that, with the longest answer to it, is over `longest` tokens, its model's limit."""
 
     def __init__(self, message: str, prompt_tokens: int, max_tokens: int, longest: int) -> None:
@@ -44,7 +58,7 @@ class PromptError(ModelError):
         self.prompt_tokens, self.max_tokens, self.longest = prompt_tokens, max_tokens, longest
 
 
-class ChatError(ModelError):
+class ChatError(RequestError):
     """A chat that the model's own template refuses, with what it `said`: two messages of the user's in a row, say."""
 
     def __init__(self, message: str, said: str) -> None:
@@ -61,7 +75,7 @@ class UpstreamError(UserError):
 
     @property
     def of_one_request(self) -> bool:
-        """Whether it is about what that one request says, so that the server may well answer others."""
+        """By its status."""
         return self.status in OF_ONE_REQUEST
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tts.access import hidden
+from tts.access import complaint, hidden
 from tts.errors import TtsError, UpstreamError, unknown
 from tts.generate._choices import Ask, nonsense, refused_option
 from tts.types import Candidate, Key
@@ -241,7 +241,9 @@ class Upstream:
         self._gate.heed(response.headers, response.status_code)
         self._reached = self._reached or response.status_code not in LATER
         if response.status_code != 200:
-            raise _Refused(response.status_code, *_complaint(data, response, self._key), _wish(response.headers))
+            message, parameter = complaint(data, self._key)
+            wish = _wish(response.headers)
+            raise _Refused(response.status_code, message or response.reason_phrase, parameter, wish)
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -360,17 +362,3 @@ async def _read(response: httpx.Response) -> bytes:
         if size > LONGEST_ANSWER:
             raise ValueError(f"its answer is over {LONGEST_ANSWER} bytes")
     return b"".join(parts)
-
-
-def _complaint(data: bytes, response: httpx.Response, key: str) -> tuple[str, str]:
-    """(message, parameter) of a refusal, in the server's own words, shortened, without the key that it was sent."""
-    text = data.decode("utf-8", "replace")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = text
-    inner = found.get("error", found) if isinstance(found, dict) else found
-    message = inner.get("message", inner) if isinstance(inner, dict) else inner
-    parameter = inner.get("param") if isinstance(inner, dict) else None
-    said = hidden(" ".join(str(message).split()), key)[:500]
-    return said or response.reason_phrase, str(parameter or "")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tts.access import hidden
+from tts.access import complaint
 from tts.errors import UserError
 from tts.score._deadline import Deadline
 
@@ -120,14 +120,9 @@ def nonsense(url: str, what: object) -> UserError:
 
 
 def _message(error: urllib.error.HTTPError, key: str) -> str:
-    """The server's own words, shortened, without the key that it was sent."""
+    """The server's own words, or what its status says."""
     try:
-        text = error.read(LONGEST_ANSWER).decode("utf-8", "replace")
-        found = json.loads(text)
+        said, _ = complaint(error.read(LONGEST_ANSWER), key)
     except (OSError, http.client.HTTPException):
-        return str(error.reason)
-    except (ValueError, RecursionError):
-        found = text
-    inner = found.get("error", found) if isinstance(found, dict) else found
-    message = inner.get("message", inner) if isinstance(inner, dict) else inner
-    return hidden(" ".join(str(message).split()), key)[:300] or str(error.reason)
+        said = ""
+    return said or str(error.reason)

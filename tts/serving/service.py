@@ -24,7 +24,7 @@ from tts.serving.meters import Meters
 from tts.serving.observer import Observer
 from tts.serving.order import Late, Order, Stopping, Wish, observes
 from tts.serving.pump import Pump
-from tts.serving.refusals import Refusal, brief, of_loss
+from tts.serving.refusals import Refusal, brief
 from tts.types import Candidate, Message, Problem, Sampling, Score
 
 LOG = logging.getLogger("tts.serve")
@@ -283,7 +283,7 @@ class Service:
         for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
             self.meters.candidates.labels(what).inc(count)
         for error in order.lost.values():
-            self.meters.candidates.labels("refused" if of_loss(error, order.wish.names).status == 400 else "lost").inc()
+            self.meters.candidates.labels("refused" if error.of_one_request else "lost").inc()
         for kind, tokens in zip(("prompt", "completion"), order.tokens, strict=True):
             self.meters.tokens.labels(kind).inc(tokens)
         return coming
