@@ -391,7 +391,7 @@ def test_requests_that_are_broken_off_leave_no_connection_and_no_place_taken(sta
 
     assert until(lambda: connections() == 0), connections()
     one.add(first(8, problem("last", "the last")))
-    assert until(lambda: sum("the last" in str(row["body"]) for row in asked(tmp_path)) == 8)
+    assert until(lambda: sum("the last" in str(row["body"]) for row in asked_so_far(tmp_path)) == 8)
     one.close()
 
 

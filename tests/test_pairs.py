@@ -212,6 +212,27 @@ def test_two_runs_on_one_problem_give_one_problem() -> None:
     assert (found.problems, len(found.pairs)) == (2, 2)
 
 
+def test_no_pair_has_programs_of_two_runs() -> None:
+    """They would be told apart by which model wrote them: right by the better one, wrong by the other."""
+    better = [Material(letters(i), f"alpha{letters(i)}", (program(1), program(2)), (program(3),)) for i in range(6)]
+    worse = [Material(letters(i), f"alpha{letters(i)}", (program(4),), (program(5), program(6))) for i in range(6)]
+    found = choose(better + worse, Rules(balance=False))
+    assert {(pair.chosen, pair.rejected) for pair in found.pairs} == {
+        *((program(1), program(3)), (program(2), program(3)), (program(4), program(5)), (program(4), program(6)))
+    }
+    right = [Material(letters(i), f"alpha{letters(i)}", (program(1),), ()) for i in range(6)]
+    wrong = [Material(letters(i), f"alpha{letters(i)}", (), (program(3),)) for i in range(6)]
+    with pytest.raises(DataError, match="of one run: of 6 problems, 6 have a right one and 6 a wrong one"):
+        choose(right + wrong, Rules())
+
+
+def test_a_program_that_two_runs_have_is_of_both() -> None:
+    same = "def f(other):\n    return other\n", "def f(x):\n    return x\n"
+    runs = [Material("a", "alpha", (same[0],), ()), Material("a", "alpha", (same[1],), (program(3),))]
+    (pair,) = choose(runs, Rules(held_out=0, balance=False)).pairs
+    assert (pair.chosen, pair.rejected) == (same[0], program(3))
+
+
 # Sides.
 
 

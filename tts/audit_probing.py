@@ -24,6 +24,7 @@ from tts.scoring import Scores, Scoring
 from tts.types import Candidate, Grade, Problem, Verdict, program_hash
 
 GIVEN = "given"
+WITHOUT = "leave what is changed out: `tts audit --probes 0`, `tts pairs --mutants 0`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,13 @@ def _check_unchanged(problems: Mapping[str, Problem], benchmark: Benchmark) -> N
         now = {problem.id: problem.digest for problem in benchmark.problems()}
     except DataError as error:
         raise DataError(
-            f"{error} Probes are executed on the run's benchmark: start where the run was started, or leave them out: "
-            "--probes 0."
+            f"{error} Changed programs are executed on the run's benchmark: start where the run was started, or {WITHOUT}"
         ) from error
     for name, problem in problems.items():
         if now.get(name) != problem.digest:
             raise DataError(
-                f"Problem {name!r} is not in the benchmark as it was when the run was made, so what the probes make of "
-                "its programs cannot be executed. Restore the benchmark's file, or leave the probes out: --probes 0."
+                f"Problem {name!r} is not in the benchmark as it was when the run was made, so what is made of its "
+                f"programs cannot be executed. Restore the benchmark's file, or {WITHOUT}"
             )
 
 

@@ -809,7 +809,9 @@ def pairs(
     bare: Annotated[
         bool, typer.Option("--bare", help="Nothing but CodeScalerPair-51K's columns: training then splits anew")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides which pairs are drawn and which problems are held out")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Decides which pairs are drawn, which mutants are tried and which problems are held out")
+    ] = 0,
 ) -> None:
     """Make preference pairs for `tts train` of graded runs: chosen passes all tests, rejected fails one.
 
@@ -828,7 +830,7 @@ def pairs(
     known = "What was executed is kept beside the output; the same command goes on from there."
     with _stoppable(lambda: known if _holds_something(kept_in) else NOTHING_YET):
         with _bars() as progress:
-            mutating = pair_rows.Mutating(mutants, kept_in, progress) if mutants else None
+            mutating = pair_rows.Mutating(mutants, kept_in, progress, seed) if mutants else None
             found = choose(pair_rows.materials(places, mutating), rules)
         pair_rows.write(out, found.pairs, bare)
     for line in pair_rows.summary(found):

@@ -38,11 +38,14 @@ ENDINGS = (".jsonl", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class Mutating:
-    """How many changed programs of each problem are wanted, where what was found out is kept, and who hears of it."""
+    """How many changed programs of each problem are wanted, where what was found out is kept, who hears of it, and by
+    which seed it is drawn which changes are tried.
+    """
 
     wanted: int
     kept_in: Path
     progress: Progress
+    seed: int = 0
 
 
 def materials(places: Sequence[Path], mutating: Mutating | None = None) -> list[Material]:
@@ -59,11 +62,18 @@ def _of_run(folder: Path, mutating: Mutating | None) -> list[Material]:
     with open_for_reading(folder) as store:
         config = stored_config(store)
         judged, _ = judge(store, config)
-        stored = len(store.candidate_keys())
+        ids, keys = {problem.id for problem in store.problems()}, store.candidate_keys()
+    stored = sum(problem_id in ids for problem_id, _ in keys)
     if not judged:
         raise StoreError(
             f"{folder} has {counted(stored, 'candidate')} and none is graded, so nothing tells right programs from "
             "wrong ones. Continue it with the same `tts run`, or give another run."
+        )
+    if stored < len(keys):
+        LOG.warning(
+            "%s: %s of problems that its last command left out (by benchmark.ids, say) are left out here, too. For all "
+            "of them give it the same `tts run` without that.",
+            *(folder, counted(len(keys) - stored, "candidate")),
         )
     graded = sum(len(item.candidates) for item in judged)
     if graded < stored:
@@ -76,18 +86,19 @@ def _of_run(folder: Path, mutating: Mutating | None) -> list[Material]:
 
 
 def _material(item: Judged, changed: Sequence[tuple[str, str, str]]) -> Material:
-    """Of candidates that are a program; one without, or with one that does not parse, teaches nothing."""
+    """Of candidates with a program that parses; the others teach nothing and are counted."""
     codes = [(c.code or "", right) for c, right in zip(item.candidates, item.correct, strict=True) if c.valid]
     right = tuple(code for code, passed in codes if passed)
     wrong = tuple(code for code, passed in codes if not passed)
-    return Material(item.problem.id, item.problem.statement, right, wrong, tuple(changed))
+    without = len(item.candidates) - len(codes)
+    return Material(item.problem.id, item.problem.statement, right, wrong, tuple(changed), without=without)
 
 
 def _changed(judged: Sequence[Judged], config: Config, mutating: Mutating) -> Mapping[str, list[tuple[str, str, str]]]:
     """Right programs changed so that they fail, as execution says. Raises InfraError where that could not be said."""
     limits = config.grading
     grader = Grader(limits.limits, limits.workers, isolation=limits.isolation, level=limits.level)
-    trials = _drawn(audit_probing.make(judged, mutating.wanted), mutating.wanted, config.seed)
+    trials = _drawn(audit_probing.make(judged, mutating.wanted), mutating.wanted, mutating.seed)
     benchmark = build("benchmark", config.benchmark, "benchmark", **config.context())
     with Ledger(mutating.kept_in) as ledger:
         tried = audit_probing.execute(trials, benchmark, grader, ledger, mutating.progress)
@@ -163,16 +174,16 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def check_ending(path: Path) -> None:
-    """Raises ConfigError for a file to write whose name does not say in which format."""
+    """Raises ConfigError for a file to write that is a folder, or whose name does not say in which format."""
     if path.is_dir():
-        raise DataError(f"{path} is a folder. If it is a run's: `tts pairs {path} --out pairs.jsonl` makes its pairs.")
+        raise ConfigError(f"--out {path} is a folder. Give the name of a file in it: {path / 'pairs.jsonl'}.")
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--out must end in {' or '.join(ENDINGS)}, got {path.name!r}.")
 
 
 def write(path: Path, pairs: Sequence[Pair], bare: bool = False) -> None:
-    """Write pairs as rows; `bare` has nothing but CodeScalerPair-51K's columns. Raises ConfigError for an unknown
-    ending.
+    """Write pairs as rows; `bare` has nothing but CodeScalerPair-51K's columns. Raises ConfigError as
+    `check_ending`.
     """
     check_ending(path)
     rows = [_row(pair, bare) for pair in pairs]
@@ -195,8 +206,8 @@ def summary(found: Chosen) -> list[str]:
     gone = found.dropped
     lines = [
         f"{found.mixed} of {counted(found.problems, 'problem')} have right and wrong programs that count; left out: "
-        f"{gone.alike} programs alike others but for words, {gone.trivial} that do nothing, {gone.unparsable} that do "
-        f"not parse; {counted(gone.unbalanced, 'pair')} for the balance of lengths."
+        f"{gone.alike} programs alike others but for words, {gone.trivial} that do nothing, {gone.unparsable} answers "
+        f"without one that parses; {counted(gone.unbalanced, 'pair')} for the balance of lengths."
     ]
     if gone.unfit or gone.beyond:
         lines.append(

@@ -1,16 +1,17 @@
 """Programs of which execution said which are right -> preference pairs to train a reward model on.
 
-After CodeScaler's recipe (arXiv 2602.17684): on-policy programs, chosen = passes all tests, rejected = fails any.
-Programs that differ only in words count once, each problem gives a few pairs, length does not tell the chosen one, and
-problems that are alike are never on both sides of the split. Chooses only: runs, files and execution are
-`pair_rows.py`'s.
+After CodeScaler's recipe (arXiv 2602.17684): on-policy programs, chosen = passes all tests, rejected = fails any. Both
+programs of a pair are of one run, programs that differ only in words count once, each problem gives a few pairs, length
+does not tell the chosen one, and problems that are alike are never on both sides of the split. Chooses only: runs,
+files and execution are `pair_rows.py`'s.
 """
 
+import itertools
 import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 
@@ -28,8 +29,9 @@ Two = tuple[str, str, str]  # a right program, a wrong one, the source of the tw
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One problem's programs, in the order in which they were sampled; `changed`, right ones each with a wrong one that
-    was made of it, wrong by execution; and `pairs`, of files, which stay pairs.
+    """One problem's programs of one run, in the order in which they were sampled; `changed`, right ones each with a
+    wrong one that was made of it, wrong by execution; and `pairs`, of files, which stay pairs. `without` is how many
+    answers had no program that parses.
     """
 
     problem_id: str
@@ -38,6 +40,20 @@ class Material:
     wrong: tuple[str, ...]
     changed: tuple[Two, ...] = ()
     pairs: tuple[Two, ...] = ()
+    without: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Lessons:
+    """One problem's pairs to choose from, of all runs and files; whether it has `right` and `wrong` programs at all."""
+
+    problem_id: str
+    statement: str
+    right: bool
+    wrong: bool
+    sampled: tuple[Two, ...]
+    changed: tuple[Two, ...]
+    pairs: tuple[Two, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +102,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Programs and pairs that were left out, and why. Of files' pairs, `unfit` are alike others or have a program that
-    does nothing or does not parse, `beyond` are more than are taken of a problem.
+    """Programs and pairs that were left out, and why; `unparsable` counts answers without a program, too. Of files'
+    pairs, `unfit` are alike others or have a program that does nothing or does not parse, `beyond` are more than are
+    taken of a problem.
     """
 
     alike: int = 0
@@ -130,15 +147,15 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     """Pairs of both sides, in the order of the problems. Raises DataError if no problem has both kinds, if all that
     have are alike, or if no balance can be had.
     """
-    cleaned = [_cleaned(one) for one in _merged(materials)]
+    cleaned = [_cleaned(parts) for parts in _by_problem(materials)]
     dropped = sum((lost for _, lost in cleaned), Dropped())
-    mixed = [one for one, _ in cleaned if one.pairs or (one.right and (one.wrong or one.changed))]
+    mixed = [one for one, _ in cleaned if one.pairs or one.sampled or one.changed]
     if not mixed:
-        right, wrong = (sum(bool(getattr(one, kind)) for one, _ in cleaned) for kind in ("right", "wrong"))
+        right, wrong = (sum(getattr(one, kind) for one, _ in cleaned) for kind in ("right", "wrong"))
         raise DataError(
-            f"No problem has both a right and a wrong program: of {counted(len(cleaned), 'problem')}, {right} have a "
-            f"right one and {wrong} a wrong one that counts. Sample more per problem (generator.n), take problems that "
-            "the model solves now and then, or add wrong programs made of right ones: --mutants 2."
+            f"No problem has both a right and a wrong program of one run: of {counted(len(cleaned), 'problem')}, "
+            f"{right} have a right one and {wrong} a wrong one that counts. Sample more per problem (generator.n), "
+            "take problems that the model solves now and then, or add wrong programs made of right ones: --mutants 2."
         )
     sides = split([one.statement for one in mixed], rules.held_out, rules.seed)
     found: list[Pair] = []
@@ -154,13 +171,13 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     return Chosen(tuple(sorted(found, key=lambda p: order[p.statement])), len(cleaned), len(mixed), dropped)
 
 
-def _untaken(mixed: Sequence[Material], drawn: Sequence[Pair]) -> int:
+def _untaken(mixed: Sequence[_Lessons], drawn: Sequence[Pair]) -> int:
     """How many of the files' pairs were not drawn."""
     taken = {(pair.statement, pair.chosen, pair.rejected) for pair in drawn}
     return sum((one.statement, *programs) not in taken for one in mixed for *programs, _ in one.pairs)
 
 
-def _of_side(mixed: Sequence[Material], sides: Sequence[str], side: str, rules: Rules) -> list[Pair]:
+def _of_side(mixed: Sequence[_Lessons], sides: Sequence[str], side: str, rules: Rules) -> list[Pair]:
     """The pairs of one side's problems; each problem begins with the kind that the ones before it had less of."""
     found: list[Pair] = []
     surplus = 0
@@ -171,43 +188,54 @@ def _of_side(mixed: Sequence[Material], sides: Sequence[str], side: str, rules: 
     return found
 
 
-def _merged(materials: Iterable[Material]) -> list[Material]:
-    """Those with one statement as one, in their order."""
-    found: dict[str, Material] = {}
+def _by_problem(materials: Iterable[Material]) -> list[list[Material]]:
+    """Those with one statement together, in their order."""
+    found: dict[str, list[Material]] = {}
     for one in materials:
-        if (held := found.get(one.statement)) is None:
-            found[one.statement] = one
-        else:
-            found[one.statement] = Material(
-                held.problem_id,
-                held.statement,
-                held.right + one.right,
-                held.wrong + one.wrong,
-                held.changed + one.changed,
-                held.pairs + one.pairs,
-            )
+        found.setdefault(one.statement, []).append(one)
     return list(found.values())
 
 
-def _cleaned(one: Material) -> tuple[Material, Dropped]:
+def _cleaned(parts: Sequence[Material]) -> tuple[_Lessons, Dropped]:
     """Without what does not parse, what is alike, and wrong programs that do nothing. A program that is alike a right
     one and wrong all the same (it keeps another name, say) is no lesson.
     """
-    right, wrong = _distinct(one.right), _distinct(one.wrong)
-    known = right.keys() | _distinct([chosen for chosen, _, _ in one.pairs]).keys()
+    given = [pair for part in parts for pair in part.pairs]
+    right, wrong = (_distinct([code for part in parts for code in getattr(part, kind)]) for kind in ("right", "wrong"))
+    known = right.keys() | _distinct([chosen for chosen, _, _ in given]).keys()
     told = {text: code for text, code in wrong.items() if text not in known}
     useful = {text: code for text, code in told.items() if not does_nothing(code)}
-    pairs = _lessons(one.pairs, known)
-    parsed = sum(prompts.parses(code) for code in (*one.right, *one.wrong))
+    pairs = _lessons(given, known)
+    programs = [code for part in parts for code in (*part.right, *part.wrong)]
+    parsed = sum(map(prompts.parses, programs))
     lost = Dropped(
         alike=parsed - len(right) - len(told),
         trivial=len(told) - len(useful),
-        unparsable=len(one.right) + len(one.wrong) - parsed,
-        unfit=len(one.pairs) - len(pairs),
+        unparsable=len(programs) - parsed + sum(part.without for part in parts),
+        unfit=len(given) - len(pairs),
     )
-    changed = _fresh(one.changed, known | useful.keys() | {rejected for _, rejected in pairs})
-    programs = tuple(right.values()), tuple(useful.values()), tuple(changed), tuple(pairs.values())
-    return Material(one.problem_id, one.statement, *programs), lost
+    seen = known | useful.keys() | {rejected for _, rejected in pairs}
+    changed = _fresh([two for part in parts for two in part.changed], seen)
+    found = _Lessons(
+        problem_id=parts[0].problem_id,
+        statement=parts[0].statement,
+        right=bool(right),
+        wrong=bool(useful),
+        sampled=tuple(_of_one_run(parts, right, useful)),
+        changed=tuple(changed),
+        pairs=tuple(pairs.values()),
+    )
+    return found, lost
+
+
+def _of_one_run(parts: Sequence[Material], right: Mapping[str, str], wrong: Mapping[str, str]) -> Iterator[Two]:
+    """Each right program with each wrong one that a run has beside it. Of two runs they would be told apart by which
+    model wrote them: the better one's are the right ones.
+    """
+    runs = [(_distinct(part.right).keys(), _distinct(part.wrong).keys()) for part in parts]
+    for a, b in itertools.product(right, wrong):
+        if any(a in mine and b in its for mine, its in runs):
+            yield right[a], wrong[b], SAMPLED
 
 
 def _lessons(pairs: Sequence[Two], right: Collection[str]) -> dict[tuple[str, str], Two]:
@@ -241,7 +269,7 @@ def _fresh(changed: Sequence[Two], seen: Iterable[str]) -> list[Two]:
     return found
 
 
-def _of_problem(one: Material, surplus: int, rules: Rules) -> list[Pair]:
+def _of_problem(one: _Lessons, surplus: int, rules: Rules) -> list[Pair]:
     """Up to `per_problem` pairs, files' and sampled ones alike: of the nearest lengths first, the chosen program the
     longer one and the shorter one by turns, no program more often than need be. `surplus` is by how many pairs the
     longer is ahead so far.
@@ -250,8 +278,7 @@ def _of_problem(one: Material, surplus: int, rules: Rules) -> list[Pair]:
     changed = [Pair(one.problem_id, one.statement, base, made, name) for base, made, name in one.changed]
     draw.shuffle(changed)
     taken = _by_turns(changed, min(rules.mutants, rules.per_problem), surplus)
-    others = [*one.pairs, *((a, b, SAMPLED) for a in one.right for b in one.wrong)]
-    whole = [Pair(one.problem_id, one.statement, *other) for other in dict.fromkeys(others)]
+    whole = [Pair(one.problem_id, one.statement, *two) for two in dict.fromkeys((*one.pairs, *one.sampled))]
     draw.shuffle(whole)
     room = rules.per_problem - len(taken)
     return _by_turns(whole, room, surplus + sum(pair.longer for pair in taken)) + taken
