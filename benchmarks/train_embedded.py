@@ -77,6 +77,7 @@ class Recipe:
     judging: tuple[Pool, ...]
     own: Path
     apart: Callable[[], Sequence[str]]  # the statements that training keeps away from
+    judged: Sequence[dict[str, str]] = ()  # benchmarks of which no own problem may be one
     pairs: tuple[str, ...] = ("--per-problem", "8", "--mutants", "2")
     held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ def real(work: Path, anew: bool = False) -> Recipe:
         tuple(pool(CACHE / "pools" / folder, name) for folder, name in judged),
         own,
         lambda: list(_statements(EVALUATION)),
+        EVALUATION,
     )
 
 
@@ -133,10 +135,15 @@ def _statements(benchmarks: Iterable[dict[str, str]]) -> Iterator[str]:
 
 TINY = {  # own tasks, a right line and wrong ones
     "half-of": ("return n // 2", "return n / 2", "return n * 2", "return n % 2"),
-    "last-digit": ("return n % 10", "return n // 10", "return n % 100", "return 10"),
+    "hours-of": ("return m // 60", "return m / 60", "return m % 60", "return 60"),
     "days-of": ("return 7 * w + d", "return w + d", "return 7 * d + w", "return 7 * w"),
     "upper-text": ("return text.upper()", "return text.lower()", "return text.title()", "return text + ''"),
-    "every-second": ("return values[::2]", "return values[1::2]", "return values[2:]", "return values"),
+    "first-half": (
+        "return values[: len(values) // 2]",
+        "return values[len(values) // 2 :]",
+        "return values[:2]",
+        "return values",
+    ),
     "zero-there": ("return 0 in values", "return 0 == values", "return values[0] == 0", "return not values"),
     "last-three": ("return text[-3:]", "return text[:3]", "return text[3:]", "return text[-2:]"),
     "hex-text": ("return format(n, 'x')", "return hex(n)", "return format(n, 'b')", "return str(n)"),
@@ -194,6 +201,10 @@ def sample(pools: Sequence[Pool]) -> list[dict[str, Any]]:
 
 def write_own(recipe: Recipe) -> None:
     """Write our own problems, of which the tiny recipe judges by some, so that those are needed."""
+    for benchmark in (plugins.build("benchmark", one) for one in recipe.judged):
+        for problem in benchmark.problems():
+            if same := _own_problems.met(problem.id, benchmark.tests(problem.id)):
+                sys.exit(f"{problem.id} may be {', '.join(same)} in other words: see COINCIDENCES in _own_problems.py.")
     own = {row["question_content"] for row in _own_problems.rows()}
     recipe.own.parent.mkdir(parents=True, exist_ok=True)
     _own_problems.written(recipe.own, [statement for statement in recipe.apart() if statement not in own])

@@ -1,5 +1,6 @@
 """The problems that the embedded scorer is trained on: their tests tell nearly right programs, and no pair leaks."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tts import plugins
 from tts.pairs import Pair
+from tts.types import Call
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -26,7 +29,6 @@ NEARLY: dict[str, Callable[..., Any]] = {
     "is_power_of_two": lambda n: False,
     "in_between": lambda x, low, high: low <= x < high,
     "money_left": lambda a, b: a - b,
-    "all_different": lambda values: True,
     "ends_equal": lambda values: False,
 }
 
@@ -51,5 +53,36 @@ def test_both_forms_of_a_problem_are_on_one_side(tmp_path: Path) -> None:
     found = train_embedded._sided(made, train_embedded.real(tmp_path))
     sides = {pair.problem_id: pair.split for pair in found}
     twins = [name for name in sides if name.startswith("own-io-")]
-    assert set(sides.values()) == {"train", "held-out"} and len(twins) > 50
+    assert set(sides.values()) == {"train", "held-out"} and len(twins) == 50
     assert all(sides[name] == sides[name.replace("own-io-", "own-")] for name in twins)
+
+
+def calls(*cases: tuple[tuple[Any, ...], Any]) -> list[Call]:
+    return [Call("f", given, expected) for given, expected in cases]
+
+
+@pytest.mark.parametrize(
+    ("tests", "tasks"),
+    [
+        (calls((("abcd",), "ABCD"), (("x",), "X")), ["upper_text"]),
+        (calls((("abcd",), "ABCD")), []),  # one may be met by chance
+        (calls((("abcd",), "ABCD"), (("x",), "x")), []),
+        (calls((("abcd", 1), "ABCD"), (("x", 2), "X")), []),
+        (calls(((10**9,), 1), ((10**9,), 1)), []),  # which a reference would count up to
+    ],
+)
+def test_a_task_that_is_another_problem_in_other_words_is_found(tests: list[Call], tasks: list[str]) -> None:
+    assert _own_problems.met("elsewhere", tests) == tasks
+
+
+def test_none_is_a_problem_of_mini() -> None:
+    mini = plugins.build("benchmark", {"name": "mini"})
+    assert [_own_problems.met(one.id, mini.tests(one.id)) for one in mini.problems()] == [[]] * 66
+
+
+def test_the_recipe_ends_where_a_task_is_one_that_is_judged_by(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(_own_problems, "COINCIDENCES", set())
+    monkeypatch.setattr(_own_problems, "met", lambda name, tests: ["half_of"] if name == "sum-of-two" else [])
+    recipe = dataclasses.replace(train_embedded.tiny(tmp_path), judged=({"name": "mini"},))
+    with pytest.raises(SystemExit, match="sum-of-two may be half_of in other words"):
+        train_embedded.write_own(recipe)

@@ -233,6 +233,22 @@ def test_a_program_that_two_runs_have_is_of_both() -> None:
     assert (pair.chosen, pair.rejected) == (same[0], program(3))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Write a function to sum a list.\nassert f([1]) == 1\nassert f(2) == 2", "Flatten it.\nassert f([1]) == 1", True),
+        ("Write a function to sum a list.\nassert f([1]) == 1", "Flatten the thing.\nassert g([1]) == 1", False),
+        ("Write a function to sum a list.\nassert f(1, 2, 3, 4, 5) == 1", "Write a function to sum a list.", True),
+        ("Write a function to sum a list.", "Write a function to sum a list. Here is how it is called. f(1).", True),
+        ("Write it.", "Write it. Here is how it is called and what comes out.", False),
+        ("写一个函数，返回列表中所有偶数的和。", "写一个函数，返回列表中所有奇数的和。", True),
+        ("写一个函数，返回列表中所有偶数的和。", "判断一个字符串是否是回文串。", False),
+    ],
+)  # fmt: skip
+def test_what_makes_two_statements_one_problem(one: str, other: str, same: bool) -> None:
+    assert (len(set(groups([one, other]))) == 1) is same
+
+
 # Sides.
 
 

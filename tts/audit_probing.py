@@ -133,7 +133,7 @@ def _check_unchanged(problems: Mapping[str, Problem], benchmark: Benchmark) -> N
         now = {problem.id: problem.digest for problem in benchmark.problems()}
     except DataError as error:
         raise DataError(
-            f"{error} Changed programs are executed on the run's benchmark: start where the run was started, or {WITHOUT}"
+            f"{error} Changed programs are executed on the run's benchmark: start where the run was, or {WITHOUT}"
         ) from error
     for name, problem in problems.items():
         if now.get(name) != problem.digest:

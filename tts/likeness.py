@@ -1,7 +1,8 @@
 """Which programs, and which problems, are the same but for their words.
 
 Two programs are alike if their syntax trees are equal once docstrings are gone and variables have numbers for names.
-Two statements are alike if they share most of their runs of words. Pure text: nothing is run.
+Two statements are alike if they share most of their runs of words, or one holds nearly all of the other's; the tests
+that they show do not count there, and make them one problem if they share one. Pure text: nothing is run.
 """
 
 import ast
@@ -16,7 +17,13 @@ from tts import prompts
 
 RUN = 3  # words of a shingle
 ALIKE = 0.5  # of the shingles of two statements together, the share that both have, from which on they are alike
-WORD = re.compile(r"[^\W\d_]+|\d+")
+WITHIN = (
+    0.8  # of the shingles of the shorter statement, the share that the longer one has, from which on they are alike
+)
+FEWEST = 4  # shingles of a statement that is looked for within another
+UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Japanese, Chinese and Korean letters: each is a word
+WORD = re.compile(rf"[{UNSPACED}]|[^\W\d_{UNSPACED}]+|\d+")
+TEST = re.compile(r"^\s*(assert\b|>>>).*$", re.MULTILINE)
 Shingles = frozenset[tuple[str, ...]]
 
 
@@ -87,25 +94,29 @@ def _does(node: ast.stmt) -> bool:
 
 
 def shingles(statement: str) -> Shingles:
-    """The runs of RUN words of a statement, numbers being all the same word; of a shorter one, all of it."""
-    words = ["0" if word.isdecimal() else word.lower() for word in WORD.findall(statement)]
+    """The runs of RUN words of a statement, numbers being all the same word, without the tests that it shows (of which
+    another edition of the problem may show more); of a shorter one, all of it.
+    """
+    words = ["0" if word.isdecimal() else word.lower() for word in WORD.findall(TEST.sub("", statement) or statement)]
     return frozenset(tuple(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1)))
 
 
 def alike(one: Shingles, other: Shingles, least: float = ALIKE) -> bool:
-    """Whether two statements share at least so much (Jaccard's measure)."""
-    both = len(one & other)
-    return both >= least * (len(one) + len(other) - both)
+    """Whether two statements share at least so much (Jaccard's measure), or one is nearly all within the other."""
+    both, fewer = len(one & other), min(len(one), len(other))
+    within = fewer >= FEWEST and both >= WITHIN * fewer
+    return within or both >= least * (len(one) + len(other) - both)
 
 
 def groups(statements: Sequence[str], least: float = ALIKE, names: Sequence[str] = ()) -> list[int]:
     """For each statement the position of the first one of its group: those alike are in one, directly or by others, and
-    so are those of one name, if they have `names`.
+    so are those that show the same test, and those of one name, if they have `names`.
     """
     sets = [shingles(statement) for statement in statements]
     first = list(range(len(sets)))
     holder: dict[str, int] = {}
-    named = [(holder.setdefault(name, i), i) for i, name in enumerate(names)]
+    tests = [(i, test.group().strip()) for i, one in enumerate(statements) for test in TEST.finditer(one)]
+    named = [(holder.setdefault(name, i), i) for i, name in (*enumerate(names), *tests)]
     for one, other in (*named, *_pairs(sets, least)):
         a, b = _root(first, one), _root(first, other)
         first[max(a, b)] = min(a, b)
@@ -120,15 +131,17 @@ def _root(first: list[int], i: int) -> int:
 
 
 def _pairs(sets: Sequence[Shingles], least: float) -> Iterator[tuple[int, int]]:
-    """Every pair that is alike. Two sets of which a share `least` is common have one of their rarest shingles in
-    common, of which each has so few that not all pairs need be compared (the prefix filter of set joins).
+    """Every pair that is alike. The longer one then has a share `least`, or WITHIN, of the shorter one's shingles, and
+    so one of the rarest of these, of which each has so few that not all pairs need be compared (the prefix filter of
+    set joins).
     """
     common = Counter(shingle for one in sets for shingle in one)
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, one in enumerate(sets):
+    for i in sorted(range(len(sets)), key=lambda i: -len(sets[i])):
+        one = sets[i]
         rarest = sorted(one, key=lambda shingle: (common[shingle], shingle))
-        rarest = rarest[: len(one) - math.ceil(least * len(one)) + 1]
+        rarest = rarest[: len(one) - math.ceil(min(least, WITHIN) * len(one)) + 1]
         others = {j for shingle in rarest for j in holders[shingle]}
         yield from ((j, i) for j in others if alike(sets[j], one, least))
-        for shingle in rarest:
+        for shingle in one:
             holders[shingle].append(i)
