@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import MINI, Done, Small, bring_up, make_small, programs, rows_of, tts, write_rows
 
 from tts import pair_rows
-from tts.errors import DataError
+from tts.errors import ConfigError, DataError
 from tts.grade import GradeJob, Grader
 from tts.likeness import ALIKE, alike, groups, shingles, skeleton
 from tts.pairs import (
@@ -189,6 +189,12 @@ def test_where_every_chosen_program_is_longer_no_balance_can_be_had() -> None:
     assert length_accuracy(choose(given_, Rules(balance=False)).pairs) == 1
 
 
+def test_a_lopsided_side_that_is_held_out_refuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [Pair(f"p{i}", f"p{i}", "a" * 9, "b" * (i + 1)) for i in range(3)]
+    assert balanced(pairs, HELD_OUT) == pairs
+    assert "length alone tells 100% of them. Hold out more" in caplog.text
+
+
 def test_programs_that_are_alike_count_once_and_what_does_nothing_not_at_all() -> None:
     right = (program(1), program(1, name="y"), "def f(x)\n")
     wrong = (program(1, name="z"), program(2), "def f(x):\n    pass\n", "def f(x):\n    return 0\n")
@@ -236,7 +242,7 @@ def test_a_program_that_two_runs_have_is_of_both() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        ("Write a function to sum a list.\nassert f([1]) == 1\nassert f(2) == 2", "Flatten it.\nassert f([1]) == 1", True),
+        ("Write a function to sum a list.\nassert f(1) == 1\nassert f(2) == 2", "Flatten it.\nassert f(1) == 1", True),
         ("Write a function to sum a list.\nassert f([1]) == 1", "Flatten the thing.\nassert g([1]) == 1", False),
         ("Write a function to sum a list.\nassert f(1, 2, 3, 4, 5) == 1", "Write a function to sum a list.", True),
         ("Write a function to sum a list.", "Write a function to sum a list. Here is how it is called. f(1).", True),
@@ -499,6 +505,34 @@ def test_a_row_that_is_no_pair_is_named(tmp_path: Path, row: dict[str, object], 
     (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=error):
         pair_rows.read(tmp_path / "pairs.jsonl")
+
+
+def test_files_whose_pairs_are_all_unfit_are_refused_as_that(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="hold 1 pair, and none can be used"):
+        reread(tmp_path, [Pair("a", "alpha", program(1), "def f(x):\n    pass\n")])
+    with pytest.raises(DataError, match="hold 0 pairs, and none can be used"):
+        reread(tmp_path, [])
+
+
+def test_a_parquet_file_with_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {name: pyarrow.array([b"\xff\xfe"]).view(pyarrow.utf8()) for name in pair_rows.COLUMNS}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "pairs.parquet")
+    with pytest.raises(DataError, match="cannot be read"):
+        pair_rows.read(tmp_path / "pairs.parquet")
+
+
+@pytest.mark.parametrize(("ending", "read"), [("jsonl", "say \ud800"), ("parquet", "say \\ud800")])
+def test_a_lone_surrogate_is_written_as_an_escape(tmp_path: Path, ending: str, read: str) -> None:
+    """Which JSON reads as what it was, and in Parquet stays."""
+    path = tmp_path / f"pairs.{ending}"
+    pair_rows.write(path, [Pair("a", "say \ud800", program(1), program(2))])
+    assert pair_rows.read(path)[0].statement == read
+
+
+def test_what_is_to_be_written_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder\. Give the name of a file in it"):
+        pair_rows.check_ending(tmp_path)
 
 
 def test_a_run_is_not_trained_on_as_it_stands(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with explained(DataError, f"{path} cannot be read", remedy), path.open("rb") as file:
         try:
             rows = parquet.read_table(file).to_pylist()
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowInvalid, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read: {error}. {remedy}") from error
     yield from enumerate(rows, 1)
 
@@ -190,10 +190,15 @@ def write(path: Path, pairs: Sequence[Pair], bare: bool = False) -> None:
     with replacing(path) as beside:
         if path.suffix == ".parquet":
             pyarrow, parquet = _pyarrow()
-            parquet.write_table(pyarrow.Table.from_pylist(rows), beside)
+            parquet.write_table(pyarrow.Table.from_pylist([_encodable(row) for row in rows]), beside)
         else:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _encodable(row: Mapping[str, str]) -> dict[str, str]:
+    """With a lone surrogate, which Parquet cannot hold, as it is written in Python."""
+    return {name: text.encode("utf-8", "backslashreplace").decode("utf-8") for name, text in row.items()}
 
 
 def _row(pair: Pair, bare: bool) -> dict[str, str]:

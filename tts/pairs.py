@@ -151,12 +151,7 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     dropped = sum((lost for _, lost in cleaned), Dropped())
     mixed = [one for one, _ in cleaned if one.pairs or one.sampled or one.changed]
     if not mixed:
-        right, wrong = (sum(getattr(one, kind) for one, _ in cleaned) for kind in ("right", "wrong"))
-        raise DataError(
-            f"No problem has both a right and a wrong program of one run: of {counted(len(cleaned), 'problem')}, "
-            f"{right} have a right one and {wrong} a wrong one that counts. Sample more per problem (generator.n), "
-            "take problems that the model solves now and then, or add wrong programs made of right ones: --mutants 2."
-        )
+        raise _nothing([one for one, _ in cleaned], dropped)
     sides = split([one.statement for one in mixed], rules.held_out, rules.seed)
     found: list[Pair] = []
     drawn: list[Pair] = []
@@ -169,6 +164,21 @@ def choose(materials: Sequence[Material], rules: Rules) -> Chosen:
     dropped += Dropped(beyond=_untaken(mixed, drawn))
     order = {one.statement: i for i, one in enumerate(mixed)}
     return Chosen(tuple(sorted(found, key=lambda p: order[p.statement])), len(cleaned), len(mixed), dropped)
+
+
+def _nothing(cleaned: Sequence[_Lessons], dropped: Dropped) -> DataError:
+    """Why there is no pair, and what to do."""
+    if not cleaned or (dropped.unfit and not any(one.right or one.wrong for one in cleaned)):
+        return DataError(
+            f"The files hold {counted(dropped.unfit, 'pair')}, and none can be used: its programs are alike, or one "
+            "does nothing or does not parse. Give files with other pairs, or graded runs."
+        )
+    right, wrong = (sum(getattr(one, kind) for one in cleaned) for kind in ("right", "wrong"))
+    return DataError(
+        f"No problem has both a right and a wrong program of one run: of {counted(len(cleaned), 'problem')}, {right} "
+        f"have a right one and {wrong} a wrong one that counts. Sample more per problem (generator.n), take problems "
+        "that the model solves now and then, or add wrong programs made of right ones: --mutants 2."
+    )
 
 
 def _untaken(mixed: Sequence[_Lessons], drawn: Sequence[Pair]) -> int:
@@ -300,8 +310,8 @@ def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
 
 def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
     """Without so many of those by whose lengths the chosen one could be told that both kinds are as many: those of the
-    farthest lengths first, but a problem's last pair only once no other problem can spare one. Raises DataError if
-    nothing would be left.
+    farthest lengths first, but a problem's last pair only once no other problem can spare one. If nothing would be
+    left, raises DataError, and leaves what is held out as it is.
     """
     surplus = sum(pair.longer for pair in pairs)
     kind, excess = (1 if surplus > 0 else -1), max(0, abs(surplus) - 1)
@@ -314,6 +324,13 @@ def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
         held[pairs[i].statement] -= 1
     gone = set((spared + last)[:excess])
     kept = [pair for i, pair in enumerate(pairs) if i not in gone]
+    if len(kept) <= 1 < len(pairs) and side == HELD_OUT:  # few of the problems, so that chance does it
+        LOG.warning(
+            "The %d pairs of the side %r are left as they are, since next to none could be kept: length alone tells "
+            "%.0f%% of them. Hold out more (--held-out), or others (--seed).",
+            *(len(pairs), side, 100 * length_accuracy(pairs)),
+        )
+        return list(pairs)
     if len(kept) <= 1 < len(pairs):
         which = "longer" if pairs[0].longer > 0 else "shorter"
         raise DataError(
