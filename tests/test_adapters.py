@@ -1,9 +1,10 @@
 """A reward model that is an adapter: it scores as peft's and the merged one do, on weights that a generator holds."""
 
 import dataclasses
+import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -15,9 +16,9 @@ import tiny
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from support import Done, Small, rows_of, tts
+from support import Done, Small, rows_of
 
-from tts import adapters, planning, plugins, train
+from tts import adapters, planning, plugins, prompts, train
 from tts import config as configs
 from tts.engine import Engine
 from tts.errors import ModelError, PlanError
@@ -29,9 +30,10 @@ from tts.score._packed import Packed
 from tts.score._reward import Padded
 from tts.score.codescaler import CodeScaler
 from tts.training import TrainConfig
-from tts.types import Message, Problem
+from tts.types import Candidate, Message, Problem
 
 MOST_BYTES = 25 * 10**6  # of the shipped adapter
+MINI_SAMPLES = Path(__file__).parent.parent / "benchmarks" / "pools" / "samples" / "mini-smollm2-135m-n32.jsonl.gz"
 
 
 _one_thread = tiny.one_thread  # for all of this file
@@ -279,17 +281,35 @@ def test_a_device_that_holds_the_base_once_is_enough(
 # The one that is shipped.
 
 
-def test_the_embedded_one_is_small_or_clearly_not_there_yet(tmp_path: Path, small: Small) -> None:
-    if (adapters.SHIPPED / adapters.CONFIG).is_file():
-        assert sum(path.stat().st_size for path in adapters.SHIPPED.iterdir()) <= MOST_BYTES
-        assert adapters.find(EMBEDDED).base == EMBEDDED  # type: ignore[union-attr]
-        return
-    with pytest.raises(ModelError, match=r"ships no reward model on the embedded language model yet.*train_embedded"):
-        scorer(EMBEDDED).check()
-    small.write(scorers=[{"name": "codescaler", "model": EMBEDDED}], selectors=["argmax"])
-    done = tts(tmp_path, "run", "config.yaml", "--folder", "run")
-    assert done.code == 2
-    assert "ships no reward model" in done.error
+def test_the_embedded_one_is_there_and_small() -> None:
+    assert (adapters.SHIPPED / adapters.CONFIG).is_file()
+    assert sum(path.stat().st_size for path in adapters.SHIPPED.iterdir()) <= MOST_BYTES
+    found = adapters.find(EMBEDDED)
+    assert found is not None
+    assert (found.folder, found.base) == (adapters.SHIPPED, EMBEDDED)
+
+
+def test_a_tts_without_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"ships no reward model on the embedded language model\. .*train_embedded"):
+        adapters.find(EMBEDDED, shipped=tmp_path)
+
+
+def kept_samples(name: str, indices: Collection[int]) -> list[tuple[Problem, Candidate]]:
+    """A problem of mini with these of the programs that the embedded model wrote for it."""
+    (problem,) = (one for one in plugins.build("benchmark", "mini").problems() if one.id == name)
+    rows = [json.loads(line) for line in gzip.decompress(MINI_SAMPLES.read_bytes()).splitlines()]
+    texts = {row["index"]: row["text"] for row in rows if row["question_id"] == name}
+    return [(problem, Candidate(name, i, texts[i], prompts.extract(texts[i]).code)) for i in indices]
+
+
+def test_the_embedded_one_s_scores_are_those_of_its_training() -> None:
+    """Of right programs and wrong ones that mini's tests told apart; another adapter in its place has other scores."""
+    right = {1: 1.979, 13: 1.927, 18: 1.215}
+    wrong = {6: 1.112, 25: 0.684, 2: -1.629, 11: -3.014}
+    given = kept_samples("sum-of-two", [*wrong, *right])
+    found = {one.index: one.value for one in scorer(EMBEDDED).score(given)}
+    assert found == pytest.approx(right | wrong, abs=0.02)
+    assert min(found[i] for i in right) > max(found[i] for i in wrong)
 
 
 def test_where_one_is_shipped_it_is_found(adapter: Path) -> None:

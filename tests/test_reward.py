@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from tts.errors import ConfigError
 from tts.reward import RewardFunction, shaped
@@ -64,28 +66,46 @@ def test_a_scorer_may_be_named_and_what_is_unknown_is_told() -> None:
         RewardFunction(Lengths(), extraction="magic")
 
 
+LETTERS = "abc=\n"  # of which a random model writes a program now and then
+
+
+class Listening(RewardFunction):
+    """Remembers what it was asked and what it gave."""
+
+    def __init__(self, scorer: object) -> None:
+        super().__init__(scorer)
+        self.heard: list[tuple[str, float | None]] = []
+
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        """As given."""
+        found = super().__call__(prompts, completions, **columns)
+        self.heard += zip([one[-1]["content"] for one in completions], found, strict=True)
+        return found
+
+
+def only(letters: str, tokenizer: Any) -> dict[str, Any]:
+    """What keeps a model to these letters and, for the first of them, to the first three."""
+    allowed = [*(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(letter)[0]) for letter in letters), 2]
+    others = sorted(set(range(len(tokenizer))) - set(allowed))
+    return {"suppress_tokens": others, "begin_suppress_tokens": allowed[3:]}
+
+
 def test_grpo_trains_a_tiny_model_with_a_reward_model(tmp_path: Path) -> None:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
     policy = tiny.causal(tmp_path / "policy")
-    scorer = CodeScaler(model=str(tiny.reward(tmp_path / "reward")), dtype="float32")
-    heard: list[list[float | None]] = []
-
-    class Listening(RewardFunction):
-        """Remembers what it gave; a bare word is a program to it, since a random model writes no fences."""
-
-        def __call__(self, prompts: list[object], completions: list[object], **columns: object) -> list[float | None]:
-            programs = [f"x = {len(str(completion))}" if i % 2 else "" for i, completion in enumerate(completions)]
-            heard.append(super().__call__(prompts, programs, **columns))
-            return heard[-1]
-
+    folder = str(tiny.reward(tmp_path / "reward"))
+    limit = len(CodeScaler(model=folder).tokens("say 0", "a=bb\n"))
+    reward = Listening(CodeScaler(model=folder, dtype="float32", max_length=limit))
     rows = [{"prompt": [{"role": "user", "content": f"say {i}"}]} for i in range(4)]
     options = GRPOConfig(
         output_dir=str(tmp_path / "out"),
-        per_device_train_batch_size=4,
-        num_generations=4,
-        max_completion_length=8,
+        per_device_train_batch_size=16,
+        num_generations=16,
+        max_completion_length=5,
+        temperature=8.0,
+        generation_kwargs=only(LETTERS, AutoTokenizer.from_pretrained(policy)),
         max_steps=3,
         learning_rate=1e-2,
         bf16=False,
@@ -95,15 +115,18 @@ def test_grpo_trains_a_tiny_model_with_a_reward_model(tmp_path: Path) -> None:
         save_strategy="no",
         disable_tqdm=True,
     )
-    trainer = GRPOTrainer(
-        str(policy), reward_funcs=Listening(scorer), args=options, train_dataset=Dataset.from_list(rows)
-    )
+    trainer = GRPOTrainer(str(policy), reward_funcs=reward, args=options, train_dataset=Dataset.from_list(rows))
     before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
     trainer.train()
     logged = [row["rewards/tts_codescaler/mean"] for row in trainer.state.log_history if "reward" in row]
-    assert len(heard) == len(logged) == 3
-    for rewards, mean in zip(heard, logged, strict=True):
-        assert rewards[0] == rewards[2] == 0.0 < min(rewards[1] or 0, rewards[3] or 0)
-        assert mean == pytest.approx(sum(value or 0 for value in rewards) / 4, rel=1e-4)
+    assert (len(reward.heard), len(logged)) == (48, 3)
+    for step, mean in enumerate(logged):
+        values = [value for _, value in reward.heard[16 * step : 16 * step + 16] if value is not None]
+        assert mean == pytest.approx(sum(values) / len(values), rel=1e-4)  # to trl, None is not 0
+    assert all(set(text) <= set(LETTERS) for text, _ in reward.heard)  # what the policy wrote, and nothing else
+    assert any(value == 0 for _, value in reward.heard)
+    scored = [len(text.strip()) for text, value in reward.heard if value]
+    overlong = [len(text.strip()) for text, value in reward.heard if value is None]
+    assert scored and overlong and max(scored) < min(overlong)
     moved = [name for name, value in trainer.model.named_parameters() if not value.equal(before[name])]
     assert len(moved) > len(before) / 2

@@ -53,7 +53,7 @@ def find(model: str, shipped: Path = SHIPPED) -> Adapter | None:
     if model == EMBEDDED:
         if not (shipped / CONFIG).is_file():
             raise ModelError(
-                "This tts ships no reward model on the embedded language model yet. Train one "
+                "This tts ships no reward model on the embedded language model. Train one "
                 "(`python benchmarks/train_embedded.py --help`) and give its folder as the scorer's model, or take "
                 "another scorer, such as likelihood."
             )

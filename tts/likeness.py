@@ -50,11 +50,11 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
 
 def _number(tree: ast.Module) -> None:
     """Variables and parameters get numbers in the order in which the tree holds them; what can be seen or called from
-    outside keeps its name, as a class's fields do, and so does whatever a keyword argument may mean.
+    outside keeps its name, as what a module or a class stores does, and so does whatever a keyword argument may mean.
     """
     nodes = list(ast.walk(tree))
     kept = {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg} | set(vars(builtins))
-    kept |= {name for node in nodes if isinstance(node, ast.ClassDef) for name in _fields(node)}
+    kept |= {name for node in nodes if isinstance(node, ast.Module | ast.ClassDef) for name in _stored(node)}
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     numbers: dict[str, str] = {}
@@ -65,17 +65,23 @@ def _number(tree: ast.Module) -> None:
             setattr(node, field, numbers.setdefault(name, f"v{len(numbers)}"))
 
 
-def _fields(node: ast.AST) -> Iterator[str]:
-    """What a class's own text stores: whoever has the class sees these by name, and in a dataclass in their order."""
+def _stored(node: ast.AST) -> Iterator[str]:
+    """What a module's or a class's own text stores: whoever has it sees these by name, and in a dataclass in their
+    order. What a function or a comprehension stores is its own.
+    """
+    own = node.target if isinstance(node, ast.comprehension) else None
     for child in ast.iter_child_nodes(node):
+        if child is own or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
             yield child.id
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _fields(child)
+        yield from _stored(child)
 
 
 def does_nothing(code: str) -> bool:
-    """Whether no function of a program, nor its own text, does more than a bare `pass`, `...` or `return`."""
+    """Whether every statement of a program, in its functions and outside, is a definition, an import, a constant by
+    itself (a docstring, `...`), `pass`, `raise`, or a `return` of nothing or of a literal, such as -1, [] or (1, 2).
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(code)
@@ -88,8 +94,18 @@ def _does(node: ast.stmt) -> bool:
             return False
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return False  # what it holds is looked at by itself
-        case ast.Return(value=None) | ast.Return(value=ast.Constant()) | ast.Raise():
+        case ast.Return(value=None) | ast.Raise():
             return False
+        case ast.Return(value=value):
+            return not _is_literal(value)
+    return True
+
+
+def _is_literal(value: ast.expr) -> bool:
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError):  # TypeError: a key that cannot be hashed
+        return False
     return True
 
 

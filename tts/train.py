@@ -24,6 +24,7 @@ from tts import pair_rows
 from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
 from tts.jsonl import user_path
 from tts.ledger import key_of
+from tts.memory import gib
 from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
 from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
@@ -575,9 +576,8 @@ def _check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"{folder} has {free / 2**30:.2f} GiB free, and checkpoints and model will take up to "
-            f"{needed / 2**30:.2f} GiB. Free some space, give another --folder, or train an adapter (lora) of lower "
-            "rank."
+            f"{folder} has {gib(free)} free, and checkpoints and model will take up to {gib(needed)}. Free some space, "
+            "give another --folder, or train an adapter (lora) of lower rank."
         )
 
 

@@ -47,7 +47,8 @@ class TrainConfig(_Strict):
     split, a share `held_out` of the problems is kept from training. A pair of which a program has more than
     `max_length` tokens is left out. A step is of `batch` pairs, run `micro_batch` at a time. `margin` is how far the
     chosen score should lie above; `center` times the squared sum of both scores is added to the loss. `patience` epochs
-    without a better held-out accuracy end it. `save_steps` are between two checkpoints within an epoch.
+    without a better look, one of a higher held-out accuracy or of an equal one at a lower loss, end it. `save_steps`
+    are between two checkpoints within an epoch.
     """
 
     version: Literal[1] = 1
