@@ -3,6 +3,7 @@
 
     OMP_NUM_THREADS=2 python benchmarks/train_embedded.py
     python benchmarks/train_embedded.py --tiny       # the same of a few made-up samples: proves that it runs
+    python benchmarks/train_embedded.py --adapter tts/embedded_scorer --judge humaneval-qwen2.5-coder-0.5b
 
 Each stage is a `tts` command, said as it is run, and does only what is missing, so that the same line goes on after an
 interruption. What models wrote is read from `pools/samples`, and sampled where it is not there. Trained on: MBPP's
@@ -492,6 +493,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
     parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 3 hours")
     parser.add_argument("--judge", nargs="+", metavar="POOL", help="the pools to be judged by; default: all three")
+    parser.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="judge this one and train none: tts/embedded_scorer"
+    )
     parser.add_argument("--until", choices=("pools", "pairs", "training"), help="end there")
     parser.add_argument(
         "--keep-samples", action="store_true", help="put what was sampled into pools/samples, and end there"
@@ -508,6 +512,10 @@ def main() -> None:
     if a.keep_samples:
         pools = (*recipe.training, *recipe.judging)
         return keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
+    if a.adapter:
+        show(judged := judge(recipe, a.adapter.resolve()))
+        save(a.name or "train_embedded_judged", {"adapter": str(a.adapter), "results": judged})
+        return None
     write_own(recipe)
     pools = sample(recipe.training)
     if a.until == "pools":

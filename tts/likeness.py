@@ -50,11 +50,15 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
 
 def _number(tree: ast.Module) -> None:
     """Variables and parameters get numbers in the order in which the tree holds them; what can be seen or called from
-    outside keeps its name, as what a module or a class stores does, and so does whatever a keyword argument may mean.
+    outside keeps its name, as functions, lambdas with a name and a class's fields do, and so does whatever a keyword
+    argument may mean.
     """
     nodes = list(ast.walk(tree))
     kept = {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg} | set(vars(builtins))
-    kept |= {name for node in nodes if isinstance(node, ast.Module | ast.ClassDef) for name in _stored(node)}
+    kept |= {name for node in nodes if isinstance(node, ast.ClassDef) for name in _stored(node)}
+    kept |= {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    lambdas = (one for one in tree.body if isinstance(one, ast.Assign | ast.AnnAssign) and _is_lambda(one.value))
+    kept |= {name for one in lambdas for name in _stored(one)}
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     numbers: dict[str, str] = {}
@@ -65,9 +69,13 @@ def _number(tree: ast.Module) -> None:
             setattr(node, field, numbers.setdefault(name, f"v{len(numbers)}"))
 
 
+def _is_lambda(value: ast.AST | None) -> bool:
+    return isinstance(value, ast.Lambda)
+
+
 def _stored(node: ast.AST) -> Iterator[str]:
-    """What a module's or a class's own text stores: whoever has it sees these by name, and in a dataclass in their
-    order. What a function or a comprehension stores is its own.
+    """What a class's own text stores: whoever has it sees these by name, and in a dataclass in their order. What a
+    function or a comprehension stores is its own.
     """
     own = node.target if isinstance(node, ast.comprehension) else None
     for child in ast.iter_child_nodes(node):
