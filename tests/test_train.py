@@ -24,6 +24,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from support import Disk, Done, command, own_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -35,6 +36,7 @@ from tts.pipeline import Silent
 from tts.ranking import Bootstrap
 from tts.score.codescaler import CodeScaler
 from tts.training import Epoch, TrainConfig
+from tts.training_picture import write_picture
 
 
 @pytest.fixture(autouse=True)
@@ -451,6 +453,29 @@ def test_weights_that_are_gone_are_told(base: Path, tmp_path: Path) -> None:
         run(chosen, tmp_path / "out")
 
 
+# Numbers that are none.
+
+
+def test_a_base_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    base = tiny.causal(tmp_path / "base", "Llama")
+    weights = load_file(base / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] = math.nan
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"gives no numbers: after 0 steps the score of a held-out program is"):
+        run(config(base, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_training_that_diverges_ends_and_keeps_what_was_best_before(
+    base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), center=1e38, epochs=6, patience=6)
+    found = run(chosen, tmp_path / "out")
+    assert "has diverged: at step" in caplog.text and found.epochs[-1].step < 24
+    assert not any(math.isnan(one.loss) for one in found.epochs)
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    assert all(map(math.isfinite, scores(found.model, held).values()))
+
+
 # The same tokens as at scoring.
 
 
@@ -540,6 +565,8 @@ def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -
         ({"pairs": []}, "pairs must be one file of pairs or several"),
         ({"lora": {"rank": 0}}, "lora.rank"),
         ({"epoch": 3}, "No 'epoch' in config.yaml. Did you mean 'epochs'?"),
+        ({"lora": {"alpha": math.inf}}, "lora.alpha: input should be a finite number, got inf"),
+        ({"center": math.nan}, "center: input should be a finite number, got nan"),
         ({"device": "tpu"}, "device must be auto, cpu, cuda"),
         ({"pairs": "nowhere.jsonl"}, "nowhere.jsonl cannot be read"),
         ({"model": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
@@ -624,3 +651,14 @@ def test_what_is_kept_is_read_even_without_a_value(tmp_path: Path) -> None:
     (again,) = training.kept(tmp_path / "epochs.jsonl")
     assert repr(again) == repr(mine)
     assert isinstance(again, Epoch)
+
+
+def test_a_look_without_numbers_is_read_as_one(tmp_path: Path) -> None:
+    """As tts wrote them before it refused them."""
+    pairs = preferences.pairs(6, 0)
+    mine = look(pairs, {(p.statement, c): 0.0 for p in pairs for c in (p.chosen, p.rejected)})
+    training.keep(tmp_path / "epochs.jsonl", [dataclasses.replace(mine, loss=math.nan, mean_margin=math.nan)])
+    (again,) = training.kept(tmp_path / "epochs.jsonl")
+    assert math.isnan(again.loss) and math.isnan(again.mean_margin)
+    write_picture([again], tmp_path / "training.png")
+    training.table([again])

@@ -11,6 +11,7 @@ import importlib.util
 import itertools
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -317,6 +318,7 @@ class _Course:
         self.lora = config.lora is not None
         self.dtype = device_and_dtype(config.device, config.dtype)[1]
         self.begun, self.seconds = time.monotonic(), 0.0
+        self.diverged = False
 
     @property
     def bfloat16(self) -> bool:
@@ -365,8 +367,10 @@ class _Course:
 
             def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 course.look(state)
-                control.should_training_stop |= over(course.epochs, course.config.patience)
-                control.should_save |= not _whole(Path(args.output_dir, f"checkpoint-{state.global_step}"))
+                control.should_training_stop |= course.ended
+                control.should_save |= not course.diverged and not _whole(
+                    Path(args.output_dir, f"checkpoint-{state.global_step}")
+                )
 
         trainer = RewardTrainer(
             model=self.model,
@@ -425,20 +429,31 @@ class _Course:
         ended = state.global_step % self._steps_per_epoch(state) == 0
         if not self.epochs or (ended and self.epochs[-1].step < state.global_step):
             self.look(state)
-        if over(self.epochs, self.config.patience):
+        if self.ended:
             raise _Over
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further step is to be taken."""
+        return self.diverged or over(self.epochs, self.config.patience)
 
     def _steps_per_epoch(self, state: Any) -> int:
         steps: int = state.max_steps
         return max(1, round(steps / self.config.epochs))
 
     def look(self, state: Any) -> None:
-        """Score the held-out pairs, and keep the weights if they are the best so far."""
+        """Score the held-out pairs, and keep the weights if they are the best so far. A look that finds no numbers is
+        none: it ends the training. Raises ModelError if there is none before it.
+        """
+        scores = self._scores()
+        if not all(map(math.isfinite, scores.values())):
+            self._diverge(state)
+            return
         since = self.epochs[-1].step if self.epochs else 0
         losses = [row["loss"] for row in state.log_history if "loss" in row and row["step"] > since]
         found = looked(
             self.data.sides[HELD_OUT],
-            self._scores(),
+            scores,
             Bootstrap(),
             epoch=float(state.epoch or 0.0),
             step=state.global_step,
@@ -456,6 +471,20 @@ class _Course:
             self._save_weights(found)
         keep(self.folder / EPOCHS, self.epochs)
         self._drop_weights()
+
+    def _diverge(self, state: Any) -> None:
+        if not self.epochs:
+            raise ModelError(
+                f"{self.config.model!r} gives no numbers: after {counted(state.global_step, 'step')} the score of a "
+                "held-out program is infinite or NaN. Its weights are damaged, or too large for "
+                f"{'bfloat16' if self.bfloat16 else 'float32'}: give another model, or another dtype."
+            )
+        self.diverged = True
+        LOG.warning(
+            "The training has diverged: at step %d a held-out program's score is infinite or NaN. It ends here, and "
+            "the best weights before are kept, those of step %d. Lower learning_rate, center or lora.alpha.",
+            *(state.global_step, best_of(self.epochs).step),
+        )
 
     def _scores(self) -> dict[Program, float]:
         """The held-out programs' logits, padded, a few at a time."""
