@@ -29,7 +29,7 @@ from support import Disk, Done, command, own_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tts import train, training
-from tts.errors import ConfigError, DataError, ModelError, UserError
+from tts.errors import ConfigError, DataError, ModelError, StoreError, UserError
 from tts.models import device_and_dtype, locate
 from tts.pairs import HELD_OUT, TRAIN, Pair
 from tts.pipeline import Silent
@@ -145,7 +145,9 @@ def test_it_is_an_ordinary_sequence_classifier_and_nothing_else_is_left(trained:
     with pytest.raises(ModelError, match=f"has no config.json. Give {folder / 'model'}, which has"):
         locate(str(folder))
     kept = {path.name for path in folder.iterdir()}
-    assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
+    assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model", "lock"} | (
+        {"adapter"} if trained.adapter else set()
+    )
 
 
 def test_a_finished_training_is_not_done_again(trained: train.Trained, base: Path) -> None:
@@ -451,6 +453,21 @@ def test_weights_that_are_gone_are_told(base: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "epochs.jsonl").write_text("\n".join([json.dumps(best), *keep[1:]]) + "\n")
     with pytest.raises(DataError, match=r"step-0.safetensors does not hold the weights that were the best"):
         run(chosen, tmp_path / "out")
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=1)
+
+    class Second(Stopping):
+        """Begins the same training amid the first."""
+
+        def stop(self) -> None:
+            with pytest.raises(StoreError, match=r"out is in use by another tts\. Wait for it to end, or give another"):
+                run(chosen, tmp_path / "out")
+
+    found = train.train(chosen, tmp_path / "out", Second(2))
+    assert [one.step for one in found.epochs] == [0, 4]
+    assert run(chosen, tmp_path / "out").epochs == found.epochs
 
 
 # Numbers that are none.

@@ -30,6 +30,7 @@ from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
+from tts.store import locked
 from tts.training import Epoch, LoraConfig, TrainConfig, best_of, keep, kept, looked, over
 from tts.writing import replacing
 
@@ -73,11 +74,17 @@ class Trained:
 def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     """Train, or go on training, in a folder. Raises ConfigError for a folder of another training or a library that is
     not installed, DataError for pairs that cannot be used or looks that are lost, ModelError for a model that cannot be
-    trained, UserError for a disk that is too small.
+    trained, StoreError for a folder in which another process trains, UserError for a disk that is too small.
     """
     _check_installed()
     pairs = _pairs(config)
     tokenizer = _tokenizer(config.model)
+    with locked(folder):
+        return _trained(config, folder, pairs, tokenizer, progress)
+
+
+def _trained(config: TrainConfig, folder: Path, pairs: Sequence[Pair], tokenizer: Any, progress: Progress) -> Trained:
+    """In a folder that is this process's."""
     _claim(config, pairs, folder)
     model = _load(config, tokenizer)
     data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
