@@ -470,6 +470,24 @@ def test_a_folder_in_which_another_process_trains_is_refused(base: Path, tmp_pat
     assert run(chosen, tmp_path / "out").epochs == found.epochs
 
 
+@pytest.mark.parametrize("text", ["", "- 1\n", "{", "a: \udcff"], ids=["empty", "a list", "cut", "no text"])
+def test_a_folder_s_config_that_is_none_is_told(base: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match=r"out/config.yaml is not what `tts train` wrote there, a mapping; got"):
+        run(config(base, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_folder_of_a_run_and_a_file_are_refused(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.sqlite").touch()
+    with pytest.raises(ConfigError, match=r"run holds a run \(run.sqlite\), and a training needs a folder of its own"):
+        run(chosen, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"pairs.jsonl is a file, and a training needs a folder. Give another"):
+        run(chosen, tmp_path / "pairs.jsonl")
+
+
 # Numbers that are none.
 
 

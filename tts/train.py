@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tts import pair_rows
-from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
+from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained, shown
 from tts.jsonl import user_path
 from tts.ledger import key_of
 from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
@@ -30,6 +30,7 @@ from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
+from tts.store import FILE as RUN
 from tts.store import locked
 from tts.training import Epoch, LoraConfig, TrainConfig, best_of, keep, kept, looked, over
 from tts.writing import replacing
@@ -77,6 +78,7 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     trained, StoreError for a folder in which another process trains, UserError for a disk that is too small.
     """
     _check_installed()
+    _check_folder(folder)
     pairs = _pairs(config)
     tokenizer = _tokenizer(config.model)
     with locked(folder):
@@ -122,6 +124,16 @@ def _check_installed() -> None:
         raise ConfigError(f"tts train needs {', '.join(missing)}. Run, in tts's folder: {INSTALL}")
 
 
+def _check_folder(folder: Path) -> None:
+    """Raises ConfigError for what can hold no training."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--folder {folder} is a file, and a training needs a folder. Give another --folder.")
+    if (folder / RUN).is_file():
+        raise ConfigError(
+            f"{folder} holds a run ({RUN}), and a training needs a folder of its own. Give another --folder."
+        )
+
+
 def _claim(config: TrainConfig, pairs: Sequence[Pair], folder: Path) -> None:
     """Make the folder this training's. Raises ConfigError, naming what differs, for one of another training, of other
     pairs or of another base under the same names.
@@ -152,7 +164,18 @@ def _contents(config: TrainConfig, pairs: Sequence[Pair]) -> dict[str, str]:
 
 
 def _values(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """Raises DataError for a file of something else."""
+    if not file.is_file():
+        return {}
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{file} is not what `tts train` wrote there, a mapping; got {shown(found)}. Give another --folder."
+        )
+    return found
 
 
 # Pairs and their tokens.
