@@ -511,6 +511,19 @@ def test_a_training_that_diverges_ends_and_keeps_what_was_best_before(
     assert all(map(math.isfinite, scores(found.model, held).values()))
 
 
+def test_a_training_of_one_step_takes_it(base: Path, tmp_path: Path) -> None:
+    """And is not all warmup, at whose first step nothing is learnt."""
+    found = run(config(base, preferences.write(tmp_path), epochs=1, batch=16), tmp_path / "out")
+    assert [one.step for one in found.epochs] == [0, 1]
+    assert found.epochs[1].loss != found.epochs[0].loss
+
+
+def test_a_training_that_learnt_nothing_is_told(base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = run(config(base, preferences.write(tmp_path), epochs=1, learning_rate=1e-30), tmp_path / "out")
+    assert found.best.step == 0
+    assert "No look after the first step was better than the one before it" in caplog.text
+
+
 # The same tokens as at scoring.
 
 
@@ -561,6 +574,36 @@ def test_a_template_that_ends_in_the_pad_token_is_refused(tmp_path: Path) -> Non
     tiny.save_tokenizer(tmp_path, template=tiny.TEMPLATE.replace("<|im_end|>\n", "<|im_end|>"), pad="<|im_end|>")
     with pytest.raises(ModelError, match=r"ends in its pad token '<\|im_end\|>'"):
         run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{{ raise_exception('system needed') }}", "cannot render a user's message and an answer: system needed"),
+        ("{% for m in messages %}", "cannot render a user's message and an answer: "),
+        ("{{ '' }}", "renders two different programs alike"),
+        ("{{ messages[0]['content'] }}", "renders two different programs alike"),
+    ],
+)
+def test_a_template_that_renders_no_pair_is_refused(tmp_path: Path, template: str, error: str) -> None:
+    tiny.causal(tmp_path)
+    tiny.save_tokenizer(tmp_path, template=template)
+    with pytest.raises(ModelError, match=rf"{error}.*Mend its chat_template, or give another model"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_token_that_the_model_has_not_is_refused(tmp_path: Path) -> None:
+    tiny.causal(tmp_path, "Llama")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"token '\[PAD\]' the number 259, and the model has 259. Resize"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_classifier_of_several_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Qwen3ForSequenceClassification with 2 labels; a reward model has 1"):
+        run(config(tiny.reward(tmp_path, labels=2), preferences.write(tmp_path)), tmp_path / "out")
 
 
 def test_too_small_a_disk_is_refused_before_training(base: Path, tmp_path: Path, disk: Disk) -> None:

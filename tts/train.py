@@ -25,7 +25,7 @@ from tts import pair_rows
 from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained, shown
 from tts.jsonl import user_path
 from tts.ledger import key_of
-from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
+from tts.models import architecture, check_labels, content, device_and_dtype, load_tokenizer, loading, locate
 from tts.pairs import HELD_OUT, TRAIN, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
@@ -90,6 +90,7 @@ def _trained(config: TrainConfig, folder: Path, pairs: Sequence[Pair], tokenizer
     _claim(config, pairs, folder)
     model = _load(config, tokenizer)
     data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
+    _check_tokens(model, config.model, tokenizer, data)
     course = _Course(config, folder, model, tokenizer, data, progress)
     if not (folder / MODEL / "config.json").is_file():
         course.run()
@@ -248,18 +249,51 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
 
 
 def _tokenizer(model: str) -> Any:
-    """Raises ModelError for one without a chat template, or by whose pad token the end of a pair is not found."""
+    """Raises ModelError for one without a chat template, or with one by which pairs cannot be told apart, or by whose
+    pad token the end of a pair is not found.
+    """
     found = load_tokenizer("tts train", model)
     if found.pad_token_id is None:
         found.pad_token = found.eos_token
     check_pad(found, model)
-    (last,) = tokenise(found, [chat("question", "print(1)")])
+    last = _example(found, model)
     if last[-1] == found.pad_token_id:
         raise ModelError(
             f"The chat template of {model!r} ends in its pad token {found.pad_token!r}, so that the end of a padded "
             "pair cannot be told. Set another pad_token in its tokenizer_config.json."
         )
     return found
+
+
+def _example(tokenizer: Any, model: str) -> list[int]:
+    """A pair's tokens. Raises ModelError for a template that cannot be rendered or that ignores the program."""
+    import jinja2
+
+    remedy = "Mend its chat_template, or give another model."
+    try:
+        one, other = tokenise(tokenizer, [chat("question", code) for code in ("print(1)", "print(2)")])
+    except jinja2.TemplateError as error:
+        raise ModelError(
+            f"The chat template of {model!r} cannot render a user's message and an answer: {error}. {remedy}"
+        ) from error
+    if one == other:
+        raise ModelError(
+            f"The chat template of {model!r} renders two different programs alike, so that nothing can be learnt of "
+            f"them. {remedy}"
+        )
+    return one
+
+
+def _check_tokens(model: Any, name: str, tokenizer: Any, data: _Data) -> None:
+    """Raises ModelError for a token that the model has no embedding of, which padding may bring in, too."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max(tokenizer.pad_token_id, *map(max, data.tokens.values()))
+    if highest >= rows:
+        raise ModelError(
+            f"The tokenizer of {name!r} gives the token {tokenizer.convert_ids_to_tokens(highest)!r} the number "
+            f"{highest}, and the model has {rows}. Resize its embeddings (resize_token_embeddings), or take another "
+            "pad_token in its tokenizer_config.json if it is that."
+        )
 
 
 def _load(config: TrainConfig, tokenizer: Any) -> Any:
@@ -273,6 +307,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
     from tts.score._reward import head_in_float32
 
     place, computed = device_and_dtype(config.device, config.dtype)
+    _check_head(config.model)
     torch.manual_seed(config.seed)
     with loading(f"{config.model} to train"):
         try:
@@ -286,6 +321,18 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
     head_in_float32(model)
     disable_dropout_in_model(model)  # the base's own; trl would disable the adapter's as well
     return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
+
+
+def _check_head(model: str) -> None:
+    """Raises ModelError for a classifier of several labels; what a language model says of labels means nothing."""
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(locate(model))
+    except (OSError, ValueError, KeyError):  # as told when its weights are loaded
+        return
+    if "ForSequenceClassification" in architecture(found):
+        check_labels(model, found)
 
 
 def _with_lora(model: Any, config: TrainConfig) -> Any:
@@ -424,7 +471,7 @@ class _Course:
             gradient_accumulation_steps=c.batch // c.micro_batch,
             learning_rate=c.learning_rate,
             lr_scheduler_type="cosine",
-            warmup_steps=c.warmup,
+            warmup_steps=int(c.warmup * c.epochs * self._steps_per_epoch),
             weight_decay=c.weight_decay,
             center_rewards_coefficient=c.center or None,
             gradient_checkpointing=c.gradient_checkpointing,
@@ -456,7 +503,7 @@ class _Course:
         self.progress.stage("train", state.max_steps, state.global_step)
         self.epochs = [one for one in self.epochs if one.step <= state.global_step]
         self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
-        ended = state.global_step % self._steps_per_epoch(state) == 0
+        ended = state.global_step % self._steps_per_epoch == 0
         if not self.epochs or (ended and self.epochs[-1].step < state.global_step):
             self.look(state)
         if self.ended:
@@ -467,9 +514,9 @@ class _Course:
         """Whether no further step is to be taken."""
         return self.diverged or over(self.epochs, self.config.patience)
 
-    def _steps_per_epoch(self, state: Any) -> int:
-        steps: int = state.max_steps
-        return max(1, round(steps / self.config.epochs))
+    @property
+    def _steps_per_epoch(self) -> int:
+        return math.ceil(len(self.data.sides[TRAIN]) / self.config.batch)
 
     def look(self, state: Any) -> None:
         """Score the held-out pairs, and keep the weights if they are the best so far. A look that finds no numbers is
@@ -567,6 +614,11 @@ class _Course:
 
     def _finish(self) -> None:
         """Save the best weights as a model of its own, and the adapter alone."""
+        if best_of(self.epochs).step == 0 and len(self.epochs) > 1:
+            LOG.warning(
+                "No look after the first step was better than the one before it: the model that is kept has learnt "
+                "nothing. Give more pairs or epochs, or another learning_rate."
+            )
         self._restore()
         beside = self.folder / PART
         shutil.rmtree(beside, ignore_errors=True)
