@@ -31,7 +31,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from tts import train, training
 from tts.errors import ConfigError, DataError, ModelError, StoreError, UserError
 from tts.models import device_and_dtype, locate
-from tts.pairs import HELD_OUT, TRAIN, Pair
+from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair
 from tts.pipeline import Silent
 from tts.ranking import Bootstrap
 from tts.score.codescaler import CodeScaler
@@ -604,6 +604,25 @@ def test_a_token_that_the_model_has_not_is_refused(tmp_path: Path) -> None:
 def test_a_classifier_of_several_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"Qwen3ForSequenceClassification with 2 labels; a reward model has 1"):
         run(config(tiny.reward(tmp_path, labels=2), preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_what_is_to_be_done_about_a_side_without_pairs(base: Path, tmp_path: Path) -> None:
+    alike = [Pair("a", "add one", "b", f"a{i}", split=UNSPLIT) for i in range(4)]
+    with pytest.raises(DataError, match=r"1 problem, all alike, so that none.*found\. Add pairs of other problems\.$"):
+        run(config(base, preferences.write(tmp_path, alike)), tmp_path / "out")
+    trained_on = [dataclasses.replace(pair, split=TRAIN) for pair in preferences.pairs()]
+    with pytest.raises(DataError, match=r"No pair is on the side 'held-out': the files put all on the other. Draw"):
+        run(config(base, preferences.write(tmp_path, trained_on)), tmp_path / "out")
+    short = tiny.causal(tmp_path / "short", "Llama", max_position_embeddings=40)
+    with pytest.raises(DataError, match=r"up to 40 tokens. '.*short' reads no more: give another model, or make"):
+        run(config(short, preferences.write(tmp_path)), tmp_path / "other")
+
+
+def test_an_adapter_is_no_base(base: Path, tmp_path: Path) -> None:
+    found = run(config(base, preferences.write(tmp_path), epochs=1), tmp_path / "out")
+    assert found.adapter is not None
+    with pytest.raises(ModelError, match=r"adapter' is an adapter, and a whole model is needed.*Give .*out/model\."):
+        run(config(found.adapter, preferences.write(tmp_path)), tmp_path / "again")
 
 
 def test_too_small_a_disk_is_refused_before_training(base: Path, tmp_path: Path, disk: Disk) -> None:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tts import pair_rows
+from tts import adapters, pair_rows
 from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained, shown
 from tts.jsonl import user_path
 from tts.ledger import key_of
-from tts.models import architecture, check_labels, content, device_and_dtype, load_tokenizer, loading, locate
-from tts.pairs import HELD_OUT, TRAIN, Pair, sided
+from tts.models import EMBEDDED, architecture, check_labels, content, device_and_dtype, load_tokenizer, loading, locate
+from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
@@ -79,6 +79,7 @@ def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     """
     _check_installed()
     _check_folder(folder)
+    _check_whole(config.model)
     pairs = _pairs(config)
     tokenizer = _tokenizer(config.model)
     with locked(folder):
@@ -89,7 +90,10 @@ def _trained(config: TrainConfig, folder: Path, pairs: Sequence[Pair], tokenizer
     """In a folder that is this process's."""
     _claim(config, pairs, folder)
     model = _load(config, tokenizer)
-    data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
+    context = model.config.get_text_config().max_position_embeddings
+    limit = longest(context, config.max_length)
+    remedy = "Raise max_length" if limit < context else f"{config.model!r} reads no more: give another model"
+    data = _tokens(pairs, tokenizer, limit, remedy)
     _check_tokens(model, config.model, tokenizer, data)
     course = _Course(config, folder, model, tokenizer, data, progress)
     if not (folder / MODEL / "config.json").is_file():
@@ -179,6 +183,15 @@ def _values(file: Path) -> dict[str, Any]:
     return found
 
 
+def _check_whole(model: str) -> None:
+    """Raises ModelError for an adapter, which is no model by itself."""
+    found = None if model == EMBEDDED else adapters.find(model)
+    if found is not None:
+        merged = found.folder.parent / MODEL  # where `tts train` leaves it
+        remedy = str(merged) if (merged / "config.json").is_file() else f"it merged with {found.base!r}"
+        raise ModelError(f"{model!r} is an adapter, and a whole model is needed to train further. Give {remedy}.")
+
+
 # Pairs and their tokens.
 
 
@@ -213,11 +226,20 @@ def _pairs(config: TrainConfig) -> list[Pair]:
     given = [pair for file in config.pairs for pair in pair_rows.read(user_path(file))]
     if not given:
         raise DataError(f"{', '.join(config.pairs)}: there is no pair to train on. Make some with `tts pairs`.")
-    return sided(given, config.held_out, config.seed)
+    try:
+        return sided(given, config.held_out, config.seed)
+    except DataError as error:
+        if any(pair.split != UNSPLIT for pair in given):
+            raise
+        problems = counted(len({pair.statement for pair in given}), "problem")
+        raise DataError(
+            f"{', '.join(config.pairs)}: {problems}, all alike, so that none can be held out without leaking, and by "
+            "those the best weights are found. Add pairs of other problems."
+        ) from error
 
 
-def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
-    """Raises DataError if a side has no pair that is short enough."""
+def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int, remedy: str = "Raise max_length") -> _Data:
+    """Raises DataError if a side has no pair that is short enough; `remedy` is what to do about the limit."""
     programs = list(dict.fromkeys((p.statement, code) for p in pairs for code in (p.chosen, p.rejected)))
     tokens = dict(zip(programs, tokenise(tokenizer, [chat(*program) for program in programs]), strict=True))
     fits = [
@@ -228,11 +250,7 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
     sides = {side: [pair for pair in fits if pair.split == side] for side in (TRAIN, HELD_OUT)}
     for side, mine in sides.items():
         if not mine:
-            given = sum(pair.split == side for pair in pairs)
-            raise DataError(
-                f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of "
-                f"up to {limit} tokens. Raise max_length, or make more pairs with `tts pairs --held-out 0.1`."
-            )
+            raise _no_pair(side, sum(pair.split == side for pair in pairs), limit, remedy)
     known = len({pair.statement for pair in sides[HELD_OUT]})
     if known < FEW:
         LOG.warning(
@@ -243,6 +261,18 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
     if len(fits) < len(pairs):
         LOG.warning("%s left out: a program of more than %d tokens.", counted(len(pairs) - len(fits), "pair"), limit)
     return _Data(sides, tokens, limit)
+
+
+def _no_pair(side: str, given: int, limit: int, remedy: str) -> DataError:
+    again = "`tts pairs FILE... --held-out 0.1`"
+    if not given:
+        return DataError(
+            f"No pair is on the side {side!r}: the files put all on the other. Draw the sides anew: {again}."
+        )
+    return DataError(
+        f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of up to "
+        f"{limit} tokens. {remedy}, or make more pairs and draw the sides anew: {again}."
+    )
 
 
 # The model.
