@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from support import Disk, Done, command, own_cache
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from tts import train, training
 from tts.errors import ConfigError, DataError, ModelError, StoreError, UserError
@@ -250,6 +251,35 @@ def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
     mine, theirs = scores(found.model, held), scores(found.model, held, **VLLM)
     assert mine.keys() == theirs.keys()
     assert all(theirs[key] == pytest.approx(mine[key], abs=1e-3) for key in mine)
+
+
+@pytest.mark.parametrize(
+    ("targets", "last", "told"),
+    [
+        ((), 1, r"applies none to transformer\.h\.1\.attn\.c_attn \(Conv1D\)"),
+        (("wte",), None, r"applies none to transformer\.wte \(Embedding\)"),
+    ],
+)
+def test_an_adapter_that_tts_does_not_apply_is_merged_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, targets: tuple[str, ...], last: int | None, told: str
+) -> None:
+    base, lora = gpt2(tmp_path / "base"), {**LORA, "targets": targets, "last_layers": last}
+    found = run(config(base, preferences.write(tmp_path), epochs=2, lora=lora), tmp_path / "out")
+    assert found.adapter is None and not (tmp_path / "out" / "adapter").exists()
+    assert re.search(told, caplog.text)
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    values = scores(found.model, held)
+    margins = [values[pair.problem_id, 0] - values[pair.problem_id, 1] for pair in held]
+    assert np.mean(margins) == pytest.approx(found.best.mean_margin, rel=1e-3, abs=1e-5)
+
+
+def gpt2(folder: Path) -> Path:
+    """Of layers that are no torch.nn.Linear."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3}
+    special: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 2}
+    GPT2LMHeadModel(GPT2Config(vocab_size=tiny.save_tokenizer(folder), **shape, **special)).save_pretrained(folder)
+    return folder
 
 
 # Early stopping.
@@ -651,6 +681,10 @@ def test_checkpoints_that_are_there_are_not_asked_for_again(base: Path, tmp_path
 def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"lora.targets \['nonesuch'\]"):
         run(config(base, preferences.write(tmp_path), lora={**LORA, "targets": ["nonesuch"]}), tmp_path / "out")
+    ends = r"lora.targets \['proj'\]: no linear layer of the last 1 block ends in one.*There are: down_proj, gate_proj"
+    part = {**LORA, "targets": ["proj"], "last_layers": 1}
+    with pytest.raises(ConfigError, match=ends):
+        run(config(base, preferences.write(tmp_path), lora=part), tmp_path / "third")
     with pytest.raises(ConfigError, match=r"lora.last_layers must be at most \d+, the model's blocks, got 99"):
         run(config(base, preferences.write(tmp_path), lora={**LORA, "last_layers": 99}), tmp_path / "other")
 

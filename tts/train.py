@@ -382,14 +382,25 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     try:
         found = get_peft_model(model, options)
     except ValueError as error:
-        raise ConfigError(f"lora.targets {targets!r}: {str(error).strip().splitlines()[0]}") from error
+        raise ConfigError(
+            f"lora.targets {list(config.lora.targets)!r}: {str(error).strip().splitlines()[0]}"
+        ) from error
     found.base_model.model.score.float()
+    if odd := _unapplied(found):
+        LOG.warning(
+            "The folder will have a merged model and no adapter: tts applies none to %s. Set lora.targets to linear "
+            "layers for one.",
+            odd,
+        )
     return found
 
 
 def _targets(model: Any, lora: LoraConfig) -> list[str] | str:
-    """The linear layers that get an adapter, as peft takes them. Raises ConfigError if there are fewer blocks."""
+    """The linear layers that get an adapter, as peft takes them. Raises ConfigError if there are fewer blocks, or no
+    such layer in them.
+    """
     import torch
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, with its weights the other way around
 
     if lora.last_layers is None:
         return list(lora.targets) or "all-linear"
@@ -397,13 +408,35 @@ def _targets(model: Any, lora: LoraConfig) -> list[str] | str:
     if lora.last_layers > blocks:
         raise ConfigError(f"lora.last_layers must be at most {blocks}, the model's blocks, got {lora.last_layers}.")
     last = {str(i) for i in range(blocks - lora.last_layers, blocks)}
-    return [
+    there = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and last & set(name.split("."))
-        and (not lora.targets or name.endswith(tuple(lora.targets)))
+        if isinstance(module, torch.nn.Linear | Conv1D) and _block(name) in last
     ]
+    ends = [f".{target}" for target in lora.targets] or [""]
+    found = [name for name in there if f".{name}".endswith(tuple(ends))]
+    if not found:
+        raise ConfigError(
+            f"lora.targets {list(lora.targets)!r}: no linear layer of the last {counted(lora.last_layers, 'block')} "
+            f"ends in one of these. There are: {', '.join(sorted({name.rpartition('.')[2] for name in there}))}."
+        )
+    return found
+
+
+def _block(name: str) -> str | None:
+    """The number of the block that a module is in, the first in its name: experts have numbers, too."""
+    return next((part for part in name.split(".") if part.isdecimal()), None)
+
+
+def _unapplied(model: Any) -> str | None:
+    """A layer whose update `tts.adapters` does not apply, as it does to linear layers; None if there is none."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer) and not isinstance(module.get_base_layer(), torch.nn.Linear):
+            return f"{name.removeprefix(adapters.PREFIX)} ({type(module.get_base_layer()).__name__})"
+    return None
 
 
 # The training.
@@ -653,7 +686,8 @@ class _Course:
         beside = self.folder / PART
         shutil.rmtree(beside, ignore_errors=True)
         if self.lora:
-            self._save_adapter()
+            if _unapplied(self.model) is None:
+                self._save_adapter()
             self.model = self.model.merge_and_unload()
         self.model.config.num_labels = 1
         self.model.to(self.dtype).save_pretrained(beside)
