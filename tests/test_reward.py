@@ -130,3 +130,24 @@ def test_grpo_trains_a_tiny_model_with_a_reward_model(tmp_path: Path) -> None:
     assert scored and overlong and max(scored) < min(overlong)
     moved = [name for name, value in trainer.model.named_parameters() if not value.equal(before[name])]
     assert len(moved) > len(before) / 2
+
+
+def test_the_worst_program_is_worth_more_than_none_however_low_its_score() -> None:
+    for score in (-746.0, -1e308, -math.inf):
+        assert 0 == shaped(score, False) < shaped(score, True) <= shaped(-745.0, True)
+
+
+def test_a_message_may_be_of_parts_or_empty() -> None:
+    half = {"type": "text", "text": "ppp"}
+    prompt = [{"role": "user", "content": [half, {"type": "image"}, half]}]
+    completion = [{"role": "assistant", "content": [{"type": "text", "text": fenced("x = 1")}]}]
+    assert RewardFunction(Lengths())([prompt], [completion]) == [pytest.approx(shaped(1, True))]
+    calls = {"role": "assistant", "tool_calls": []}
+    assert RewardFunction(Lengths())([prompt] * 2, [[calls], [calls | {"content": None}]]) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("value", [None, 3, ["a"]])
+def test_a_column_that_is_not_of_texts_is_told(value: object) -> None:
+    reward = RewardFunction(Lengths(), column="question")
+    with pytest.raises(ConfigError, match=r"column 'question' must hold the problem as text, got .* in row 1"):
+        reward(["p", "p"], ["c", "c"], question=["q", value])

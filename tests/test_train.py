@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,17 +26,19 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from support import Disk, Done, command, own_cache
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from tts import train, training
-from tts.errors import ConfigError, DataError, ModelError, UserError
+from tts.errors import ConfigError, DataError, ModelError, StoreError, UserError
 from tts.models import device_and_dtype, locate
-from tts.pairs import HELD_OUT, TRAIN, Pair
+from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair
 from tts.pipeline import Silent
 from tts.ranking import Bootstrap
 from tts.score.codescaler import CodeScaler
 from tts.training import Epoch, TrainConfig
+from tts.training_picture import write_picture
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +152,9 @@ def test_it_is_an_ordinary_sequence_classifier_and_nothing_else_is_left(trained:
     with pytest.raises(ModelError, match=f"has no config.json. Give {folder / 'model'}, which has"):
         locate(str(folder))
     kept = {path.name for path in folder.iterdir()}
-    assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model"} | ({"adapter"} if trained.adapter else set())
+    assert kept == {"config.yaml", "inputs.yaml", "epochs.jsonl", "model", "lock"} | (
+        {"adapter"} if trained.adapter else set()
+    )
 
 
 def test_a_finished_training_is_not_done_again(trained: train.Trained, base: Path) -> None:
@@ -299,6 +304,35 @@ def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
     mine, theirs = scores(found.model, held), scores(found.model, held, **VLLM)
     assert mine.keys() == theirs.keys()
     assert all(theirs[key] == pytest.approx(mine[key], abs=1e-3) for key in mine)
+
+
+@pytest.mark.parametrize(
+    ("targets", "last", "told"),
+    [
+        ((), 1, r"applies none to transformer\.h\.1\.attn\.c_attn \(Conv1D\)"),
+        (("wte",), None, r"applies none to transformer\.wte \(Embedding\)"),
+    ],
+)
+def test_an_adapter_that_tts_does_not_apply_is_merged_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, targets: tuple[str, ...], last: int | None, told: str
+) -> None:
+    base, lora = gpt2(tmp_path / "base"), {**LORA, "targets": targets, "last_layers": last}
+    found = run(config(base, preferences.write(tmp_path), epochs=2, lora=lora), tmp_path / "out")
+    assert found.adapter is None and not (tmp_path / "out" / "adapter").exists()
+    assert re.search(told, caplog.text)
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    values = scores(found.model, held)
+    margins = [values[pair.problem_id, 0] - values[pair.problem_id, 1] for pair in held]
+    assert np.mean(margins) == pytest.approx(found.best.mean_margin, rel=1e-3, abs=1e-5)
+
+
+def gpt2(folder: Path) -> Path:
+    """Of layers that are no torch.nn.Linear."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3}
+    special: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 2}
+    GPT2LMHeadModel(GPT2Config(vocab_size=tiny.save_tokenizer(folder), **shape, **special)).save_pretrained(folder)
+    return folder
 
 
 # Early stopping.
@@ -502,6 +536,75 @@ def test_weights_that_are_gone_are_told(base: Path, tmp_path: Path) -> None:
         run(chosen, tmp_path / "out")
 
 
+def test_a_folder_in_which_another_process_trains_is_refused(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path), epochs=1)
+
+    class Second(Stopping):
+        """Begins the same training amid the first."""
+
+        def stop(self) -> None:
+            with pytest.raises(StoreError, match=r"out is in use by another tts\. Wait for it to end, or give another"):
+                run(chosen, tmp_path / "out")
+
+    found = train.train(chosen, tmp_path / "out", Second(2))
+    assert [one.step for one in found.epochs] == [0, 4]
+    assert run(chosen, tmp_path / "out").epochs == found.epochs
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "{", "a: \udcff"], ids=["empty", "a list", "cut", "no text"])
+def test_a_folder_s_config_that_is_none_is_told(base: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match=r"out/config.yaml is not what `tts train` wrote there, a mapping; got"):
+        run(config(base, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_folder_of_a_run_and_a_file_are_refused(base: Path, tmp_path: Path) -> None:
+    chosen = config(base, preferences.write(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.sqlite").touch()
+    with pytest.raises(ConfigError, match=r"run holds a run \(run.sqlite\), and a training needs a folder of its own"):
+        run(chosen, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"pairs.jsonl is a file, and a training needs a folder. Give another"):
+        run(chosen, tmp_path / "pairs.jsonl")
+
+
+# Numbers that are none.
+
+
+def test_a_base_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    base = tiny.causal(tmp_path / "base", "Llama")
+    weights = load_file(base / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] = math.nan
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"gives no numbers: after 0 steps the score of a held-out program is"):
+        run(config(base, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_training_that_diverges_ends_and_keeps_what_was_best_before(
+    base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = config(base, preferences.write(tmp_path), center=1e38, epochs=6, patience=6)
+    found = run(chosen, tmp_path / "out")
+    assert "has diverged: at step" in caplog.text and found.epochs[-1].step < 24
+    assert not any(math.isnan(one.loss) for one in found.epochs)
+    held = [pair for pair in preferences.pairs() if pair.split == HELD_OUT]
+    assert all(map(math.isfinite, scores(found.model, held).values()))
+
+
+def test_a_training_of_one_step_takes_it(base: Path, tmp_path: Path) -> None:
+    """And is not all warmup, at whose first step nothing is learnt."""
+    found = run(config(base, preferences.write(tmp_path), epochs=1, batch=16), tmp_path / "out")
+    assert [one.step for one in found.epochs] == [0, 1]
+    assert found.epochs[1].loss != found.epochs[0].loss
+
+
+def test_a_training_that_learnt_nothing_is_told(base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = run(config(base, preferences.write(tmp_path), epochs=1, learning_rate=1e-30), tmp_path / "out")
+    assert found.best.step == 0
+    assert "No look after the first step was better than the one before it" in caplog.text
+
+
 # The same tokens as at scoring.
 
 
@@ -554,6 +657,55 @@ def test_a_template_that_ends_in_the_pad_token_is_refused(tmp_path: Path) -> Non
         run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{{ raise_exception('system needed') }}", "cannot render a user's message and an answer: system needed"),
+        ("{% for m in messages %}", "cannot render a user's message and an answer: "),
+        ("{{ '' }}", "renders two different programs alike"),
+        ("{{ messages[0]['content'] }}", "renders two different programs alike"),
+    ],
+)
+def test_a_template_that_renders_no_pair_is_refused(tmp_path: Path, template: str, error: str) -> None:
+    tiny.causal(tmp_path)
+    tiny.save_tokenizer(tmp_path, template=template)
+    with pytest.raises(ModelError, match=rf"{error}.*Mend its chat_template, or give another model"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_token_that_the_model_has_not_is_refused(tmp_path: Path) -> None:
+    tiny.causal(tmp_path, "Llama")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"token '\[PAD\]' the number 259, and the model has 259. Resize"):
+        run(config(tmp_path, preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_a_classifier_of_several_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Qwen3ForSequenceClassification with 2 labels; a reward model has 1"):
+        run(config(tiny.reward(tmp_path, labels=2), preferences.write(tmp_path)), tmp_path / "out")
+
+
+def test_what_is_to_be_done_about_a_side_without_pairs(base: Path, tmp_path: Path) -> None:
+    alike = [Pair("a", "add one", "b", f"a{i}", split=UNSPLIT) for i in range(4)]
+    with pytest.raises(DataError, match=r"1 problem, all alike, so that none.*found\. Add pairs of other problems\.$"):
+        run(config(base, preferences.write(tmp_path, alike)), tmp_path / "out")
+    trained_on = [dataclasses.replace(pair, split=TRAIN) for pair in preferences.pairs()]
+    with pytest.raises(DataError, match=r"No pair is on the side 'held-out': the files put all on the other. Draw"):
+        run(config(base, preferences.write(tmp_path, trained_on)), tmp_path / "out")
+    short = tiny.causal(tmp_path / "short", "Llama", max_position_embeddings=40)
+    with pytest.raises(DataError, match=r"up to 40 tokens. '.*short' reads no more: give another model, or make"):
+        run(config(short, preferences.write(tmp_path)), tmp_path / "other")
+
+
+def test_an_adapter_is_no_base(base: Path, tmp_path: Path) -> None:
+    found = run(config(base, preferences.write(tmp_path), epochs=1), tmp_path / "out")
+    assert found.adapter is not None
+    with pytest.raises(ModelError, match=r"adapter' is an adapter, and a whole model is needed.*Give .*out/model\."):
+        run(config(found.adapter, preferences.write(tmp_path)), tmp_path / "again")
+
+
 def test_too_small_a_disk_is_refused_before_training(base: Path, tmp_path: Path, disk: Disk) -> None:
     disk.mount("size=600k")
     with pytest.raises(UserError, match=r"has \d MiB free, and checkpoints and model will take up to \d MiB\. Free"):
@@ -580,6 +732,10 @@ def test_checkpoints_that_are_there_are_not_asked_for_again(base: Path, tmp_path
 def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"lora.targets \['nonesuch'\]"):
         run(config(base, preferences.write(tmp_path), lora={**LORA, "targets": ["nonesuch"]}), tmp_path / "out")
+    ends = r"lora.targets \['proj'\]: no linear layer of the last 1 block ends in one.*There are: down_proj, gate_proj"
+    part = {**LORA, "targets": ["proj"], "last_layers": 1}
+    with pytest.raises(ConfigError, match=ends):
+        run(config(base, preferences.write(tmp_path), lora=part), tmp_path / "third")
     with pytest.raises(ConfigError, match=r"lora.last_layers must be at most \d+, the model's blocks, got 99"):
         run(config(base, preferences.write(tmp_path), lora={**LORA, "last_layers": 99}), tmp_path / "other")
 
@@ -591,6 +747,8 @@ def test_layers_that_the_model_has_not_are_refused(base: Path, tmp_path: Path) -
         ({"pairs": []}, "pairs must be one file of pairs or several"),
         ({"lora": {"rank": 0}}, "lora.rank"),
         ({"epoch": 3}, "No 'epoch' in config.yaml. Did you mean 'epochs'?"),
+        ({"lora": {"alpha": math.inf}}, "lora.alpha: input should be a finite number, got inf"),
+        ({"center": math.nan}, "center: input should be a finite number, got nan"),
         ({"device": "tpu"}, "device must be auto, cpu, cuda"),
         ({"pairs": "nowhere.jsonl"}, "nowhere.jsonl cannot be read"),
         ({"model": "nowhere/at/all"}, "No model folder 'nowhere/at/all'"),
@@ -675,3 +833,14 @@ def test_what_is_kept_is_read_even_without_a_value(tmp_path: Path) -> None:
     (again,) = training.kept(tmp_path / "epochs.jsonl")
     assert repr(again) == repr(mine)
     assert isinstance(again, Epoch)
+
+
+def test_a_look_without_numbers_is_read_as_one(tmp_path: Path) -> None:
+    """As tts wrote them before it refused them."""
+    pairs = preferences.pairs(6, 0)
+    mine = look(pairs, {(p.statement, c): 0.0 for p in pairs for c in (p.chosen, p.rejected)})
+    training.keep(tmp_path / "epochs.jsonl", [dataclasses.replace(mine, loss=math.nan, mean_margin=math.nan)])
+    (again,) = training.kept(tmp_path / "epochs.jsonl")
+    assert math.isnan(again.loss) and math.isnan(again.mean_margin)
+    write_picture([again], tmp_path / "training.png")
+    training.table([again])

@@ -4,23 +4,27 @@ After CodeScaler (arXiv 2602.17684): a completion without a program that parses 
 score, so that the worst program is still worth more than none. `RewardFunction` is one of trl's `reward_funcs`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tts import prompts
-from tts.errors import ConfigError, InfraError, unknown
+from tts.errors import ConfigError, InfraError, shown, unknown
 from tts.plugins import build
 from tts.protocols import Scorer
 from tts.types import Candidate, Problem
 
 Chat = Sequence[dict[str, Any]]
+SMALLEST = math.ulp(0.0)
 
 
 def shaped(score: float, valid: bool) -> float:
-    """0.0 for an invalid program, else log(1 + exp(score)), which is above 0 and grows with the score."""
-    return float(np.logaddexp(0.0, score)) if valid else 0.0
+    """0.0 for an invalid program, else log(1 + exp(score)), which is above 0 and grows with the score. Below about
+    -745, where that is less than any float above 0, it is the smallest one.
+    """
+    return max(float(np.logaddexp(0.0, score)), SMALLEST) if valid else 0.0
 
 
 class RewardFunction:
@@ -42,7 +46,8 @@ class RewardFunction:
     ) -> list[float | None]:
         """A reward for each completion, in their order; None where a valid program got no score (it is too long, say).
 
-        Raises ConfigError for a column that is not there, InfraError if the scorer leaves a program out.
+        Raises ConfigError for a column that is not there or not of texts, InfraError if the scorer leaves a program
+        out.
         """
         statements = self._statements(prompts, columns)
         pairs = [self._pair(i, *pair) for i, pair in enumerate(zip(statements, completions, strict=True))]
@@ -58,6 +63,12 @@ class RewardFunction:
             return [_last(one, "user") for one in given]
         if self.column not in columns:
             raise ConfigError(unknown(self.column, "the columns of the data set", columns))
+        for row, value in enumerate(columns[self.column]):
+            if not isinstance(value, str):
+                raise ConfigError(
+                    f"The column {self.column!r} must hold the problem as text, got {shown(value)} in row {row} of a "
+                    "batch. Give the column of the problems' statements."
+                )
         statements: Sequence[str] = columns[self.column]
         return statements
 
@@ -73,7 +84,14 @@ def _last(text: str | Chat, role: str) -> str:
     """A text itself, or the last message of a role in a chat."""
     if isinstance(text, str):
         return text
-    return next((str(message["content"]) for message in reversed(text) if message["role"] == role), "")
+    return next((_text(message.get("content")) for message in reversed(text) if message["role"] == role), "")
+
+
+def _text(content: object) -> str:
+    """A message's content, which may be a list of parts, of which those of text count, or none at all."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if part.get("type") == "text")
+    return "" if content is None else str(content)
 
 
 def _reward(score: float | None, valid: bool) -> float | None:

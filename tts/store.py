@@ -570,7 +570,7 @@ def open_for_writing(folder: Path) -> Store:
     """Open or begin a run; a second writer is refused until this one is closed. Raises StoreError."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as undo:
-        lock = undo.enter_context(_lock(folder))
+        lock = undo.enter_context(locked(folder))
         with _opening(folder):
             connection = undo.enter_context(closing(sqlite3.connect(folder / FILE, timeout=10.0)))
             store = Store(folder, connection, lock, new)
@@ -626,8 +626,10 @@ def is_being_written(folder: Path) -> bool:
     return any(" FLOCK " in line and f":{inode} " in line for line in held)
 
 
-def _lock(folder: Path) -> IO[str]:
-    """Take the folder for this process until the file is closed or the process dies, however it dies."""
+def locked(folder: Path) -> IO[str]:
+    """Take the folder, made if need be, for this process until the file is closed or the process dies, however it dies.
+    Raises StoreError where another process has it.
+    """
     with explained(StoreError, f"The run folder {folder} cannot be made", "Give another --folder."):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")

@@ -11,6 +11,7 @@ import importlib.util
 import itertools
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,16 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tts import pair_rows
-from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained
+from tts import adapters, pair_rows
+from tts.errors import ConfigError, DataError, ModelError, UserError, counted, explained, shown
 from tts.jsonl import user_path
 from tts.ledger import key_of
 from tts.memory import gib
-from tts.models import content, device_and_dtype, load_tokenizer, loading, locate
-from tts.pairs import HELD_OUT, TRAIN, Pair, sided
+from tts.models import EMBEDDED, architecture, check_labels, content, device_and_dtype, load_tokenizer, loading, locate
+from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, check_pad, longest, tokenise
+from tts.store import FILE as RUN
+from tts.store import locked
 from tts.training import Epoch, LoraConfig, TrainConfig, best_of, keep, kept, looked, over
 from tts.writing import replacing
 
@@ -73,14 +76,26 @@ class Trained:
 def train(config: TrainConfig, folder: Path, progress: Progress) -> Trained:
     """Train, or go on training, in a folder. Raises ConfigError for a folder of another training or a library that is
     not installed, DataError for pairs that cannot be used or looks that are lost, ModelError for a model that cannot be
-    trained, UserError for a disk that is too small.
+    trained, StoreError for a folder in which another process trains, UserError for a disk that is too small.
     """
     _check_installed()
+    _check_folder(folder)
+    _check_whole(config.model)
     pairs = _pairs(config)
     tokenizer = _tokenizer(config.model)
+    with locked(folder):
+        return _trained(config, folder, pairs, tokenizer, progress)
+
+
+def _trained(config: TrainConfig, folder: Path, pairs: Sequence[Pair], tokenizer: Any, progress: Progress) -> Trained:
+    """In a folder that is this process's."""
     _claim(config, pairs, folder)
     model = _load(config, tokenizer)
-    data = _tokens(pairs, tokenizer, longest(model.config.get_text_config().max_position_embeddings, config.max_length))
+    context = model.config.get_text_config().max_position_embeddings
+    limit = longest(context, config.max_length)
+    remedy = "Raise max_length" if limit < context else f"{config.model!r} reads no more: give another model"
+    data = _tokens(pairs, tokenizer, limit, remedy)
+    _check_tokens(model, config.model, tokenizer, data)
     course = _Course(config, folder, model, tokenizer, data, progress)
     if not (folder / MODEL / "config.json").is_file():
         course.run()
@@ -115,6 +130,16 @@ def _check_installed() -> None:
         raise ConfigError(f"tts train needs {', '.join(missing)}. Run, in tts's folder: {INSTALL}")
 
 
+def _check_folder(folder: Path) -> None:
+    """Raises ConfigError for what can hold no training."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--folder {folder} is a file, and a training needs a folder. Give another --folder.")
+    if (folder / RUN).is_file():
+        raise ConfigError(
+            f"{folder} holds a run ({RUN}), and a training needs a folder of its own. Give another --folder."
+        )
+
+
 def _claim(config: TrainConfig, pairs: Sequence[Pair], folder: Path) -> None:
     """Make the folder this training's. Raises ConfigError, naming what differs, for one of another training, of other
     pairs or of another base under the same names.
@@ -145,7 +170,27 @@ def _contents(config: TrainConfig, pairs: Sequence[Pair]) -> dict[str, str]:
 
 
 def _values(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """Raises DataError for a file of something else."""
+    if not file.is_file():
+        return {}
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{file} is not what `tts train` wrote there, a mapping; got {shown(found)}. Give another --folder."
+        )
+    return found
+
+
+def _check_whole(model: str) -> None:
+    """Raises ModelError for an adapter, which is no model by itself."""
+    found = None if model == EMBEDDED else adapters.find(model)
+    if found is not None:
+        merged = found.folder.parent / MODEL  # where `tts train` leaves it
+        remedy = str(merged) if (merged / "config.json").is_file() else f"it merged with {found.base!r}"
+        raise ModelError(f"{model!r} is an adapter, and a whole model is needed to train further. Give {remedy}.")
 
 
 # Pairs and their tokens.
@@ -182,11 +227,20 @@ def _pairs(config: TrainConfig) -> list[Pair]:
     given = [pair for file in config.pairs for pair in pair_rows.read(user_path(file))]
     if not given:
         raise DataError(f"{', '.join(config.pairs)}: there is no pair to train on. Make some with `tts pairs`.")
-    return sided(given, config.held_out, config.seed)
+    try:
+        return sided(given, config.held_out, config.seed)
+    except DataError as error:
+        if any(pair.split != UNSPLIT for pair in given):
+            raise
+        problems = counted(len({pair.statement for pair in given}), "problem")
+        raise DataError(
+            f"{', '.join(config.pairs)}: {problems}, all alike, so that none can be held out without leaking, and by "
+            "those the best weights are found. Add pairs of other problems."
+        ) from error
 
 
-def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
-    """Raises DataError if a side has no pair that is short enough."""
+def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int, remedy: str = "Raise max_length") -> _Data:
+    """Raises DataError if a side has no pair that is short enough; `remedy` is what to do about the limit."""
     programs = list(dict.fromkeys((p.statement, code) for p in pairs for code in (p.chosen, p.rejected)))
     tokens = dict(zip(programs, tokenise(tokenizer, [chat(*program) for program in programs]), strict=True))
     fits = [
@@ -197,11 +251,7 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
     sides = {side: [pair for pair in fits if pair.split == side] for side in (TRAIN, HELD_OUT)}
     for side, mine in sides.items():
         if not mine:
-            given = sum(pair.split == side for pair in pairs)
-            raise DataError(
-                f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of "
-                f"up to {limit} tokens. Raise max_length, or make more pairs with `tts pairs --held-out 0.1`."
-            )
+            raise _no_pair(side, sum(pair.split == side for pair in pairs), limit, remedy)
     known = len({pair.statement for pair in sides[HELD_OUT]})
     if known < FEW:
         LOG.warning(
@@ -214,22 +264,67 @@ def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int) -> _Data:
     return _Data(sides, tokens, limit)
 
 
+def _no_pair(side: str, given: int, limit: int, remedy: str) -> DataError:
+    again = "`tts pairs FILE... --held-out 0.1`"
+    if not given:
+        return DataError(
+            f"No pair is on the side {side!r}: the files put all on the other. Draw the sides anew: {again}."
+        )
+    return DataError(
+        f"No pair is left on the side {side!r}: {counted(given, 'pair')} there, and none with two programs of up to "
+        f"{limit} tokens. {remedy}, or make more pairs and draw the sides anew: {again}."
+    )
+
+
 # The model.
 
 
 def _tokenizer(model: str) -> Any:
-    """Raises ModelError for one without a chat template, or by whose pad token the end of a pair is not found."""
+    """Raises ModelError for one without a chat template, or with one by which pairs cannot be told apart, or by whose
+    pad token the end of a pair is not found.
+    """
     found = load_tokenizer("tts train", model)
     if found.pad_token_id is None:
         found.pad_token = found.eos_token
     check_pad(found, model)
-    (last,) = tokenise(found, [chat("question", "print(1)")])
+    last = _example(found, model)
     if last[-1] == found.pad_token_id:
         raise ModelError(
             f"The chat template of {model!r} ends in its pad token {found.pad_token!r}, so that the end of a padded "
             "pair cannot be told. Set another pad_token in its tokenizer_config.json."
         )
     return found
+
+
+def _example(tokenizer: Any, model: str) -> list[int]:
+    """A pair's tokens. Raises ModelError for a template that cannot be rendered or that ignores the program."""
+    import jinja2
+
+    remedy = "Mend its chat_template, or give another model."
+    try:
+        one, other = tokenise(tokenizer, [chat("question", code) for code in ("print(1)", "print(2)")])
+    except jinja2.TemplateError as error:
+        raise ModelError(
+            f"The chat template of {model!r} cannot render a user's message and an answer: {error}. {remedy}"
+        ) from error
+    if one == other:
+        raise ModelError(
+            f"The chat template of {model!r} renders two different programs alike, so that nothing can be learnt of "
+            f"them. {remedy}"
+        )
+    return one
+
+
+def _check_tokens(model: Any, name: str, tokenizer: Any, data: _Data) -> None:
+    """Raises ModelError for a token that the model has no embedding of, which padding may bring in, too."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max(tokenizer.pad_token_id, *map(max, data.tokens.values()))
+    if highest >= rows:
+        raise ModelError(
+            f"The tokenizer of {name!r} gives the token {tokenizer.convert_ids_to_tokens(highest)!r} the number "
+            f"{highest}, and the model has {rows}. Resize its embeddings (resize_token_embeddings), or take another "
+            "pad_token in its tokenizer_config.json if it is that."
+        )
 
 
 def _load(config: TrainConfig, tokenizer: Any) -> Any:
@@ -243,6 +338,7 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
     from tts.score._reward import head_in_float32
 
     place, computed = device_and_dtype(config.device, config.dtype)
+    _check_head(config.model)
     torch.manual_seed(config.seed)
     with loading(f"{config.model} to train"):
         try:
@@ -256,6 +352,18 @@ def _load(config: TrainConfig, tokenizer: Any) -> Any:
     head_in_float32(model)
     disable_dropout_in_model(model)  # the base's own; trl would disable the adapter's as well
     return model.to(place) if config.lora is None else _with_lora(model.to(place), config)
+
+
+def _check_head(model: str) -> None:
+    """Raises ModelError for a classifier of several labels; what a language model says of labels means nothing."""
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(locate(model))
+    except (OSError, ValueError, KeyError):  # as told when its weights are loaded
+        return
+    if "ForSequenceClassification" in architecture(found):
+        check_labels(model, found)
 
 
 def _with_lora(model: Any, config: TrainConfig) -> Any:
@@ -275,14 +383,25 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     try:
         found = get_peft_model(model, options)
     except ValueError as error:
-        raise ConfigError(f"lora.targets {targets!r}: {str(error).strip().splitlines()[0]}") from error
+        raise ConfigError(
+            f"lora.targets {list(config.lora.targets)!r}: {str(error).strip().splitlines()[0]}"
+        ) from error
     found.base_model.model.score.float()
+    if odd := _unapplied(found):
+        LOG.warning(
+            "The folder will have a merged model and no adapter: tts applies none to %s. Set lora.targets to linear "
+            "layers for one.",
+            odd,
+        )
     return found
 
 
 def _targets(model: Any, lora: LoraConfig) -> list[str] | str:
-    """The linear layers that get an adapter, as peft takes them. Raises ConfigError if there are fewer blocks."""
+    """The linear layers that get an adapter, as peft takes them. Raises ConfigError if there are fewer blocks, or no
+    such layer in them.
+    """
     import torch
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, with its weights the other way around
 
     if lora.last_layers is None:
         return list(lora.targets) or "all-linear"
@@ -290,13 +409,35 @@ def _targets(model: Any, lora: LoraConfig) -> list[str] | str:
     if lora.last_layers > blocks:
         raise ConfigError(f"lora.last_layers must be at most {blocks}, the model's blocks, got {lora.last_layers}.")
     last = {str(i) for i in range(blocks - lora.last_layers, blocks)}
-    return [
+    there = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and last & set(name.split("."))
-        and (not lora.targets or name.endswith(tuple(lora.targets)))
+        if isinstance(module, torch.nn.Linear | Conv1D) and _block(name) in last
     ]
+    ends = [f".{target}" for target in lora.targets] or [""]
+    found = [name for name in there if f".{name}".endswith(tuple(ends))]
+    if not found:
+        raise ConfigError(
+            f"lora.targets {list(lora.targets)!r}: no linear layer of the last {counted(lora.last_layers, 'block')} "
+            f"ends in one of these. There are: {', '.join(sorted({name.rpartition('.')[2] for name in there}))}."
+        )
+    return found
+
+
+def _block(name: str) -> str | None:
+    """The number of the block that a module is in, the first in its name: experts have numbers, too."""
+    return next((part for part in name.split(".") if part.isdecimal()), None)
+
+
+def _unapplied(model: Any) -> str | None:
+    """A layer whose update `tts.adapters` does not apply, as it does to linear layers; None if there is none."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer) and not isinstance(module.get_base_layer(), torch.nn.Linear):
+            return f"{name.removeprefix(adapters.PREFIX)} ({type(module.get_base_layer()).__name__})"
+    return None
 
 
 # The training.
@@ -318,6 +459,7 @@ class _Course:
         self.lora = config.lora is not None
         self.dtype = device_and_dtype(config.device, config.dtype)[1]
         self.begun, self.seconds = time.monotonic(), 0.0
+        self.diverged = False
 
     @property
     def bfloat16(self) -> bool:
@@ -366,8 +508,10 @@ class _Course:
 
             def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 course.look(state)
-                control.should_training_stop |= over(course.epochs, course.config.patience)
-                control.should_save |= not _whole(Path(args.output_dir, f"checkpoint-{state.global_step}"))
+                control.should_training_stop |= course.ended
+                control.should_save |= not course.diverged and not _whole(
+                    Path(args.output_dir, f"checkpoint-{state.global_step}")
+                )
 
         trainer = RewardTrainer(
             model=self.model,
@@ -391,7 +535,7 @@ class _Course:
             gradient_accumulation_steps=c.batch // c.micro_batch,
             learning_rate=c.learning_rate,
             lr_scheduler_type="cosine",
-            warmup_steps=c.warmup,
+            warmup_steps=int(c.warmup * c.epochs * self._steps_per_epoch),
             weight_decay=c.weight_decay,
             center_rewards_coefficient=c.center or None,
             gradient_checkpointing=c.gradient_checkpointing,
@@ -423,23 +567,34 @@ class _Course:
         self.progress.stage("train", state.max_steps, state.global_step)
         self.epochs = [one for one in self.epochs if one.step <= state.global_step]
         self.begun, self.seconds = time.monotonic(), self.epochs[-1].seconds if self.epochs else 0.0
-        ended = state.global_step % self._steps_per_epoch(state) == 0
+        ended = state.global_step % self._steps_per_epoch == 0
         if not self.epochs or (ended and self.epochs[-1].step < state.global_step):
             self.look(state)
-        if over(self.epochs, self.config.patience):
+        if self.ended:
             raise _Over
 
-    def _steps_per_epoch(self, state: Any) -> int:
-        steps: int = state.max_steps
-        return max(1, round(steps / self.config.epochs))
+    @property
+    def ended(self) -> bool:
+        """Whether no further step is to be taken."""
+        return self.diverged or over(self.epochs, self.config.patience)
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return math.ceil(len(self.data.sides[TRAIN]) / self.config.batch)
 
     def look(self, state: Any) -> None:
-        """Score the held-out pairs, and keep the weights if they are the best so far."""
+        """Score the held-out pairs, and keep the weights if they are the best so far. A look that finds no numbers is
+        none: it ends the training. Raises ModelError if there is none before it.
+        """
+        scores = self._scores()
+        if not all(map(math.isfinite, scores.values())):
+            self._diverge(state)
+            return
         since = self.epochs[-1].step if self.epochs else 0
         losses = [row["loss"] for row in state.log_history if "loss" in row and row["step"] > since]
         found = looked(
             self.data.sides[HELD_OUT],
-            self._scores(),
+            scores,
             Bootstrap(),
             epoch=float(state.epoch or 0.0),
             step=state.global_step,
@@ -457,6 +612,20 @@ class _Course:
             self._save_weights(found)
         keep(self.folder / EPOCHS, self.epochs)
         self._drop_weights()
+
+    def _diverge(self, state: Any) -> None:
+        if not self.epochs:
+            raise ModelError(
+                f"{self.config.model!r} gives no numbers: after {counted(state.global_step, 'step')} the score of a "
+                "held-out program is infinite or NaN. Its weights are damaged, or too large for "
+                f"{'bfloat16' if self.bfloat16 else 'float32'}: give another model, or another dtype."
+            )
+        self.diverged = True
+        LOG.warning(
+            "The training has diverged: at step %d a held-out program's score is infinite or NaN. It ends here, and "
+            "the best weights before are kept, those of step %d. Lower learning_rate, center or lora.alpha.",
+            *(state.global_step, best_of(self.epochs).step),
+        )
 
     def _scores(self) -> dict[Program, float]:
         """The held-out programs' logits, padded, a few at a time."""
@@ -509,11 +678,17 @@ class _Course:
 
     def _finish(self) -> None:
         """Save the best weights as a model of its own, and the adapter alone."""
+        if best_of(self.epochs).step == 0 and len(self.epochs) > 1:
+            LOG.warning(
+                "No look after the first step was better than the one before it: the model that is kept has learnt "
+                "nothing. Give more pairs or epochs, or another learning_rate."
+            )
         self._restore()
         beside = self.folder / PART
         shutil.rmtree(beside, ignore_errors=True)
         if self.lora:
-            self._save_adapter()
+            if _unapplied(self.model) is None:
+                self._save_adapter()
             self.model = self.model.merge_and_unload()
         self.model.config.num_labels = 1
         self.model.to(self.dtype).save_pretrained(beside)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LoraConfig(_Strict):
@@ -201,10 +201,12 @@ def kept(path: Path) -> list[Epoch]:
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:
-    bins = [{**_numbers(one, "fitted"), "accuracy": _interval(one["accuracy"])} for one in row["margins"]]
-    margins = tuple(Bin(**one) for one in bins)
     ends = {name: _interval(row[name]) for name in ("accuracy", "scale")}
-    return Epoch(**{**row, **ends, "margins": margins})
+    return Epoch(**{**_numbers(row, "loss", "mean_margin"), **ends, "margins": tuple(map(_bin, row["margins"]))})
+
+
+def _bin(row: Mapping[str, Any]) -> Bin:
+    return Bin(**{**_numbers(row, "low", "high", "fitted"), "accuracy": _interval(row["accuracy"])})
 
 
 def _interval(row: Mapping[str, Any]) -> Interval:
