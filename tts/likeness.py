@@ -102,10 +102,10 @@ def _does(node: ast.stmt) -> bool:
             return False
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return False  # what it holds is looked at by itself
-        case ast.Return(value=None) | ast.Raise():
+        case ast.Raise():
             return False
         case ast.Return(value=value):
-            return not _is_literal(value)
+            return value is not None and not _is_literal(value)
     return True
 
 
