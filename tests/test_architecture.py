@@ -85,7 +85,7 @@ HEAVY = {
     "datasets": {"train"},
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"picture", "replay_report", "training_picture"},
-    "jinja2": {"page"},
+    "jinja2": {"page", "train"},
     "pyarrow": {"export", "pair_rows", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},
