@@ -27,7 +27,7 @@ LAYERS = [
     {"page"},
     {"page_data", "report", "formats", "picture", "train", "training_picture"},
     {"palette", "comparison", "server", "cluster", "audit", "audit_tables", "live", "cost_report", "certainty_report"}
-    | {"pair_rows"},
+    | {"pair_rows", "trainable"},
     {"sentences", "sheets", "audit_form", "audit_pool", "audit_probing"},
     {"frontier", "findings"},  # compares what the analysis found and what it cost
     # all but the first are of what the analysis found
@@ -70,6 +70,7 @@ HEAVY = {
         "score/_packed",
         "score/_reward",
         "train",
+        "trainable",
     },
     "transformers": {
         "models",
@@ -79,13 +80,14 @@ HEAVY = {
         "score/_packed",
         "score/_reward",
         "train",
+        "trainable",
     },
-    "trl": {"train"},
-    "peft": {"train"},
+    "trl": {"train", "trainable"},
+    "peft": {"trainable"},
     "datasets": {"train"},
     "vllm": {"vllm_engine", "generate/vllm", "score/_pooling"},
     "matplotlib": {"picture", "replay_report", "training_picture"},
-    "jinja2": {"page", "train"},
+    "jinja2": {"page", "trainable"},
     "pyarrow": {"export", "pair_rows", "problems/_files"},
     "tree_sitter": {"prompts"},
     "tree_sitter_python": {"prompts"},

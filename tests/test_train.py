@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from support import Disk, Done, command, own_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from tts import train, training
+from tts import train, trainable, training
 from tts.errors import ConfigError, DataError, ModelError, StoreError, UserError
 from tts.models import device_and_dtype, locate
 from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair
@@ -288,9 +288,9 @@ def test_it_learns_in_bfloat16_too(base: Path, tmp_path: Path, lora: dict[str, i
 def test_no_two_programs_have_one_score_in_bfloat16(base: Path, tmp_path: Path, lora: dict[str, int] | None) -> None:
     """As they would where the head's logits were rounded, near 12 to steps of 0.06."""
     chosen = config(base, preferences.write(tmp_path), lora=lora, dtype="bfloat16")
-    tokenizer = train._tokenizer(str(base))
+    tokenizer = trainable.tokenizer_of(str(base))
     data = train._tokens(preferences.pairs(140, 120), tokenizer, 1024)
-    found = train._Course(chosen, tmp_path, train._load(chosen, tokenizer), tokenizer, data, Silent())._scores()
+    found = train._Course(chosen, tmp_path, trainable.load(chosen, tokenizer), tokenizer, data, Silent())._scores()
     assert len(found) == len(set(found.values())) == 240
 
 
@@ -610,7 +610,7 @@ def test_a_training_that_learnt_nothing_is_told(base: Path, tmp_path: Path, capl
 
 def test_a_pair_is_read_as_it_is_scored_and_none_is_cut(base: Path) -> None:
     given_ = [*preferences.pairs(), Pair("long", "long " * 40, "a", "b"), Pair("other", "x", "a", "b " * 200)]
-    tokenizer = train._tokenizer(str(base))
+    tokenizer = trainable.tokenizer_of(str(base))
     data = train._tokens(given_, tokenizer, 120)
     scorer = CodeScaler(model=str(base))
     assert {pair.problem_id for pair in data.sides[TRAIN]} == {f"p{i}" for i in range(16)}
@@ -628,7 +628,7 @@ def test_a_pair_is_read_as_it_is_scored_and_none_is_cut(base: Path) -> None:
 def test_too_few_problems_to_tell_by_are_told(
     base: Path, caplog: pytest.LogCaptureFixture, held_out: int, told: bool
 ) -> None:
-    train._tokens(preferences.pairs(held_out=held_out), train._tokenizer(str(base)), 120)
+    train._tokens(preferences.pairs(held_out=held_out), trainable.tokenizer_of(str(base)), 120)
     assert ("3 problems held out: the accuracy after each epoch says little" in caplog.text) == told
 
 
@@ -718,9 +718,9 @@ def test_checkpoints_that_are_there_are_not_asked_for_again(base: Path, tmp_path
     disk.mount("size=32m")
     with pytest.raises(Stopped):
         train.train(chosen, folder, Stopping(5))
-    tokenizer = train._tokenizer(str(base))
+    tokenizer = trainable.tokenizer_of(str(base))
     data = train._tokens(preferences.pairs(), tokenizer, 1024)
-    course = train._Course(chosen, folder, train._load(chosen, tokenizer), tokenizer, data, Silent())
+    course = train._Course(chosen, folder, trainable.load(chosen, tokenizer), tokenizer, data, Silent())
     used, held = (shutil.disk_usage(disk.folder).used, train._held_bytes(folder))
     needed = course._needed_bytes()
     assert needed > held > 100_000
