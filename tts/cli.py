@@ -863,7 +863,8 @@ def train(
         for name in ("training.png", "training.svg"):
             training_picture.write_picture(found.epochs, place / name)
     terminal.console().print(training.table(found.epochs))
-    print(f"{counted(found.pairs, 'pair')} trained on, {found.held_out} held out, {found.overlong} too long.")
+    told = f"of which length alone tells {100 * found.length_accuracy:.1f}%"
+    print(f"{counted(found.pairs, 'pair')} trained on, {told}; {found.held_out} held out, {found.overlong} too long.")
     print(f"Model: {found.model}   Picture: {place / 'training.png'}, .svg")
     if found.adapter is not None:
         print(f"Adapter: {found.adapter}, which shares the weights of a generator with the same model")

@@ -27,7 +27,7 @@ from tts.jsonl import user_path
 from tts.ledger import key_of
 from tts.memory import gib
 from tts.models import content, device_and_dtype, locate
-from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair, sided
+from tts.pairs import HELD_OUT, TRAIN, UNSPLIT, Pair, length_accuracy, sided
 from tts.pipeline import Progress
 from tts.ranking import Bootstrap
 from tts.score._pairs import chat, longest, tokenise
@@ -57,7 +57,8 @@ Program = tuple[str, str]  # statement and code
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A finished training: its looks at the held-out pairs, the best of them, where the model is, how many pairs were
-    trained on and held out, and how many were too long for `limit` tokens.
+    trained on and held out, how many were too long for `limit` tokens, and how often length alone tells the chosen
+    program of those that were trained on, whose balance is off by what was too long.
     """
 
     epochs: tuple[Epoch, ...]
@@ -67,6 +68,7 @@ class Trained:
     held_out: int
     overlong: int
     limit: int
+    length_accuracy: float
 
     @property
     def best(self) -> Epoch:
@@ -111,6 +113,7 @@ def _trained(config: TrainConfig, folder: Path, pairs: Sequence[Pair], tokenizer
         held_out=len(data.sides[HELD_OUT]),
         overlong=len(pairs) - sum(map(len, data.sides.values())),
         limit=data.limit,
+        length_accuracy=length_accuracy(data.sides[TRAIN]),
     )
 
 
