@@ -553,7 +553,7 @@ def test_options_that_bear_on_memory_are_read_by_name():
 
 
 def test_a_transformers_generator_is_bounded_by_its_batch_and_its_cache():
-    narrow = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "n": 4}
+    narrow = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "n": 4, "dtype": "bfloat16"}
     sizes = {"total_gib": 16, "device": "cpu"}
     assert planning.plan_for(config(narrow | {"batch_size": 3}, **sizes)).generator.concurrency == 3
     small = planning.plan_for(config(narrow | {"cache_gib": 0.2}, **sizes)).generator
@@ -810,8 +810,9 @@ def test_only_vllm_on_a_cpu_has_its_file_beside_its_weights_while_it_loads():
 
 
 def test_the_plan_bounds_a_transformers_generator_and_a_scorer():
-    generator = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "cache_gib": 0.2}
-    found = planning.plan_for(config(generator, reward(token_budget=2048), total_gib=30, device="cpu"))
+    generator = {"name": "transformers", "model": "embedded", "max_tokens": 1024, "cache_gib": 0.2, "dtype": "bfloat16"}
+    judge = reward(token_budget=2048, dtype="bfloat16")  # "auto" is float32 on a CPU without bfloat16
+    found = planning.plan_for(config(generator, judge, total_gib=30, device="cpu"))
     made = planning.apply(found.generator, built("generator", generator), "share")
     assert made.batch_size == found.generator.concurrency < 64
     assert int(made.cache_gib * GIB) == found.generator.kv_bytes <= 0.2 * GIB
