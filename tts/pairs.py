@@ -211,7 +211,8 @@ def _cleaned(parts: Sequence[Material]) -> tuple[_Lessons, Dropped]:
     one and wrong all the same (it keeps another name, say) is no lesson.
     """
     given = [pair for part in parts for pair in part.pairs]
-    right, wrong = (_distinct([code for part in parts for code in getattr(part, kind)]) for kind in ("right", "wrong"))
+    runs = [(_distinct(part.right), _distinct(part.wrong)) for part in parts]
+    right, wrong = (_joined(kind) for kind in zip(*runs, strict=True))
     known = right.keys() | _distinct([chosen for chosen, _, _ in given]).keys()
     told = {text: code for text, code in wrong.items() if text not in known}
     useful = {text: code for text, code in told.items() if not does_nothing(code)}
@@ -231,18 +232,27 @@ def _cleaned(parts: Sequence[Material]) -> tuple[_Lessons, Dropped]:
         statement=parts[0].statement,
         right=bool(right),
         wrong=bool(useful),
-        sampled=tuple(_of_one_run(parts, right, useful)),
+        sampled=tuple(_of_one_run(runs, right, useful)),
         changed=tuple(changed),
         pairs=tuple(pairs.values()),
     )
     return found, lost
 
 
-def _of_one_run(parts: Sequence[Material], right: Mapping[str, str], wrong: Mapping[str, str]) -> Iterator[Two]:
-    """Each right program with each wrong one that a run has beside it. Of two runs they would be told apart by which
-    model wrote them: the better one's are the right ones.
+def _joined(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """All of them, of one skeleton the first."""
+    joined: dict[str, str] = {}
+    for text, code in (item for one in found for item in one.items()):
+        joined.setdefault(text, code)
+    return joined
+
+
+def _of_one_run(
+    runs: Sequence[tuple[Mapping[str, str], Mapping[str, str]]], right: Mapping[str, str], wrong: Mapping[str, str]
+) -> Iterator[Two]:
+    """Each right program with each wrong one that a run has beside it, all by their skeletons. Of two runs they would
+    be told apart by which model wrote them: the better one's are the right ones.
     """
-    runs = [(_distinct(part.right).keys(), _distinct(part.wrong).keys()) for part in parts]
     for a, b in itertools.product(right, wrong):
         if any(a in mine and b in its for mine, its in runs):
             yield right[a], wrong[b], SAMPLED
@@ -324,21 +334,21 @@ def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
         held[pairs[i].statement] -= 1
     gone = set((spared + last)[:excess])
     kept = [pair for i, pair in enumerate(pairs) if i not in gone]
-    if len(kept) <= 1 < len(pairs) and side == HELD_OUT:  # few of the problems, so that chance does it
+    if len(kept) > 1 or len(pairs) <= 1:
+        return kept
+    if side == HELD_OUT:  # few of the problems, so that chance does it
         LOG.warning(
             "The %d pairs of the side %r are left as they are, since next to none could be kept: length alone tells "
             "%.0f%% of them. Hold out more (--held-out), or others (--seed).",
             *(len(pairs), side, 100 * length_accuracy(pairs)),
         )
         return list(pairs)
-    if len(kept) <= 1 < len(pairs):
-        which = "longer" if pairs[0].longer > 0 else "shorter"
-        raise DataError(
-            f"In nearly all of the {len(pairs)} pairs of the side {side!r} the chosen program is the {which} one, so "
-            "length alone would tell it and next to none can be kept. Sample more, or take them as they are: "
-            "--no-balance."
-        )
-    return kept
+    which = "longer" if pairs[0].longer > 0 else "shorter"
+    raise DataError(
+        f"In nearly all of the {len(pairs)} pairs of the side {side!r} the chosen program is the {which} one, so "
+        "length alone would tell it and next to none can be kept. Sample more, or take them as they are: "
+        "--no-balance."
+    )
 
 
 def sided(
