@@ -176,7 +176,7 @@ def test_pairs_are_right_above_wrong_capped_split_and_balanced(counts: list[tupl
     assert all(len({p.split for p in found.pairs if p.problem_id == name}) == 1 for name in held)
     assert {pair.split for pair in found.pairs} == {TRAIN, HELD_OUT}
     assert (found.mixed, found.problems) == (len(mixed), len(given_))
-    excess = {side: max(0, abs(sum(p.longer for p in mine)) - 1) for side, mine in found.splits.items()}
+    excess = {side: max(0, abs(sum(p.length_sign for p in mine)) - 1) for side, mine in found.splits.items()}
     lopsided = {side for side, mine in found.splits.items() if len(mine) - excess[side] <= 1 < len(mine)}
     if TRAIN in lopsided:
         with pytest.raises(DataError, match="--no-balance"):
@@ -188,7 +188,7 @@ def test_pairs_are_right_above_wrong_capped_split_and_balanced(counts: list[tupl
     assert {side: len(mine) + excess[side] for side, mine in even.splits.items()} == {
         side: len(mine) for side, mine in found.splits.items()
     }
-    assert all(abs(sum(p.longer for p in mine)) <= 1 for side, mine in even.splits.items() if side not in lopsided)
+    assert all(abs(sum(p.length_sign for p in mine)) <= 1 for side, mine in even.splits.items() if side not in lopsided)
     assert even.dropped.unbalanced == sum(excess.values())
 
 
@@ -206,7 +206,7 @@ def test_length_tells_nothing_where_right_programs_are_mostly_longer() -> None:
     assert length_accuracy(plain.pairs) < length_accuracy(everything)
     for mine in even.splits.values():
         assert len(mine) > 10
-        assert abs(sum(pair.longer for pair in mine)) <= 1
+        assert abs(sum(pair.length_sign for pair in mine)) <= 1
     assert even.dropped.unbalanced == len(plain.pairs) - len(even.pairs)
     assert len({pair.problem_id for pair in even.pairs}) > 40  # of problems with several pairs first
 
@@ -219,9 +219,9 @@ def test_balance_drops_the_farthest_lengths_one_by_one_and_last_pairs_last(items
     """Against the definition: again and again the worst of what is left."""
     pairs = [Pair(f"p{p}", f"p{p}", "a" * a, "b" * b) for p, a, b in items]
     kept = list(pairs)
-    while abs(surplus := sum(pair.longer for pair in kept)) > 1:
+    while abs(surplus := sum(pair.length_sign for pair in kept)) > 1:
         counts = Counter(pair.statement for pair in kept)
-        mine = [pair for pair in kept if pair.longer * surplus > 0]
+        mine = [pair for pair in kept if pair.length_sign * surplus > 0]
         worst = max(mine, key=lambda pair: (counts[pair.statement] > 1, pair.stretch))
         kept.remove(worst)
     if len(kept) <= 1 < len(pairs):

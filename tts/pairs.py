@@ -24,7 +24,7 @@ LOG = logging.getLogger("tts")
 SAMPLED = "sampled"  # the source of a pair whose programs are both a model's
 TRAIN, HELD_OUT = "train", "held-out"
 UNSPLIT = ""  # of a pair from a file that says nothing of sides
-Two = tuple[str, str, str]  # a right program, a wrong one, the source of the two
+Triple = tuple[str, str, str]  # a right program, a wrong one, the source of the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Material:
     statement: str
     right: tuple[str, ...]
     wrong: tuple[str, ...]
-    changed: tuple[Two, ...] = ()
-    pairs: tuple[Two, ...] = ()
+    changed: tuple[Triple, ...] = ()
+    pairs: tuple[Triple, ...] = ()
     without: int = 0
 
 
@@ -51,9 +51,9 @@ class _Lessons:
     statement: str
     right: bool
     wrong: bool
-    sampled: tuple[Two, ...]
-    changed: tuple[Two, ...]
-    pairs: tuple[Two, ...]
+    sampled: tuple[Triple, ...]
+    changed: tuple[Triple, ...]
+    pairs: tuple[Triple, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Pair:
     split: str = TRAIN
 
     @property
-    def longer(self) -> int:
+    def length_sign(self) -> int:
         """1 if the chosen program is the longer one in characters, -1 if the rejected one is, 0 if neither is."""
         a, b = len(self.chosen), len(self.rejected)
         return (a > b) - (a < b)
@@ -139,7 +139,7 @@ def length_accuracy(pairs: Sequence[Pair]) -> float:
     """
     if not pairs:
         return math.nan
-    longer = sum((pair.longer + 1) / 2 for pair in pairs) / len(pairs)
+    longer = sum((pair.length_sign + 1) / 2 for pair in pairs) / len(pairs)
     return max(longer, 1 - longer)
 
 
@@ -193,7 +193,7 @@ def _of_side(mixed: Sequence[_Lessons], sides: Sequence[str], side: str, rules: 
     surplus = 0
     for one in (one for one, its in zip(mixed, sides, strict=True) if its == side):
         mine = _of_problem(one, surplus, rules)
-        surplus += sum(pair.longer for pair in mine)
+        surplus += sum(pair.length_sign for pair in mine)
         found += mine
     return found
 
@@ -249,7 +249,7 @@ def _joined(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 def _of_one_run(
     runs: Sequence[tuple[Mapping[str, str], Mapping[str, str]]], right: Mapping[str, str], wrong: Mapping[str, str]
-) -> Iterator[Two]:
+) -> Iterator[Triple]:
     """Each right program with each wrong one that a run has beside it, all by their skeletons. Of two runs they would
     be told apart by which model wrote them: the better one's are the right ones.
     """
@@ -258,9 +258,9 @@ def _of_one_run(
             yield right[a], wrong[b], SAMPLED
 
 
-def _lessons(pairs: Sequence[Two], right: Collection[str]) -> dict[tuple[str, str], Two]:
+def _lessons(pairs: Sequence[Triple], right: Collection[str]) -> dict[tuple[str, str], Triple]:
     """By their skeletons, each once, those pairs whose wrong program does something and is alike no right one."""
-    found: dict[tuple[str, str], Two] = {}
+    found: dict[tuple[str, str], Triple] = {}
     for chosen, rejected, source in pairs:
         text, other = skeleton(chosen), skeleton(rejected)
         if text is not None and other is not None and other not in right and not does_nothing(rejected):
@@ -278,7 +278,7 @@ def _distinct(codes: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _fresh(changed: Sequence[Two], seen: Iterable[str]) -> list[Two]:
+def _fresh(changed: Sequence[Triple], seen: Iterable[str]) -> list[Triple]:
     """Changed programs that are alike none of `seen` and none of each other."""
     known, found = set(seen), []
     for base, made, name in changed:
@@ -301,7 +301,7 @@ def _of_problem(one: _Lessons, surplus: int, rules: Rules) -> list[Pair]:
     whole = [Pair(one.problem_id, one.statement, *two) for two in dict.fromkeys((*one.pairs, *one.sampled))]
     draw.shuffle(whole)
     room = rules.per_problem - len(taken)
-    return _by_turns(whole, room, surplus + sum(pair.longer for pair in taken)) + taken
+    return _by_turns(whole, room, surplus + sum(pair.length_sign for pair in taken)) + taken
 
 
 def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
@@ -310,10 +310,10 @@ def _by_turns(pairs: list[Pair], count: int, surplus: int) -> list[Pair]:
     found: list[Pair] = []
     while left and len(found) < count:
         wanted = -1 if surplus > 0 else 1
-        best = min(left, key=lambda p: (uses[p.chosen] + uses[p.rejected], p.longer not in (wanted, 0)))
+        best = min(left, key=lambda p: (uses[p.chosen] + uses[p.rejected], p.length_sign not in (wanted, 0)))
         left.remove(best)
         uses.update((best.chosen, best.rejected))
-        surplus += best.longer
+        surplus += best.length_sign
         found.append(best)
     return found
 
@@ -323,10 +323,10 @@ def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
     farthest lengths first, but a problem's last pair only once no other problem can spare one. If nothing would be
     left, raises DataError, and leaves what is held out as it is.
     """
-    surplus = sum(pair.longer for pair in pairs)
+    surplus = sum(pair.length_sign for pair in pairs)
     kind, excess = (1 if surplus > 0 else -1), max(0, abs(surplus) - 1)
     held = Counter(pair.statement for pair in pairs)
-    farthest = sorted((i for i, p in enumerate(pairs) if p.longer == kind), key=lambda i: -pairs[i].stretch)
+    farthest = sorted((i for i, p in enumerate(pairs) if p.length_sign == kind), key=lambda i: -pairs[i].stretch)
     spared: list[int] = []
     last: list[int] = []
     for i in farthest:
@@ -343,7 +343,7 @@ def balanced(pairs: Sequence[Pair], side: str) -> list[Pair]:
             *(len(pairs), side, 100 * length_accuracy(pairs)),
         )
         return list(pairs)
-    which = "longer" if pairs[0].longer > 0 else "shorter"
+    which = "longer" if pairs[0].length_sign > 0 else "shorter"
     raise DataError(
         f"In nearly all of the {len(pairs)} pairs of the side {side!r} the chosen program is the {which} one, so "
         "length alone would tell it and next to none can be kept. Sample more, or take them as they are: "
