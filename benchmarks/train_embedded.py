@@ -361,7 +361,9 @@ def compared(pool: str, report: analysis.RunReport) -> list[dict[str, Any]]:
         for i, point in enumerate(curve.points):
             mine = curves[TRAINED].per_problem[:, i]
             above = metrics.paired_difference(mine, curve.per_problem[:, i])
-            ends = (curves[end].points[i].value for end in ("random", "oracle"))
+            three = (curve, curves["random"], curves["oracle"])
+            share = metrics.selection_efficiency(*(one.points[i].value for one in three))
+            ends = metrics.efficiency_interval(*(one.per_problem[:, i] for one in three))
             rows.append(
                 {
                     "pool": pool,
@@ -371,7 +373,8 @@ def compared(pool: str, report: analysis.RunReport) -> list[dict[str, Any]]:
                     "solved": round(100 * point.value, 2),
                     "interval": [round(100 * point.low, 2), round(100 * point.high, 2)],
                     "trained_above": [round(100 * value, 2) for value in (above.value, above.low, above.high)],
-                    "share_of_gap": round(metrics.selection_efficiency(point.value, *ends), 4),
+                    "share_of_gap": round(share, 4),
+                    "share_interval": [round(end, 4) for end in ends],
                 }
             )
     return rows
@@ -394,7 +397,6 @@ def card(saved: dict[str, Any], audited: str) -> str:
     found = saved["training"]
     sides = [{"side": side, **saved["pairs"][side]} for side in (pairs.TRAIN, pairs.HELD_OUT)]
     epochs = [{**one, "accuracy": _percent(one["accuracy"]), "loss": f"{one['loss']:.4f}"} for one in found["epochs"]]
-    kept = ("pool", "problems", "strategy", "k", "solved", "interval", "trained_above", "share_of_gap")
     return CARD.read_text().format(
         megabytes=f"{found['bytes'] / 1e6:.1f}",
         longest_scored=found["longest_scored"],
@@ -407,7 +409,7 @@ def card(saved: dict[str, Any], audited: str) -> str:
         pairs=table(sides),
         seconds=found["seconds"],
         epochs=table(epochs),
-        results=table([{name: row[name] for name in kept} for row in saved["results"]]),
+        results=table(saved["results"]),
         verdict=verdict(saved["results"]),
         audit=audited,
     )
@@ -448,8 +450,12 @@ def ship(adapter: Path, text: str, to: Path) -> None:
     (to / "README.md").write_text(text)
 
 
-def _share(of_gap: float) -> str:
-    return "there is no gap" if math.isnan(of_gap) else f"{100 * of_gap:.0f}% of the gap"
+def _share(row: Mapping[str, Any]) -> str:
+    """The share of the gap with its 95% interval."""
+    if math.isnan(row["share_of_gap"]):
+        return "there is no gap"
+    low, high = row["share_interval"]
+    return f"{100 * row['share_of_gap']:.0f}% of the gap [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
@@ -462,7 +468,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             value, least, most = row["trained_above"]
             print(
                 f"{row['strategy']:<11} k = {row['k']:<3} {row['solved']:5.1f} [{low:.1f}, {high:.1f}]   "
-                f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {_share(row['share_of_gap'])}"
+                f"{value:+5.1f} [{least:+.1f}, {most:+.1f}]   {_share(row)}"
             )
     print(f"\n{verdict(rows)}")
 
@@ -476,7 +482,7 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
     share, above = goal[TRAINED]["share_of_gap"], goal["likelihood"]["trained_above"]
     met = "Met" if share >= GOAL_SHARE and above[1] > 0 else "Not met"
     return (
-        f"{said} {met}: {100 * share:.0f}% of the gap, likelihood {100 * goal['likelihood']['share_of_gap']:.0f}%; "
+        f"{said} {met}: {_share(goal[TRAINED])}, likelihood {_share(goal['likelihood'])}; "
         f"{above[0]:+.1f} points [{above[1]:+.1f}, {above[2]:+.1f}] above likelihood."
     )
 

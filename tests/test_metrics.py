@@ -18,6 +18,7 @@ from tts.metrics import (
     bootstrap_interval,
     bootstrap_intervals,
     dense_ranks,
+    efficiency_interval,
     exact_curve,
     paired_difference,
     pass_at_k,
@@ -338,3 +339,16 @@ def test_efficiency_is_the_share_of_the_possible_gain() -> None:
     assert selection_efficiency(best=0.6, random=0.4, oracle=0.8) == pytest.approx(0.5)
     assert selection_efficiency(best=0.3, random=0.4, oracle=0.8) == pytest.approx(-0.25)
     assert math.isnan(selection_efficiency(best=0.4, random=0.4, oracle=0.4 + 1e-16 * 4))
+
+
+def test_the_interval_of_an_efficiency_is_that_of_ratios_over_redrawn_problems() -> None:
+    rng = np.random.default_rng(1)
+    random_, oracle = rng.random(40) * 0.3, 0.3 + rng.random(40) * 0.7
+    best = random_ + rng.random(40) * (oracle - random_)
+    drawn = [rng.integers(40, size=40) for _ in range(4000)]
+    ratios = [selection_efficiency(*(float(v[mine].mean()) for v in (best, random_, oracle))) for mine in drawn]
+    assert efficiency_interval(best, random_, oracle) == pytest.approx(np.quantile(ratios, (0.025, 0.975)), abs=0.015)
+    assert efficiency_interval(oracle, random_, oracle) == (1.0, 1.0)
+    assert all(map(math.isnan, efficiency_interval([0.5, 0.0], [0.5, 0.0], [0.5, 0.0])))
+    some = efficiency_interval([1.0, 0.0], [0.5, 0.0], [1.0, 0.0])  # draws of the second problem alone say nothing
+    assert some == (1.0, 1.0)

@@ -240,6 +240,22 @@ def selection_efficiency(best: float, random: float, oracle: float) -> float:
     return (best - random) / (oracle - random)
 
 
+def efficiency_interval(
+    best: ArrayLike, random: ArrayLike, oracle: ArrayLike, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """The bootstrap interval of `selection_efficiency` over the same P problems, from three vectors (P,): all three
+    means are of the same draws. Draws in which nothing could be gained say nothing and are passed over; NaN if all are.
+    """
+    means = resampled_means(np.stack([best, random, oracle], axis=1).astype(np.float64), resamples, seed)
+    gained, gap = means[:, 0] - means[:, 1], means[:, 2] - means[:, 1]
+    told = np.abs(gap) > SAME
+    if not told.any():
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(gained[told] / gap[told], (tail, 1 - tail))
+    return float(low), float(high)
+
+
 def _check_k(k: int, n: int) -> None:
     if not 1 <= k <= n:
         raise ValueError(f"k must lie between 1 and n, got k = {k} with n = {n}. Sample more candidates or lower k.")
