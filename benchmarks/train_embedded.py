@@ -33,7 +33,7 @@ from _results import save
 from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.errors import TtsError
 from tts.ledger import key_of
-from tts.likeness import alike, shingles
+from tts.likeness import alike, shingles, shown_tests
 from tts.score._pairs import longest
 from tts.store import open_for_reading
 
@@ -267,12 +267,15 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     file = recipe.work / "all-pairs.jsonl"
     tts("pairs", *(pool.folder for pool in recipe.training), "--out", file, *recipe.pairs, "--held-out", "0")
     made = pair_rows.read(file)
-    others = [shingles(statement) for statement in recipe.apart()]
+    apart = recipe.apart()
+    others, tests = [shingles(one) for one in apart], frozenset[str]().union(*map(shown_tests, apart))
     names = {one.statement: one.problem_id for one in made}
     leaking = {
         statement
         for statement, name in names.items()
-        if name in RETOLD or any(alike(shingles(statement), other) for other in others)
+        if name in RETOLD
+        or shown_tests(statement) & tests
+        or any(alike(shingles(statement), other) for other in others)
     }
     found = _sided([one for one in made if one.statement not in leaking], recipe)
     kept = recipe.work / "pairs.jsonl"
@@ -494,13 +497,12 @@ def _named(pools: Sequence[Pool], names: Sequence[str]) -> tuple[Pool, ...]:
     return tuple(there[name] for name in names)
 
 
-def main() -> None:
-    """The command line."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of configs/train-embedded.yaml")
     parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
-    parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 3 hours")
+    parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 12 hours of a core")
     parser.add_argument("--judge", nargs="+", metavar="POOL", help="the pools to be judged by; default: all three")
     parser.add_argument(
         "--adapter", type=Path, metavar="DIR", help="judge this one and train none: tts/embedded_scorer"
@@ -513,28 +515,38 @@ def main() -> None:
         "--ship", action="store_true", help="put adapter and card into the package: tts/embedded_scorer"
     )
     parser.add_argument("--name", help="of the file in results/, or a path without .json")
-    a = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command line."""
+    a = _options()
     work = a.work.expanduser().resolve()
     recipe = tiny(work) if a.tiny else real(work, a.anew)
     if a.judge:
         recipe = replace(recipe, judging=_named(recipe.judging, a.judge))
     if a.keep_samples:
         pools = (*recipe.training, *recipe.judging)
-        return keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
-    if a.adapter:
+        keep_samples([pool for pool in pools if pool.folder.is_dir() and not pool.replayed])
+    elif a.adapter:
         show(judged := judge(recipe, a.adapter.resolve()))
         save(a.name or "train_embedded_judged", {"adapter": str(a.adapter), "results": judged})
-        return None
+    else:
+        train_and_judge(recipe, a)
+
+
+def train_and_judge(recipe: Recipe, a: argparse.Namespace) -> None:
+    """All of the stages, or those until the one that is asked for."""
     write_own(recipe)
     pools = sample(recipe.training)
     if a.until == "pools":
-        return None
+        return
     rows, pairing = pair(recipe)
     if a.until == "pairs":
-        return None
+        return
     adapter, trained = fit(recipe, rows, a.overrides)
     if a.until == "training":
-        return None
+        return
     if a.ship:
         check_size(adapter)  # before the hours of judging it
     judged = judge(recipe, adapter)

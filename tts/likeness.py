@@ -125,6 +125,11 @@ def shingles(statement: str) -> Shingles:
     return frozenset(tuple(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1)))
 
 
+def shown_tests(statement: str) -> frozenset[str]:
+    """The lines of a statement that are tests: `assert` and `>>>`."""
+    return frozenset(test.group().strip() for test in TEST.finditer(statement))
+
+
 def alike(one: Shingles, other: Shingles, least: float = ALIKE) -> bool:
     """Whether two statements share at least so much (Jaccard's measure), or one is nearly all within the other."""
     both, fewer = len(one & other), min(len(one), len(other))
@@ -139,7 +144,7 @@ def groups(statements: Sequence[str], least: float = ALIKE, names: Sequence[str]
     sets = [shingles(statement) for statement in statements]
     first = list(range(len(sets)))
     holder: dict[str, int] = {}
-    tests = [(i, test.group().strip()) for i, one in enumerate(statements) for test in TEST.finditer(one)]
+    tests = [(i, test) for i, one in enumerate(statements) for test in shown_tests(one)]
     named = [(holder.setdefault(name, i), i) for i, name in (*enumerate(names), *tests)]
     for one, other in (*named, *_pairs(sets, least)):
         a, b = _root(first, one), _root(first, other)
