@@ -502,7 +502,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of configs/train-embedded.yaml")
     parser.add_argument("--work", type=Path, default=CACHE / "embedded", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="a few made-up samples instead of the pools")
-    parser.add_argument("--anew", action="store_true", help="sample also what pools/samples has: some 12 hours of a core")
+    parser.add_argument(
+        "--anew", action="store_true", help="sample also what pools/samples has: some 12 hours of a core"
+    )
     parser.add_argument("--judge", nargs="+", metavar="POOL", help="the pools to be judged by; default: all three")
     parser.add_argument(
         "--adapter", type=Path, metavar="DIR", help="judge this one and train none: tts/embedded_scorer"
