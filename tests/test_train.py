@@ -26,6 +26,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from support import Disk, Done, command, own_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
@@ -823,6 +824,31 @@ def test_accuracy_and_loss_are_those_of_counting(items: list[tuple[str, int, int
     assert mine.accuracy.value == pytest.approx(expected)
     assert mine.loss == pytest.approx(loss)
     assert mine.accuracy.problems == len({name for name, _, _ in items})
+
+
+def printed(what: Any) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()
+
+
+def test_the_accuracy_without_mutants_is_that_of_the_other_pairs_alone(tmp_path: Path) -> None:
+    plain = preferences.pairs(6, 0)
+    found = {
+        (p.statement, c): float((c == p.chosen) ^ (i % 3 == 0))
+        for i, p in enumerate(plain)
+        for c in (p.chosen, p.rejected)
+    }
+    changed = [dataclasses.replace(p, rejected=f"{p.rejected}\n#", source="wrong_constant") for p in plain[::2]]
+    found |= {(p.statement, p.rejected): -1.0 for p in changed}
+    both, alone = look([*plain, *changed], found), look(plain, found)
+    assert both.sampled == alone.accuracy != both.accuracy
+    assert alone.sampled is None and look(changed, found).sampled is None
+    training.keep(tmp_path / "epochs.jsonl", [both])
+    assert repr(training.kept(tmp_path / "epochs.jsonl")) == repr([both])
+    assert "mutants" not in printed(training.table([alone]))
+    assert training.percent(both.sampled) in printed(training.table([both]))
 
 
 def test_what_is_kept_is_read_even_without_a_value(tmp_path: Path) -> None:

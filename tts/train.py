@@ -34,7 +34,7 @@ from tts.score._pairs import chat, longest, tokenise
 from tts.store import FILE as RUN
 from tts.store import locked
 from tts.trainable import MODEL, check_tokens, check_whole, load, tokenizer_of, unapplied
-from tts.training import Epoch, TrainConfig, best_of, keep, kept, looked, over
+from tts.training import Epoch, TrainConfig, best_of, keep, kept, looked, over, percent
 from tts.writing import replacing
 
 if TYPE_CHECKING:
@@ -434,9 +434,9 @@ class _Course:
         )
         self.epochs.append(found)
         LOG.info(
-            "Epoch %.2f, step %d: held-out accuracy %.1f%% [%.1f, %.1f], loss %.4f",
-            *(found.epoch, found.step),
-            *(100 * value for value in (found.accuracy.value, found.accuracy.low, found.accuracy.high)),
+            "Epoch %.2f, step %d: held-out accuracy %s%s, loss %.4f",
+            *(found.epoch, found.step, percent(found.accuracy)),
+            f" ({percent(found.sampled)} without mutants)" if found.sampled else "",
             found.loss,
         )
         if best_of(self.epochs) is found:

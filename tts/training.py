@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,8 +15,9 @@ from tts import ranking
 from tts.config import read_as
 from tts.errors import DataError, check_option
 from tts.jsonl import read_jsonl, without_nan
+from tts.metrics import Floats
 from tts.models import EMBEDDED, check_device
-from tts.pairs import Pair
+from tts.pairs import SAMPLED, Pair
 from tts.ranking import Bin, Bootstrap, Interval
 from tts.writing import write_rows
 
@@ -111,6 +112,8 @@ class Epoch:
     the first step). `accuracy` is the share of pairs in which the chosen program scores higher, a tie half, averaged
     within a problem first; `loss` is Bradley-Terry's, in nats; `scale` is what a difference of scores is multiplied
     with to be the log odds that it is right, `margins` how often the higher score is right, by how much higher it is.
+    `sampled` is the accuracy on the pairs without a mutant, if there are others, too: mutants can be easier to tell
+    than what a model writes, and a pool has none.
     """
 
     epoch: float
@@ -122,6 +125,7 @@ class Epoch:
     mean_margin: float
     scale: Interval
     margins: tuple[Bin, ...]
+    sampled: Interval | None = None
 
 
 def looked(pairs: Sequence[Pair], scores: Mapping[tuple[str, str], float], how: Bootstrap, **when: Any) -> Epoch:
@@ -129,19 +133,30 @@ def looked(pairs: Sequence[Pair], scores: Mapping[tuple[str, str], float], how: 
     chosen = np.array([scores[pair.statement, pair.chosen] for pair in pairs])
     rejected = np.array([scores[pair.statement, pair.rejected] for pair in pairs])
     higher = np.where(chosen == rejected, 0.5, chosen > rejected)
-    by_problem: dict[str, list[int]] = defaultdict(list)
-    for i, pair in enumerate(pairs):
-        by_problem[pair.statement].append(i)
-    groups = list(by_problem.values())
+    groups = _by_problem(pairs, range(len(pairs)))
+    sampled = [i for i, pair in enumerate(pairs) if pair.source == SAMPLED]
     found = ranking.calibrate([_programs([pairs[i] for i in mine], scores) for mine in groups], how)
     return Epoch(
         **when,
         loss=float(np.logaddexp(0, rejected - chosen).mean()),
-        accuracy=ranking.mean([float(higher[mine].mean()) for mine in groups], how),
+        accuracy=_accuracy(higher, groups, how),
         mean_margin=float((chosen - rejected).mean()),
         scale=found.scale,
         margins=found.bins,
+        sampled=_accuracy(higher, _by_problem(pairs, sampled), how) if 0 < len(sampled) < len(pairs) else None,
     )
+
+
+def _by_problem(pairs: Sequence[Pair], which: Collection[int]) -> list[list[int]]:
+    """The positions of these of the pairs, problem by problem."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for i in which:
+        found[pairs[i].statement].append(i)
+    return list(found.values())
+
+
+def _accuracy(higher: Floats, groups: Sequence[Sequence[int]], how: Bootstrap) -> Interval:
+    return ranking.mean([float(higher[mine].mean()) for mine in groups], how)
 
 
 def _programs(mine: Sequence[Pair], scores: Mapping[tuple[str, str], float]) -> ranking.Problem:
@@ -166,17 +181,24 @@ def table(epochs: Sequence[Epoch]) -> "RenderableType":
     from rich.table import Table
 
     found = Table("epoch", "step", "min", "loss", "held-out\nloss", "margin", "scale", "")
-    found.add_column("accuracy, %", no_wrap=True)
+    found.add_column("accuracy", no_wrap=True)
+    if any(one.sampled for one in epochs):
+        found.add_column("without\nmutants", no_wrap=True)
     best = best_of(epochs)
     for one in epochs:
-        low, high = 100 * one.accuracy.low, 100 * one.accuracy.high
         found.add_row(
             *(f"{one.epoch:.2f}", str(one.step), f"{one.seconds / 60:.1f}"),
             "-" if one.train_loss is None else f"{one.train_loss:.4f}",
             *(f"{one.loss:.4f}", f"{one.mean_margin:+.3f}", f"{one.scale.value:.3g}", "kept" if one is best else ""),
-            f"{100 * one.accuracy.value:.1f} [{low:.1f}, {high:.1f}]",
+            percent(one.accuracy),
+            *([percent(one.sampled)] if one.sampled else []),
         )
     return found
+
+
+def percent(share: Interval) -> str:
+    """A share with its interval."""
+    return f"{100 * share.value:.1f}% [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 # Kept in a file.
@@ -201,7 +223,7 @@ def kept(path: Path) -> list[Epoch]:
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:
-    ends = {name: _interval(row[name]) for name in ("accuracy", "scale")}
+    ends = {name: _interval(row[name]) for name in ("accuracy", "scale", "sampled") if row.get(name)}
     return Epoch(**{**_numbers(row, "loss", "mean_margin"), **ends, "margins": tuple(map(_bin, row["margins"]))})
 
 
