@@ -34,6 +34,7 @@ from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.errors import TtsError
 from tts.ledger import key_of
 from tts.likeness import alike, shingles, shown_tests
+from tts.ranking import Interval
 from tts.score._pairs import longest
 from tts.store import open_for_reading
 
@@ -178,9 +179,9 @@ def tiny(work: Path) -> Recipe:
         (pool("judge-tiny", names[6:]),),
         work / "own.jsonl",
         lambda: [rows[name.removeprefix("own-")]["question_content"] for name in names[6:]],
-        ("--per-problem", "3", "--no-balance"),
-        0.2,
-        ("epochs=1", "lora.rank=2", "batch=4", "micro_batch=4"),
+        pairs=("--per-problem", "3", "--no-balance"),
+        held_out=0.2,
+        train=("epochs=1", "lora.rank=2", "batch=4", "micro_batch=4"),
     )
 
 
@@ -323,12 +324,17 @@ def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str
                 "epoch": round(one.epoch, 2),
                 "step": one.step,
                 "loss": one.loss,
-                "accuracy": [one.accuracy.value, one.accuracy.low, one.accuracy.high],
+                "accuracy": _ends(one.accuracy),
+                "without_mutants": _ends(one.sampled) if one.sampled else None,
                 "kept": one is training.best_of(epochs),
             }
             for one in epochs
         ],
     }
+
+
+def _ends(share: Interval) -> list[float]:
+    return [share.value, share.low, share.high]
 
 
 def judge(recipe: Recipe, adapter: Path) -> list[dict[str, Any]]:
@@ -399,7 +405,11 @@ def card(saved: dict[str, Any], audited: str) -> str:
     """The model card, from what was saved of the whole recipe."""
     found = saved["training"]
     sides = [{"side": side, **saved["pairs"][side]} for side in (pairs.TRAIN, pairs.HELD_OUT)]
-    epochs = [{**one, "accuracy": _percent(one["accuracy"]), "loss": f"{one['loss']:.4f}"} for one in found["epochs"]]
+    shares = ("accuracy", "without_mutants")
+    epochs = [
+        {**one, **{name: one[name] and _percent(one[name]) for name in shares}, "loss": f"{one['loss']:.4f}"}
+        for one in found["epochs"]
+    ]
     return CARD.read_text().format(
         megabytes=f"{found['bytes'] / 1e6:.1f}",
         longest_scored=found["longest_scored"],
