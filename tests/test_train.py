@@ -827,7 +827,7 @@ def test_accuracy_and_loss_are_those_of_counting(items: list[tuple[str, int, int
 
 
 def printed(what: Any) -> str:
-    console = Console(width=120)
+    console = Console(width=80)
     with console.capture() as captured:
         console.print(what)
     return captured.get()
@@ -848,7 +848,8 @@ def test_the_accuracy_without_mutants_is_that_of_the_other_pairs_alone(tmp_path:
     training.keep(tmp_path / "epochs.jsonl", [both])
     assert repr(training.kept(tmp_path / "epochs.jsonl")) == repr([both])
     assert "mutants" not in printed(training.table([alone]))
-    assert training.percent(both.sampled) in printed(training.table([both]))
+    assert all(part in printed(training.table([both])) for part in training.percent(both.sampled).split(" ", 1))
+    assert "…" not in printed(training.table([dataclasses.replace(both, epoch=10.5, step=1234, seconds=6e4)]))
 
 
 def test_what_is_kept_is_read_even_without_a_value(tmp_path: Path) -> None:

@@ -178,20 +178,21 @@ def over(epochs: Sequence[Epoch], patience: int) -> bool:
 
 def table(epochs: Sequence[Epoch]) -> "RenderableType":
     """The epochs for people; the best one is marked."""
+    from rich import box
     from rich.table import Table
 
-    found = Table("epoch", "step", "min", "loss", "held-out\nloss", "margin", "scale", "")
-    found.add_column("accuracy", no_wrap=True)
+    narrow: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": 0}  # so that 80 columns are enough
+    found = Table("epoch", "step", "min", "loss", "held-out\nloss", "margin", "scale", "accuracy", **narrow)
     if any(one.sampled for one in epochs):
-        found.add_column("without\nmutants", no_wrap=True)
+        found.add_column("without\nmutants")
     best = best_of(epochs)
     for one in epochs:
         found.add_row(
-            *(f"{one.epoch:.2f}", str(one.step), f"{one.seconds / 60:.1f}"),
+            f"{one.epoch:.2f}" + ("\nkept" if one is best else ""),
+            *(str(one.step), f"{one.seconds / 60:.1f}"),
             "-" if one.train_loss is None else f"{one.train_loss:.4f}",
-            *(f"{one.loss:.4f}", f"{one.mean_margin:+.3f}", f"{one.scale.value:.3g}", "kept" if one is best else ""),
-            percent(one.accuracy),
-            *([percent(one.sampled)] if one.sampled else []),
+            *(f"{one.loss:.4f}", f"{one.mean_margin:+.3f}", f"{one.scale.value:.3g}"),
+            *(percent(share).replace(" ", "\n", 1) for share in (one.accuracy, one.sampled) if share),
         )
     return found
 
