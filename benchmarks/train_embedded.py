@@ -30,7 +30,7 @@ from typing import Any
 import _own_problems
 from _results import save
 
-from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
+from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training, wording
 from tts.errors import TtsError
 from tts.ledger import key_of
 from tts.likeness import alike, shingles, shown_tests
@@ -270,14 +270,13 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     made = pair_rows.read(file)
     apart = recipe.apart()
     others, tests = [shingles(one) for one in apart], frozenset[str]().union(*map(shown_tests, apart))
+
+    def leaks(statement: str, name: str) -> bool:
+        mine = shingles(statement)
+        return name in RETOLD or bool(shown_tests(statement) & tests) or any(alike(mine, other) for other in others)
+
     names = {one.statement: one.problem_id for one in made}
-    leaking = {
-        statement
-        for statement, name in names.items()
-        if name in RETOLD
-        or shown_tests(statement) & tests
-        or any(alike(shingles(statement), other) for other in others)
-    }
+    leaking = {statement for statement, name in names.items() if leaks(statement, name)}
     found = _sided([one for one in made if one.statement not in leaking], recipe)
     kept = recipe.work / "pairs.jsonl"
     pair_rows.write(kept, found)
@@ -429,8 +428,8 @@ def card(saved: dict[str, Any], audited: str) -> str:
 
 
 def _percent(values: Sequence[float]) -> str:
-    value, low, high = (100 * one for one in values)
-    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
+    value, low, high = values
+    return f"{wording.percent(value)}% {wording.interval(low, high)}"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pydantic
 from pydantic import ConfigDict, Field, field_validator
 
-from tts import ranking
+from tts import ranking, wording
 from tts.config import read_as
 from tts.errors import DataError, check_option
 from tts.jsonl import read_jsonl, without_nan
@@ -199,7 +199,7 @@ def table(epochs: Sequence[Epoch]) -> "RenderableType":
 
 def percent(share: Interval) -> str:
     """A share with its interval."""
-    return f"{100 * share.value:.1f}% [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{wording.percent(share.value)}% {wording.interval(share.low, share.high)}"
 
 
 # Kept in a file.
@@ -224,7 +224,8 @@ def kept(path: Path) -> list[Epoch]:
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:
-    ends = {name: _interval(row[name]) for name in ("accuracy", "scale", "sampled") if row.get(name)}
+    names = ("accuracy", "scale", *(["sampled"] if row.get("sampled") else []))
+    ends = {name: _interval(row[name]) for name in names}
     return Epoch(**{**_numbers(row, "loss", "mean_margin"), **ends, "margins": tuple(map(_bin, row["margins"]))})
 
 
