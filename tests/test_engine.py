@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from standins import Batched, Log, Rating, Stepping, problem, sampled, until, wa
 
 from tts.engine import THREAD, Drawn, Engine, Rated
 from tts.errors import InfraError, ModelError
+from tts.serving.guard import GuardedGenerator
 from tts.types import Candidate, Score
 
 MODES = ("share", "swap", "sequential")
@@ -141,6 +143,41 @@ def test_scoring_begins_while_others_are_drawn():
         found = everything(engine)
     assert Counter(keys(found, Rated)) == asked(wanted(8, 8))
     assert "draw" in log.entries[log.entries.index("rate") :]
+
+
+@dataclass
+class Away(Stepping):
+    """A generator whose model is at work elsewhere, and done with a step when `done` is set."""
+
+    nudged: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def step(self):
+        """Waits for the model, unless it is nudged."""
+        until(lambda: self.nudged.is_set() or self.done.is_set())
+        if not self.done.is_set():
+            self.nudged.clear()
+            return []
+        return super().step()
+
+    def nudge(self):
+        """From another thread."""
+        self.nudged.set()
+
+
+@pytest.mark.parametrize("guard", [lambda one: one, GuardedGenerator])
+def test_what_is_asked_for_and_dropped_while_the_model_runs_reaches_the_generator_before_it_is_done(guard):
+    generator = Away(steps=1)
+    with Engine(guard(generator), {}) as engine:
+        engine.submit(wanted(1, 2))
+        assert until(lambda: len(generator.waiting) == 2)
+        engine.submit([(problem("late"), 0)])
+        assert until(lambda: ("late", 0) in generator.waiting)
+        engine.cancel({("p0", 1)})
+        assert until(lambda: ("p0", 1) not in generator.waiting)
+        assert generator.taken == 0  # it has not run a step yet
+        generator.done.set()
+        assert Counter(keys(everything(engine), Drawn)) == Counter([("p0", 0), ("late", 0)])
 
 
 def test_drawing_waits_for_a_slow_scorer():

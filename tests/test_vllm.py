@@ -127,6 +127,23 @@ def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(wide):
     assert steps < 250  # behind the 900 it would be over 400; a busy engine hears of their end late
 
 
+def test_a_nudge_ends_the_step_that_waits_and_changes_nothing_else(greedy):
+    def drawn(nudged):
+        greedy.add([(SHORT[0], 0)])
+        engine, steps, found = greedy.running.engine, 0, []
+        while greedy.unfinished:
+            if nudged:
+                greedy.nudge()
+            found += greedy.step()
+            steps += 1
+        assert engine.step() == []  # a nudge that nobody waited for
+        return steps, found
+
+    plain, more = drawn(False), drawn(True)
+    assert more[1] == plain[1]
+    assert more[0] > plain[0]
+
+
 def test_the_template_gets_its_arguments(folder, tmp_path):
     thinking = "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)

@@ -145,6 +145,8 @@ class Engine:
         raters = set(self._scorers) if scorers is None else set(scorers)
         self._start(wanted, raters if wanted else {label for label, mine in (pairs or {}).items() if mine})
         self._desk.admit(wanted, pairs or {}, raters)
+        if wanted:
+            _call(self._generator, "nudge")
 
     def poll(self, timeout_seconds: float | None = None) -> list[Event]:
         """What is finished: waits until there is something. [] after the timeout, or if nothing is being worked on.
@@ -166,7 +168,10 @@ class Engine:
         model is at it already. They may be asked for again. `spare_drawn` leaves those alone that are drawn, though
         not fetched yet or not scored. Returns the candidates that were dropped before they were drawn.
         """
-        return self._desk.drop(keys, spare_drawn)
+        dropped = self._desk.drop(keys, spare_drawn)
+        if dropped:
+            _call(self._generator, "nudge")
+        return dropped
 
     @property
     def busy(self) -> bool:

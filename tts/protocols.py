@@ -156,7 +156,11 @@ class Allocator(Policy, Protocol):
 
 @runtime_checkable
 class Stepped(Protocol):
-    """A generator that takes and drops work while it runs; any other is run batch by batch."""
+    """A generator that takes and drops work while it runs; any other is run batch by batch.
+
+    It may have `nudge()`, called from another thread when there is more to add or to drop: a step that only waits for
+    the model ends at once.
+    """
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Ask for candidates."""

@@ -129,6 +129,16 @@ class VllmEngine(Generic[Key]):
             outputs = self._engine.step()
         return [(self._keys.pop(o.request_id), o) for o in outputs if o.finished and o.request_id in self._keys]
 
+    def nudge(self) -> None:
+        """From any thread: a `step` that waits for the model returns at once, with nothing, so that what there is to
+        add takes part in the model's next step, for which it would else be too late.
+        """
+        from vllm.v1.engine import EngineCoreOutputs
+
+        outputs = getattr(self._engine.engine_core, "outputs_queue", None)
+        if outputs is not None:  # none where the user has the engine run in this process: there a step is the model's
+            outputs.put_nowait(EngineCoreOutputs())
+
     def abort(self, keys: Collection[Key]) -> None:
         """Drop requests and free what they hold; keys that are not running are passed over."""
         names = [name for name, key in self._keys.items() if key in keys]

@@ -99,6 +99,12 @@ class Vllm(InSteps):
         self.start(wanted)
         self.running.add(wanted)
 
+    def nudge(self) -> None:
+        """From any thread: a step that waits for the model ends, so that what was asked for meanwhile is added."""
+        running: _Running | None = vars(self).get("running")
+        if running is not None:
+            running.engine.nudge()
+
     def sleep(self) -> None:
         """Give the device's memory back, weights to the host; needs the plan's mode to be swap."""
         self.running.engine.sleep()

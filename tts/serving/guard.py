@@ -144,6 +144,12 @@ class GuardedGenerator:
         if not isinstance(self._generator, Stepped):
             self._inner = Plain(self._generator)
 
+    def nudge(self) -> None:
+        """As the generator does, if it does; while a step runs."""
+        nudge = getattr(self._generator, "nudge", None)
+        if nudge is not None:
+            nudge()
+
     def abort(self, keys: Collection[Key]) -> None:
         """Drop candidates."""
         self._running -= set(keys)
