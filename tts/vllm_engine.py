@@ -39,7 +39,9 @@ LOG_LINES = 12  # of a dead engine's log in the message
 TRACEBACK_LINES = 200  # of it that hold what it died of
 ERROR = re.compile(r"\b\w*Error: .+")  # a traceback's last line
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # to all that runs in one: the run alone answers, and ends the engine
-KEPT_BY_GLIBC = {  # bytes: blocks up to the first, at most 32 MiB, are the heap's, which keeps the second free
+# Bytes: blocks below the first (glibc is sure to take 32 MiB, not more) come from the heap, and of what is free at its
+# end the second is kept. Where vLLM preloads tcmalloc, they do nothing.
+KEPT_BY_GLIBC = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
 }
