@@ -124,7 +124,7 @@ class Engine:
             threading.Thread(target=self._desk.guard, args=(one,), daemon=True, name=THREAD) for one in work
         ]
         for scorer in scorers.values() if mode == "share" else ():
-            _call(scorer, "borrow", generator)
+            call(scorer, "borrow", generator)
 
     def __enter__(self) -> "Engine":
         return self
@@ -146,7 +146,7 @@ class Engine:
         self._start(wanted, raters if wanted else {label for label, mine in (pairs or {}).items() if mine})
         self._desk.admit(wanted, pairs or {}, raters)
         if wanted:
-            _call(self._generator, "nudge")
+            call(self._generator, "nudge")
 
     def poll(self, timeout_seconds: float | None = None) -> list[Event]:
         """What is finished: waits until there is something. [] after the timeout, or if nothing is being worked on.
@@ -170,7 +170,7 @@ class Engine:
         """
         dropped = self._desk.drop(keys, spare_drawn)
         if dropped:
-            _call(self._generator, "nudge")
+            call(self._generator, "nudge")
         return dropped
 
     @property
@@ -219,7 +219,7 @@ class Engine:
                 thread.join(max(0.0, deadline - time.monotonic()))
         with ExitStack() as closing:  # each, though another's fails
             for part in self._parts:
-                closing.callback(_call, part, "close")
+                closing.callback(call, part, "close")
         return self._desk.rest()
 
     def _start(self, wanted: Sequence[tuple[Problem, int]], labels: Collection[str]) -> None:
@@ -228,15 +228,15 @@ class Engine:
         """
         for label in sorted(set(labels) - self._checked):
             self._checked.add(label)
-            _call(self._scorers[label], "check")
+            call(self._scorers[label], "check")
         if not self._threads:
             return
         if wanted and None not in self._started:
             self._started.add(None)
-            _call(self._generator, "start", wanted)
+            call(self._generator, "start", wanted)
         for label in sorted(set(labels) - self._started):
             self._started.add(label)
-            _call(self._scorers[label], "start")
+            call(self._scorers[label], "start")
         for thread in self._threads:
             if thread.ident is None:
                 thread.start()
@@ -249,7 +249,7 @@ class Engine:
             self._desk.drop(self._desk.owed)
 
 
-def _call(part: Any, name: str, *arguments: Any) -> None:
+def call(part: Any, name: str, *arguments: Any) -> None:
     """A method that a plug-in may have."""
     method = getattr(part, name, None)
     if method is not None:
@@ -560,10 +560,10 @@ class OneAwake:
             return
         if self.mode == "swap":
             if self.awake is not None:
-                _call(self.awake, "sleep")
+                call(self.awake, "sleep")
                 self.asleep.append(self.awake)
             if any(part is one for one in self.asleep):
-                _call(part, "wake")
+                call(part, "wake")
                 self.asleep = [one for one in self.asleep if one is not part]
         elif self.awake is not None:
             self.awake.close()
@@ -634,15 +634,15 @@ class Plain:
 
     def sleep(self) -> None:
         """As the generator does, if it does."""
-        _call(self._generator, "sleep")
+        call(self._generator, "sleep")
 
     def wake(self) -> None:
         """The reverse."""
-        _call(self._generator, "wake")
+        call(self._generator, "wake")
 
     def close(self) -> None:
         """Give its memory back, if it can."""
-        _call(self._generator, "close")
+        call(self._generator, "close")
 
 
 Keyed = TypeVar("Keyed", Candidate, Score)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from tts.engine import Pair, Plain, scored
+from tts.engine import Pair, Plain, call, scored
 from tts.errors import InfraError, TtsError, UpstreamError, UserError
 from tts.protocols import Generator, Scorer, Stepped
 from tts.serving.refusals import brief, discreet
@@ -83,9 +83,7 @@ class GuardedGenerator:
 
     def start(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Load the model; what goes wrong here is raised, since nothing is served yet."""
-        start = getattr(self._generator, "start", None)
-        if start is not None:
-            start(wanted)
+        call(self._generator, "start", wanted)
 
     def add(self, wanted: Sequence[tuple[Problem, int]]) -> None:
         """Ask for candidates; those of a problem that is refused are lost, the others are not."""
@@ -146,9 +144,7 @@ class GuardedGenerator:
 
     def nudge(self) -> None:
         """As the generator does, if it does; while a step runs."""
-        nudge = getattr(self._generator, "nudge", None)
-        if nudge is not None:
-            nudge()
+        call(self._generator, "nudge")
 
     def abort(self, keys: Collection[Key]) -> None:
         """Drop candidates."""
@@ -166,9 +162,7 @@ class GuardedGenerator:
 
     def close(self) -> None:
         """Give its memory back; it loads anew when used again."""
-        close = getattr(self._generator, "close", None)
-        if close is not None:
-            close()
+        call(self._generator, "close")
 
     def lend(self, *asked: Any) -> tuple[Any, int]:
         """(what the generator lends, None if nothing; the `closings` by then). Waits for a step that runs."""
