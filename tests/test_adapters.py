@@ -304,8 +304,8 @@ def kept_samples(name: str, indices: Collection[int]) -> list[tuple[Problem, Can
 
 def test_the_embedded_one_s_scores_are_those_of_its_training() -> None:
     """Of right programs and wrong ones that mini's tests told apart; another adapter in its place has other scores."""
-    right = {1: 2.711, 13: 2.367, 18: 1.891}
-    wrong = {6: 1.366, 25: -0.438, 2: 1.443, 11: -1.226}
+    right = {1: 0.311, 13: 0.891, 18: 0.168}
+    wrong = {6: -1.14, 25: -1.579, 2: -0.853, 11: -3.428}
     given = kept_samples("sum-of-two", [*wrong, *right])
     found = {one.index: one.value for one in scorer(EMBEDDED).score(given)}
     assert found == pytest.approx(right | wrong, abs=0.02)

@@ -45,7 +45,11 @@ def _accuracy(axes: "Axes", epochs: Sequence[Epoch]) -> None:
     low = [100 * one.accuracy.low for one in epochs]
     high = [100 * one.accuracy.high for one in epochs]
     axes.fill_between(steps, low, high, color=COLOURS[1], alpha=0.15, linewidth=0)
-    axes.plot(steps, values, color=COLOURS[1], marker="s")
+    axes.plot(steps, values, color=COLOURS[1], marker="s", label="all pairs")
+    sampled = [(one.step, 100 * one.sampled.value) for one in epochs if one.sampled is not None]
+    if sampled:
+        axes.plot(*zip(*sampled, strict=True), color=COLOURS[0], marker="^", label="without mutants")
+        axes.legend(frameon=False, fontsize=7, labelcolor=INK)
     best = best_of(epochs)
     axes.plot(best.step, 100 * best.accuracy.value, color=COLOURS[2], marker="o", markersize=9, fillstyle="none")
     axes.axhline(50, color=GREY, linestyle="--", linewidth=1)

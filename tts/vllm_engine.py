@@ -43,7 +43,7 @@ TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # to all that runs in one: th
 # end the second is kept. Where vLLM preloads tcmalloc, they do nothing.
 KEPT_BY_GLIBC = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
 Key = TypeVar("Key", bound=Hashable)
 

@@ -1,5 +1,5 @@
-"""What every request passes before its route: the key, the server's end, the kind and the size of its body; and where a
-bug ends that no route has caught.
+"""What every request passes before its route: the key, the server's end, the kind and the size of its body; where a bug
+ends that no route has caught, and where a request is counted and has its line in the log.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ NONE = 499  # the status of a request that nothing was answered to, since its cl
 
 
 class Gate:
-    """Around the whole application: checks requests for a model, counts all, and tells of bugs."""
+    """Around the whole application: checks requests for a model, counts and logs, and tells of bugs."""
 
     def __init__(self, app: ASGIApp, service: Service, keys: list[str]) -> None:
         self._app, self._service = app, service
@@ -48,6 +48,9 @@ class Gate:
             await refused(of_bug(), scope)(scope, receive, counted)
         finally:
             self._service.meters.requests.labels(route, counted.status).inc()
+            if scope["method"] == "POST":  # not what asks each second whether the server is there
+                seconds = time.monotonic() - arrival.at
+                LOG.info("%s: %s from %s in %.2f s", arrival.run or "no run", counted.status, route, seconds)
 
     def _check(self, scope: Scope) -> None:
         found = {name.lower(): value for name, value in scope["headers"]}
