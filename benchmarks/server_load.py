@@ -243,12 +243,15 @@ class Client:
             await asyncio.gather(*(one(client) for _ in range(clients)))
 
     async def open(self, rate: float, requests: int, seed: int) -> None:
-        """So many a second on average, whatever has been answered."""
+        """So many a second, as chance has it, whatever has been answered: exponential gaps, which a few draws would not
+        average out of, so that they are made to add up.
+        """
         rng, tasks = random.Random(seed), []
+        gaps = [rng.expovariate(1.0) for _ in range(requests)]
         async with connected() as client:
-            for _ in range(requests):
+            for gap in gaps:
                 tasks.append(asyncio.create_task(self.ask(client)))
-                await asyncio.sleep(rng.expovariate(rate))
+                await asyncio.sleep(gap / sum(gaps) * requests / rate)
             await asyncio.gather(*tasks)
 
 
@@ -269,14 +272,16 @@ class Load:
         """For tables."""
         return f"{self.clients} clients" if self.clients else f"{self.rate:.2f} a second"
 
-    def put_on(self, server: Server, settings: Settings, prompts: Sequence[list[dict[str, str]]]) -> Measured:
-        """On one server, to its end."""
+    def put_on(
+        self, server: Server, settings: Settings, prompts: Sequence[list[dict[str, str]]], seed: int = 0
+    ) -> Measured:
+        """On one server, to its end; the arrivals of an open one are the seed's."""
         client, requests = Client(server, settings, prompts), max(self.clients, settings.requests)
         before, begun = sum(map(cpu_seconds, server.pids)), time.monotonic()
         if self.clients:
             asyncio.run(client.closed(self.clients, requests))
         else:
-            asyncio.run(client.open(self.rate, requests, seed=requests))
+            asyncio.run(client.open(self.rate, requests, seed))
         wall, cpu = time.monotonic() - begun, sum(map(cpu_seconds, server.pids)) - before
         return Measured(client.latencies, client.tokens, wall, cpu)
 
@@ -314,7 +319,7 @@ def turns(
     found: dict[str, list[Measured]] = {server.name: [] for server in servers}
     for round_ in range(arguments.rounds):
         for server in servers[:: 1 if round_ % 2 == 0 else -1]:
-            found[server.name].append(load.put_on(server, settings, prompts))
+            found[server.name].append(load.put_on(server, settings, prompts, seed=round_))
     rows = []
     for name, parts in found.items():
         whole = Measured(

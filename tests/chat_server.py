@@ -80,6 +80,8 @@ class Handler(Answering):
             case "no_key":
                 said = f"Incorrect API key provided: {self.headers['Authorization']}"
                 return self.send(401, {"error": {"message": said, "type": "x", "code": None}})
+            case "chats_only" if self.path.endswith("/v1/completions"):
+                return self.send(404, {"error": {"message": "This is a chat model: see chat/completions."}})
             case "no_model":
                 return self.send(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
             case "no_logprobs" if "logprobs" in body:

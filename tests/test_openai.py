@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import random
 import socket
 import time
 import urllib.request
@@ -226,6 +227,33 @@ def test_a_refusal_that_all_would_meet_ends_it_at_once(
         drawn(generator(start(mode), concurrency=2), first(50))
     assert caught.value.status == status
     assert len(asked(tmp_path)) <= 4
+
+
+def test_tries_are_ever_further_apart_by_a_random_share(start: Start, tmp_path: Path) -> None:
+    one = generator(start("breaks"), concurrency=1, pause=0.4, retries=3, seed=4)
+    found, _ = until_it_fails(one, first(3))
+    assert len(found) == 2
+    tries = [row["time"] for row in asked(tmp_path)][2:]
+    share = random.Random(4).uniform
+    for i, (before, after) in enumerate(pairwise(tries)):
+        assert 0 <= after - before - 0.4 * 2**i * share(0.5, 1.0) < 0.35  # whole pauses of 0.4, 0.8, 1.6 are over that
+    assert len(tries) == 4
+
+
+def test_a_route_that_is_missing_costs_those_of_another_nothing(start: Start, tmp_path: Path) -> None:
+    one = generator(start("chats_only"), concurrency=1)
+    text = Problem("text", "def f():", ())
+    one.start([(text, 0)])
+    one.add([(text, index) for index in range(9)])
+    one.add(first(3))
+    found, lost = [], {}
+    while one.unfinished:
+        found += one.step()
+        lost |= one.lost()
+    one.close()
+    assert len(found) == 3 and set(lost) == {("text", index) for index in range(9)}
+    assert all(error.of_one_request for error in lost.values())
+    assert len(asked(tmp_path)) == 1 + 3
 
 
 @pytest.mark.parametrize(("mode", "name"), [("no_logprobs", "logprobs"), ("no_seed", "seed")])

@@ -19,6 +19,7 @@ import httpx
 import openai
 import psutil
 import pytest
+import tiny
 from served import MODEL, Served, config, metric, serving, until
 from standins import PATIENCE_SECONDS, Rating, Talking
 from support import command, environment
@@ -27,6 +28,7 @@ from tts import server
 from tts.errors import ConfigError, UpstreamError
 from tts.generate.openai import OpenAI
 from tts.score.public_tests import PublicTests
+from tts.serving.observer import Observer
 from tts.serving.service import Service
 from tts.types import Message, Problem
 
@@ -475,6 +477,20 @@ def test_a_client_that_leaves_a_stream_has_its_candidates_cancelled_at_once(serv
     assert until(lambda: served.metric("tts_tasks") <= tasks)
 
 
+def test_comments_keep_a_stream_until_the_winner_comes() -> None:
+    with serving(config(keep_alive=0.1)) as served:
+        served.generator.held_from = 0
+        with streaming(served.url, {"model": MODEL, "messages": HI}) as answer:
+            lines = filter(None, answer.iter_lines())
+            assert [next(lines), next(lines)] == [": sampling"] * 2
+            served.generator.held_from = None
+            assert [line for line in lines if not line.startswith(":")][-1] == "data: [DONE]"
+        served.generator.held_from = 0
+        begun = served.client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+        chunks = to_the_end(served, begun)
+        assert said("".join(c.choices[0].delta.content or "" for c in chunks if c.choices)) == ("hi", 3)
+
+
 def test_one_who_hangs_up_while_waiting_in_the_queue_leaves_it() -> None:
     with serving(config(concurrency=1, queue=1)) as served:
         with silence(served):
@@ -703,6 +719,22 @@ def test_a_selector_that_compares_what_programs_do_runs_them_on_the_request_s_te
     assert told["why"] == "1 of 4 behave alike"
 
 
+def test_no_program_runs_unless_the_request_brings_tests(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, run = [], Observer._run
+
+    def noted(self: Observer, problem: Problem, *more: Any) -> None:
+        ran.append(problem.id)
+        run(self, problem, *more)
+
+    monkeypatch.setattr(Observer, "_run", noted)
+    for select in ("argmax", "majority"):
+        served.tts("x", tts={"select": select})
+    served.tts("x", tts={"select": "argmax", "public_tests": ECHO})
+    assert ran == []
+    told = served.tts("x", tts={"select": "majority", "public_tests": ECHO})
+    assert set(ran) == {told["run"]}
+
+
 def test_a_selector_that_counts_passed_tests_goes_before_the_score() -> None:
     with serving(config(selectors=["tests_then_score"])) as served:
         told = served.tts("x", tts={"public_tests": [{"input": "", "output": "x 1\n"}]})
@@ -721,9 +753,11 @@ DRAIN_SECONDS = 120.0
 
 
 @contextmanager
-def process(folder: Path, *more: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def process(
+    folder: Path, *more: str, says: str = CONFIG, **environ: str
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """`tts serve` as a process, its url, and what it said until it served."""
-    (folder / "serve.yaml").write_text(CONFIG)
+    (folder / "serve.yaml").write_text(says)
     line = command("serve", "serve.yaml", "--port", 0, *more)
     running = subprocess.Popen(line, cwd=folder, env=environment() | environ, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
@@ -742,6 +776,43 @@ def process(folder: Path, *more: str, **environ: str) -> Iterator[tuple[subproce
             late.cancel()
             running.kill()
             running.wait()
+
+
+REAL = """
+generator: {name: transformers, model: base, n: 3, max_tokens: 1500, batch_size: 8, dtype: float32, temperature: 0.8}
+scorers: [likelihood]
+selectors: [argmax]
+memory: {device: cpu, prompt_tokens: 200}
+serve: {model: real}
+"""
+
+
+def test_a_real_model_is_served(tmp_path: Path) -> None:
+    tiny.causal(tmp_path / "base", max_position_embeddings=2048)
+    chat = {"model": "real", "messages": [{"role": "user", "content": "Say x."}]}
+    with process(tmp_path, says=REAL) as (_, url, _):
+        answer = httpx.post(f"{url}/v1/chat/completions", json=chat | {"max_tokens": 8}, timeout=PATIENCE_SECONDS)
+        told = answer.json()
+        assert (answer.status_code, told["tts"]["sampled"]) == (200, 3)
+        scores = [candidate["score"] for candidate in told["tts"]["candidates"]]
+        assert told["tts"]["score"] == max(scores) and len(set(scores)) == 3
+        assert 3 <= told["usage"]["completion_tokens"] <= 24 and told["usage"]["prompt_tokens"] > 0
+        long = {"model": "real", "messages": [{"role": "user", "content": 3000 * "x"}]}
+        refused = httpx.post(f"{url}/v1/chat/completions", json=long, timeout=PATIENCE_SECONDS)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+        with streaming(url, chat):
+            assert until(lambda: metric(url, "tts_candidates_running") == 3)
+        assert until(lambda: metric(url, "tts_candidates_running") == 0)
+        assert metric(url, "tts_candidates_total", what="cancelled") == 3
+
+
+def test_models_that_would_take_turns_are_not_served(tmp_path: Path) -> None:
+    tiny.causal(tmp_path / "base")
+    tiny.reward(tmp_path / "reward")
+    (tmp_path / "serve.yaml").write_text(REAL.replace("likelihood", "{name: codescaler, model: reward}"))
+    line = command("serve", "serve.yaml", "memory.mode=sequential")
+    done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "take turns" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.fixture

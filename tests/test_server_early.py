@@ -216,12 +216,17 @@ def test_lost_candidates_do_not_keep_a_policy_from_its_word() -> None:
 
 @pytest.mark.parametrize("ahead", [0, 9])
 def test_a_policy_that_compares_programs_runs_them_as_they_come(ahead: int) -> None:
-    with serving(config(9, stopping={"name": "adap", "first": 2, "ahead": ahead}), one_by_one()) as served:
+    generator = one_by_one()
+    with serving(config(9, stopping={"name": "adap", "first": 2, "ahead": ahead}), generator) as served:
+        generator.held_from = 2  # what is asked for ahead does not end by itself
         tests = [{"input": "", "output": "x 1\n"}]
         told = served.tts("x", tts={"public_tests": tests})
         assert told["why"] == told["stopped_early"] == "candidate 2 of 2 passes the public tests"
         assert told["winner"] == 1
-        assert told["sampled"] == 2 or ahead
+        under_way = min(ahead, 7)
+        assert (told["sampled"], told["cancelled"], told["spared"]) == (2, under_way, 7 - under_way)
+        assert served.idle() and served.metric("tts_candidates_total", what="cancelled") == under_way
+        generator.held_from = None
         assert served.tts("x")["sampled"] == 9  # without tests nothing can pass any
 
 

@@ -67,16 +67,18 @@ class ChatError(RequestError):
 
 
 class UpstreamError(UserError):
-    """A server that refused a request, with its HTTP `status` and what it `said`, or gave no usable answer (None)."""
+    """A server that refused a request, with its HTTP `status` and what it `said`, or gave no usable answer (None).
+    `of_route` where it has the model, but not what this request asks of it.
+    """
 
-    def __init__(self, message: str, status: int | None = None, said: str = "") -> None:
+    def __init__(self, message: str, status: int | None = None, said: str = "", of_route: bool = False) -> None:
         super().__init__(message)
-        self.status, self.said = status, said
+        self.status, self.said, self.of_route = status, said, of_route
 
     @property
     def of_one_request(self) -> bool:
         """By its status."""
-        return self.status in OF_ONE_REQUEST
+        return self.status in OF_ONE_REQUEST or self.of_route
 
 
 class PlanError(UserError):

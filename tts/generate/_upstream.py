@@ -35,7 +35,7 @@ LONGEST_PAUSE = 60.0  # seconds between two tries, unless the server asks for mo
 LONGEST_WISH = 600.0  # seconds that a server may ask to be left alone
 LONGEST_ANSWER = 2**28  # bytes
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # statuses that may pass
-FOR_ALL = {401, 404}  # refusals that every other request would meet, too
+NO_KEY, NO_ROUTE = 401, 404  # refusals that others would meet, too: all of them, and those of the same route
 IN_A_ROW = 5  # failures for good without an answer between, after which what waits is given up with them
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
@@ -73,6 +73,8 @@ class Upstream:
         self._random = random.Random(options.seed)
         self._key = options.key
         self._reached = False  # ever
+        self._answered: set[str] = set()  # the routes that gave candidates
+        self._has_model = False  # by its list or its answers
         self._clients = _Clients(options, self._key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
@@ -155,25 +157,32 @@ class Upstream:
             self._lose(ask, error)
             return
         self._failures.clear()
+        self._answered.add(ask.route)
+        self._has_model = True
         for candidate in found:
             self._give(candidate.key, candidate)
         self._waiting.extendleft(reversed([one for one in ask.rest(len(found)) if self._is_wanted(one)]))
 
     def _lose(self, ask: Ask, error: UpstreamError) -> None:
         """Its candidates are given up; where others would fare no better, so are those that wait."""
-        mine = ask.problem.id
         if not error.of_one_request:
-            self._failures[mine] += 1
-        lost = [ask]
-        if error.status in FOR_ALL or len(self._failures) >= IN_A_ROW:
-            lost += self._waiting
-            self._failures.clear()
-        elif self._failures[mine] >= IN_A_ROW:  # in a server one client's request, which alone may be what cannot be
-            lost += (one for one in self._waiting if one.problem.id == mine)
-        for one in lost:
+            self._failures[ask.problem.id] += 1
+        for one in [ask, *filter(self._as_lost(ask, error), self._waiting)]:
             for key in one.keys:
                 self._give(key, error)
         self._waiting = deque(filter(self._is_wanted, self._waiting))
+
+    def _as_lost(self, ask: Ask, error: UpstreamError) -> Callable[[Ask], bool]:
+        """Whether one that waits would fare no better than one that failed."""
+        mine = ask.problem.id
+        if error.status == NO_KEY or len(self._failures) >= IN_A_ROW:
+            self._failures.clear()
+            return lambda _: True
+        if error.status == NO_ROUTE and ask.route not in self._answered:  # it may have another: chats, but no texts
+            return lambda one: one.route == ask.route
+        if self._failures[mine] >= IN_A_ROW:  # in a server one client's request, which alone may be what cannot be
+            return lambda one: one.problem.id == mine
+        return lambda _: False
 
     async def _answer(self, ask: Ask) -> Any:
         """The answer's JSON. Raises UpstreamError after all retries."""
@@ -184,16 +193,17 @@ class Upstream:
             except _Refused as refusal:
                 name = refused_option(body, refusal.parameter, refusal.message)
                 if refusal.status not in (400, 422) or name is None:
-                    raise self._refusal(refusal) from refusal
+                    missing = refusal.status == NO_ROUTE and self._has_model and ask.route not in self._answered
+                    raise self._refusal(refusal, missing) from refusal
                 if name not in self._without:
                     self._without.append(name)
                     self.notes.append(f"the server at {self.url} refuses {name}; it was asked without")
 
-    def _refusal(self, refusal: _Refused) -> UpstreamError:
+    def _refusal(self, refusal: _Refused, of_route: bool = False) -> UpstreamError:
         hint = {401: " Check generator.key_file or key_env.", 403: " Check generator.key_file or key_env."}
-        more = hint.get(refusal.status, " Check generator.model and base_url." if refusal.status == 404 else "")
+        more = hint.get(refusal.status, " Check generator.model and base_url." if refusal.status == NO_ROUTE else "")
         message = f"The server at {self.url} refused ({refusal.status}): {refusal.message.rstrip('.')}.{more}"
-        return UpstreamError(message, refusal.status, refusal.message)
+        return UpstreamError(message, refusal.status, refusal.message, of_route)
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """What `ask` gives, tried again while it may pass. Raises _Refused, or UpstreamError at the end."""
@@ -260,7 +270,8 @@ class Upstream:
         names = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         known = [name for name in names if isinstance(name, str)]
         if known and model not in known:
-            raise UpstreamError(unknown(model, f"the models of {self.url}", known), 404)
+            raise UpstreamError(unknown(model, f"the models of {self.url}", known), NO_ROUTE)
+        self._has_model = bool(known)
 
 
 class _Clients:
