@@ -34,8 +34,9 @@ from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training
 from tts.errors import TtsError
 from tts.ledger import key_of
 from tts.likeness import alike, shingles, shown_tests
+from tts.models import load_tokenizer
 from tts.ranking import Interval
-from tts.score._pairs import longest
+from tts.score._pairs import chat, longest, tokenise
 from tts.store import open_for_reading
 
 HERE = Path(__file__).parent
@@ -268,29 +269,51 @@ def pair(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     file = recipe.work / "all-pairs.jsonl"
     tts("pairs", *(pool.folder for pool in recipe.training), "--out", file, *recipe.pairs, "--held-out", "0")
     made = pair_rows.read(file)
-    apart = recipe.apart()
+    alike_ones = leaking({one.statement: one.problem_id for one in made}, recipe.apart())
+    found = _sided([one for one in made if one.statement not in alike_ones], recipe)
+    kept = recipe.work / "pairs.jsonl"
+    pair_rows.write(kept, found)
+    facts = {"problems_left_out_as_alike": len(alike_ones), **_counted(found)}
+    print(json.dumps(facts, indent=1))
+    return kept, facts
+
+
+def leaking(named: Mapping[str, str], apart: Sequence[str]) -> set[str]:
+    """Of statements, with their problems' ids, those that say what one of the others does, show a test of one, or are
+    RETOLD.
+    """
     others, tests = [shingles(one) for one in apart], frozenset[str]().union(*map(shown_tests, apart))
 
     def leaks(statement: str, name: str) -> bool:
         mine = shingles(statement)
         return name in RETOLD or bool(shown_tests(statement) & tests) or any(alike(mine, other) for other in others)
 
-    names = {one.statement: one.problem_id for one in made}
-    leaking = {statement for statement, name in names.items() if leaks(statement, name)}
-    found = _sided([one for one in made if one.statement not in leaking], recipe)
-    kept = recipe.work / "pairs.jsonl"
-    pair_rows.write(kept, found)
-    sides = {side: [one for one in found if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT)}
-    facts: dict[str, Any] = {"problems_left_out_as_alike": len(leaking)}
-    for side, mine in sides.items():
-        facts[side] = {
+    return {statement for statement, name in named.items() if leaks(statement, name)}
+
+
+def _counted(given: Sequence[pairs.Pair]) -> dict[str, dict[str, Any]]:
+    """What there is on each side."""
+    sides = {side: [one for one in given if one.split == side] for side in (pairs.TRAIN, pairs.HELD_OUT)}
+    return {
+        side: {
             "pairs": len(mine),
             "problems": len({one.statement for one in mine}),
             "mutants": sum(one.source != pairs.SAMPLED for one in mine),
             "length_accuracy": round(pairs.length_accuracy(mine), 4),
         }
-    print(json.dumps(facts, indent=1))
-    return kept, facts
+        for side, mine in sides.items()
+    }
+
+
+def short(given: Sequence[pairs.Pair], tokenizer: Any, limit: int) -> list[pairs.Pair]:
+    """Those of which no program has more tokens: what `tts train` uses of them."""
+
+    def tokens(codes: Iterable[str]) -> list[int]:
+        chats = [chat(one.statement, code) for one, code in zip(given, codes, strict=True)]
+        return [len(ids) for ids in tokenise(tokenizer, chats)]
+
+    counts = zip(given, tokens(one.chosen for one in given), tokens(one.rejected for one in given), strict=True)
+    return [one for one, chosen, rejected in counts if max(chosen, rejected) <= limit]
 
 
 def _sided(made: Sequence[pairs.Pair], recipe: Recipe) -> list[pairs.Pair]:
@@ -312,11 +335,14 @@ def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str
     tts("train", CONFIG, *overrides, "--folder", folder)
     epochs = training.kept(folder / "epochs.jsonl")
     adapter = folder / "adapter"
+    config = training.load(CONFIG, overrides)
     context = json.loads((adapter / "config.json").read_text())["max_position_embeddings"]
+    limit = longest(context, config.max_length)
     return adapter, {
         "bytes": shipped_bytes(adapter),
         "longest_scored": context,
-        "longest_trained": longest(context, training.load(CONFIG, overrides).max_length),
+        "longest_trained": limit,
+        "used": _counted(short(pair_rows.read(rows), load_tokenizer("The embedded scorer", config.model), limit)),
         "seconds": round(epochs[-1].seconds, 1),
         "epochs": [
             {
@@ -403,7 +429,11 @@ def audit(recipe: Recipe, adapter: Path) -> str:
 def card(saved: dict[str, Any], audited: str) -> str:
     """The model card, from what was saved of the whole recipe."""
     found = saved["training"]
-    sides = [{"side": side, **saved["pairs"][side]} for side in (pairs.TRAIN, pairs.HELD_OUT)]
+    sides = [
+        {"side": f"{side}, {what}", **counts[side]}
+        for side in (pairs.TRAIN, pairs.HELD_OUT)
+        for what, counts in (("made", saved["pairs"]), ("used", found["used"]))
+    ]
     shares = ("accuracy", "without_mutants")
     epochs = [
         {**one, **{name: one[name] and _percent(one[name]) for name in shares}, "loss": f"{one['loss']:.4f}"}
@@ -434,7 +464,7 @@ def _percent(values: Sequence[float]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of the same keys in Markdown."""
-    cells = [["-" if value is None else str(value) for value in row.values()] for row in rows]
+    cells = [["-" if value in (None, [None, None]) else str(value) for value in row.values()] for row in rows]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |" for line in lines)
 

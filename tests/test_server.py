@@ -20,6 +20,7 @@ import openai
 import psutil
 import pytest
 import tiny
+from prometheus_client.parser import text_string_to_metric_families
 from served import MODEL, Served, config, metric, serving, until
 from standins import PATIENCE_SECONDS, Rating, Talking
 from support import command, environment
@@ -27,6 +28,7 @@ from support import command, environment
 from tts import server
 from tts.errors import ConfigError, UpstreamError
 from tts.generate.openai import OpenAI
+from tts.score.likelihood import Likelihood
 from tts.score.public_tests import PublicTests
 from tts.serving.observer import Observer
 from tts.serving.service import Service
@@ -82,9 +84,13 @@ def test_async_and_streamed(served: Served) -> None:
         whole = client.chat.completions.create(model=MODEL, messages=HI)
         stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
         pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
-        return [(await whole).choices[0].message.content, "".join(pieces)]
+        texts = await client.completions.create(model=MODEL, prompt="hi", stream=True)
+        parts = [chunk.choices[0].text async for chunk in texts if chunk.choices]
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.create(model="other", messages=HI)
+        return [(await whole).choices[0].message.content, "".join(pieces), "".join(parts)]
 
-    assert [said(text) for text in asyncio.run(ask())] == [("hi", 3)] * 2
+    assert [said(text) for text in asyncio.run(ask())] == [("hi", 3)] * 3
 
 
 def test_a_stream_has_role_pieces_end_and_usage(served: Served) -> None:
@@ -576,6 +582,18 @@ def test_many_at_once_share_the_engine_and_each_gets_its_own_answer(count: int) 
         assert served.generator.taken - taken <= count * 4 * 2 / 64 + 2  # each step is one of 64 requests' candidates
 
 
+def test_requests_share_the_scorer_s_batches_too() -> None:
+    rating = Rating(seconds=0.05)
+    scorers = {"rating": rating, "likelihood": Likelihood()}
+    with serving(scorers=scorers) as served, ThreadPoolExecutor() as pool:
+        served.generator.held_from = 0
+        answers = [pool.submit(served.ask, f"request {i}") for i in range(4)]
+        assert until(lambda: served.generator.unfinished == 16)
+        served.generator.held_from = None
+        assert [answer.result().status_code for answer in answers] == [200] * 4
+    assert max(len({problem for problem, _ in batch}) for batch in rating.batches) > 1
+
+
 # Models that fail.
 
 
@@ -973,6 +991,8 @@ def test_the_state_is_told(served: Served) -> None:
     for path in ("/", "/health", "/ready"):
         answer = httpx.head(f"{served.url}{path}", timeout=PATIENCE_SECONDS)
         assert (answer.status_code, answer.content) == (200, b"")
+    told = {family.name for family in text_string_to_metric_families(get(f"{served.url}/metrics").text)}
+    assert {"tts_requests", "tts_seconds", "tts_tokens", "tts_requests_running"} <= told
     page = get(f"{served.url}/")
     assert page.headers["content-type"].startswith("text/html") and "default-src 'none'" in str(page.headers)
 

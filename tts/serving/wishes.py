@@ -77,8 +77,8 @@ def _tests(service: Service, request: Request) -> tuple[Stdin, ...]:
     if request.tts.public_tests and not service.executes:
         raise bad(
             "tts.public_tests",
-            "this server runs no programs. Its config names neither the scorer public_tests nor a selector that "
-            "compares what programs do.",
+            "this server runs no programs. Its config names neither the scorer public_tests nor a selector or policy "
+            "that compares what programs do.",
         )
     most, given = service.settings.max_public_tests, len(request.tts.public_tests)
     if given > most:
