@@ -67,6 +67,15 @@ def test_an_adapter_of_the_last_block_leaves_the_others_and_scores_as_its_merged
     assert names and last > 0 and all(f".layers.{last}." in name for name in names)
     merged, alone = values(scorer(found.model)), values(scorer(found.adapter))
     assert all(alone[key] == pytest.approx(merged[key], abs=0.1) for key in merged)  # the adapter's in bfloat16
+    assert max(abs(alone[key] - value) for key, value in values(scorer(head_alone(found.adapter))).items()) > 0.5
+
+
+def head_alone(adapter: Path) -> Path:
+    """The same adapter without its updates."""
+    folder = shutil.copytree(adapter, adapter.with_name("head-alone"))
+    tensors = load_file(folder / adapters.WEIGHTS)
+    save_file({name: tensor * ("lora_B" not in name) for name, tensor in tensors.items()}, folder / adapters.WEIGHTS)
+    return folder
 
 
 @pytest.fixture
@@ -120,12 +129,14 @@ def test_one_trained_on_a_base_without_a_pad_token_scores_as_it_was_trained(base
     shutil.copytree(base, tmp_path / "base")
     tiny.save_tokenizer(tmp_path / "base", pad=None)
     options = {"lora": {"rank": 4}, "batch": 4, "micro_batch": 4, "epochs": 1, "dtype": "float32"}
+    options |= {"learning_rate": 1e-2}
     chosen = TrainConfig(model=str(tmp_path / "base"), pairs=str(preferences.write(tmp_path)), **options)
     found = train.train(chosen, tmp_path / "out", Silent())
     one = scorer(str(found.adapter))
     mine, merged = values(one), values(scorer(found.model))
     assert one.tokenizer.pad_token == one.tokenizer.eos_token
     assert all(mine[key] == pytest.approx(merged[key], abs=0.1) for key in merged)
+    assert max(abs(mine[key] - value) for key, value in values(scorer(head_alone(found.adapter))).items()) > 0.5
 
 
 def test_it_runs_packed_and_padded_alike(adapter: Path) -> None:
