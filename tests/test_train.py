@@ -791,6 +791,7 @@ def test_the_command_trains_prints_and_draws(cli: Callable[..., Done], base: Pat
     assert re.search(r"16 pairs trained on, of which length alone tells \d+\.\d%; 8 held out, 0 too long\.", done.out)
     assert "kept" in done.out
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "training.svg").read_text().count("<path") > 20
     rows = [json.loads(line) for line in (tmp_path / "out" / "epochs.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [0, 4, 8]
 

@@ -77,7 +77,7 @@ class UpstreamError(UserError):
 
     @property
     def of_one_request(self) -> bool:
-        """By its status."""
+        """By its status, or since other routes may be there."""
         return self.status in OF_ONE_REQUEST or self.of_route
 
 

@@ -74,7 +74,7 @@ class Upstream:
         self._key = options.key
         self._reached = False  # ever
         self._answered: set[str] = set()  # the routes that gave candidates
-        self._has_model = False  # by its list or its answers
+        self._lists_model = False
         self._clients = _Clients(options, self._key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai", daemon=True)
@@ -158,7 +158,6 @@ class Upstream:
             return
         self._failures.clear()
         self._answered.add(ask.route)
-        self._has_model = True
         for candidate in found:
             self._give(candidate.key, candidate)
         self._waiting.extendleft(reversed([one for one in ask.rest(len(found)) if self._is_wanted(one)]))
@@ -178,11 +177,15 @@ class Upstream:
         if error.status == NO_KEY or len(self._failures) >= IN_A_ROW:
             self._failures.clear()
             return lambda _: True
-        if error.status == NO_ROUTE and ask.route not in self._answered:  # it may have another: chats, but no texts
+        if self._lacks(ask.route, error.status):  # it may have another: chats, but no texts
             return lambda one: one.route == ask.route
         if self._failures[mine] >= IN_A_ROW:  # in a server one client's request, which alone may be what cannot be
             return lambda one: one.problem.id == mine
         return lambda _: False
+
+    def _lacks(self, route: str, status: int | None) -> bool:
+        """Whether it refused for want of a route, as far as is known."""
+        return status == NO_ROUTE and route not in self._answered
 
     async def _answer(self, ask: Ask) -> Any:
         """The answer's JSON. Raises UpstreamError after all retries."""
@@ -193,8 +196,8 @@ class Upstream:
             except _Refused as refusal:
                 name = refused_option(body, refusal.parameter, refusal.message)
                 if refusal.status not in (400, 422) or name is None:
-                    missing = refusal.status == NO_ROUTE and self._has_model and ask.route not in self._answered
-                    raise self._refusal(refusal, missing) from refusal
+                    has_model = self._lists_model or bool(self._answered)
+                    raise self._refusal(refusal, has_model and self._lacks(ask.route, refusal.status)) from refusal
                 if name not in self._without:
                     self._without.append(name)
                     self.notes.append(f"the server at {self.url} refuses {name}; it was asked without")
@@ -271,7 +274,7 @@ class Upstream:
         known = [name for name in names if isinstance(name, str)]
         if known and model not in known:
             raise UpstreamError(unknown(model, f"the models of {self.url}", known), NO_ROUTE)
-        self._has_model = bool(known)
+        self._lists_model = bool(known)
 
 
 class _Clients:
