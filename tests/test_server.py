@@ -806,7 +806,7 @@ serve: {model: real}
 
 
 def test_a_real_model_is_served(tmp_path: Path) -> None:
-    tiny.causal(tmp_path / "base", max_position_embeddings=2048)
+    tiny.endless(tiny.causal(tmp_path / "base", max_position_embeddings=2048))
     chat = {"model": "real", "messages": [{"role": "user", "content": "Say x."}]}
     with process(tmp_path, says=REAL) as (_, url, _):
         answer = httpx.post(f"{url}/v1/chat/completions", json=chat | {"max_tokens": 8}, timeout=PATIENCE_SECONDS)
@@ -818,7 +818,7 @@ def test_a_real_model_is_served(tmp_path: Path) -> None:
         long = {"model": "real", "messages": [{"role": "user", "content": 3000 * "x"}]}
         refused = httpx.post(f"{url}/v1/chat/completions", json=long, timeout=PATIENCE_SECONDS)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
-        with streaming(url, chat):
+        with streaming(url, chat | {"temperature": 0.1}):
             assert until(lambda: metric(url, "tts_candidates_running") == 3)
         assert until(lambda: metric(url, "tts_candidates_running") == 0)
         assert metric(url, "tts_candidates_total", what="cancelled") == 3

@@ -74,6 +74,18 @@ def causal(folder: Path, kind: str = "Qwen3", seed: int = 0, **more: Any) -> Pat
     return folder
 
 
+def endless(folder: Path) -> Path:
+    """Takes the end out of a random causal model's reach: its logit is 0 always, where the largest of 256 others is far
+    above at a low temperature. So a candidate runs to its token limit on every machine.
+    """
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][2] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 def lora(folder: Path, base: Path, merged: Path, rank: int = 4, alpha: int = 8) -> Path:
     """A random LoRA adapter for a causal model's query projections, as peft saves it, and in `merged` the model with
     the adapter in its weights.
