@@ -2,7 +2,9 @@
 """Throughput and latency of `tts serve` from outside, beside bare `vllm serve` given n = N, in one run.
 
 The same model, engine arguments, prompts, n, sampling and lengths, over HTTP from one client process. All servers are
-started first and then take turns, load by load, so that one works at a time and a noisy machine is noisy to all:
+started first and then take turns, load by load, so that one works at a time and a noisy machine is noisy to all. Rounds go there
+and back, an even number of them, so that no server comes after another more often than before it; and each is asked
+once before its turn, since a machine may have taken back the memory of one that was idle:
 
 - `vllm serve`: the bare server, asked for n choices; and the same asked for log probabilities, too, which is what the
   scorer `likelihood` needs;
@@ -32,7 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -315,10 +317,11 @@ def turns(
     prompts: Sequence[list[dict[str, str]]],
     arguments: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """One load on each server, in as many rounds, every other one in reverse."""
+    """One load on each server, in as many rounds, every other one in reverse; no round's first request is cold."""
     found: dict[str, list[Measured]] = {server.name: [] for server in servers}
     for round_ in range(arguments.rounds):
         for server in servers[:: 1 if round_ % 2 == 0 else -1]:
+            Load(clients=1).put_on(server, replace(settings, requests=1), prompts)
             found[server.name].append(load.put_on(server, settings, prompts, seed=round_))
     rows = []
     for name, parts in found.items():
@@ -417,11 +420,13 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=16)
     parser.add_argument("--sequences", type=int, default=32, help="that an engine runs at once")
     parser.add_argument("--requests", type=int, default=8, help="of each load and round, at least")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="even; default: %(default)s")
     parser.add_argument("--engine-threads", type=int, default=0, help="0: one for each core, bound to it")
     parser.add_argument("--dtype", default="auto", help="of vLLM; float32 is quicker on a CPU without bfloat16")
     parser.add_argument("--name", default="server_load", help="of the files in results/, or a path without ending")
     arguments = parser.parse_args()
+    if arguments.rounds < 2 or arguments.rounds % 2:
+        parser.error(f"--rounds must be even and at least 2, got {arguments.rounds}")
     a = arguments
     settings = Settings(a.n, a.max_tokens, a.sequences, a.requests, a.engine_threads, a.dtype)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

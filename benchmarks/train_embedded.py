@@ -30,13 +30,13 @@ from typing import Any
 import _own_problems
 from _results import save
 
-from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, training, wording
+from tts import adapters, analysis, metrics, pair_rows, pairs, plugins, train, training, wording
 from tts.errors import TtsError
 from tts.ledger import key_of
 from tts.likeness import alike, shingles, shown_tests
 from tts.models import load_tokenizer
 from tts.ranking import Interval
-from tts.score._pairs import chat, longest, tokenise
+from tts.score._pairs import longest
 from tts.store import open_for_reading
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ class Recipe:
     own: Path
     apart: Callable[[], Sequence[str]]  # the statements that training keeps away from
     judged: Sequence[dict[str, str]] = ()  # benchmarks of which no own problem may be one
-    pairs: tuple[str, ...] = ("--per-problem", "8", "--mutants", "2")
+    pairs: tuple[str, ...] = ("--per-problem", "16", "--mutants", "8")
     held_out: float = 0.12  # of the problems
     train: tuple[str, ...] = ()
 
@@ -305,17 +305,6 @@ def _counted(given: Sequence[pairs.Pair]) -> dict[str, dict[str, Any]]:
     }
 
 
-def short(given: Sequence[pairs.Pair], tokenizer: Any, limit: int) -> list[pairs.Pair]:
-    """Those of which no program has more tokens: what `tts train` uses of them."""
-
-    def tokens(codes: Iterable[str]) -> list[int]:
-        chats = [chat(one.statement, code) for one, code in zip(given, codes, strict=True)]
-        return [len(ids) for ids in tokenise(tokenizer, chats)]
-
-    counts = zip(given, tokens(one.chosen for one in given), tokens(one.rejected for one in given), strict=True)
-    return [one for one, chosen, rejected in counts if max(chosen, rejected) <= limit]
-
-
 def _sided(made: Sequence[pairs.Pair], recipe: Recipe) -> list[pairs.Pair]:
     """Pairs with sides, on each of which length tells nothing. Both forms of a problem of our own are on one side, as
     are statements that are alike.
@@ -338,11 +327,13 @@ def fit(recipe: Recipe, rows: Path, more: Sequence[str]) -> tuple[Path, dict[str
     config = training.load(CONFIG, overrides)
     context = json.loads((adapter / "config.json").read_text())["max_position_embeddings"]
     limit = longest(context, config.max_length)
+    made = pair_rows.read(rows)
+    tokens = train.tokens_of(made, load_tokenizer("The embedded scorer", config.model))
     return adapter, {
         "bytes": shipped_bytes(adapter),
         "longest_scored": context,
         "longest_trained": limit,
-        "used": _counted(short(pair_rows.read(rows), load_tokenizer("The embedded scorer", config.model), limit)),
+        "used": _counted(train.short_enough(made, tokens, limit)),
         "seconds": round(epochs[-1].seconds, 1),
         "epochs": [
             {

@@ -8,8 +8,10 @@ from support import cli, disk, finished, small
 
 __all__ = ["cli", "disk", "finished", "small"]
 
-# A shell that starts tests in the background has them ignore Ctrl-C, and their child processes too.
+# A shell that starts tests in the background has them ignore Ctrl-C, and nohup the end of the terminal; their child
+# processes would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)

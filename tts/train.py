@@ -234,15 +234,25 @@ def _pairs(config: TrainConfig) -> list[Pair]:
         ) from error
 
 
-def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int, remedy: str = "Raise max_length") -> _Data:
-    """Raises DataError if a side has no pair that is short enough; `remedy` is what to do about the limit."""
-    programs = list(dict.fromkeys((p.statement, code) for p in pairs for code in (p.chosen, p.rejected)))
-    tokens = dict(zip(programs, tokenise(tokenizer, [chat(*program) for program in programs]), strict=True))
-    fits = [
+def tokens_of(pairs: Sequence[Pair], tokenizer: Any) -> dict[Program, list[int]]:
+    """Every program's tokens, as a scorer reads it."""
+    programs = list(dict.fromkeys((pair.statement, code) for pair in pairs for code in (pair.chosen, pair.rejected)))
+    return dict(zip(programs, tokenise(tokenizer, [chat(*program) for program in programs]), strict=True))
+
+
+def short_enough(pairs: Sequence[Pair], tokens: Mapping[Program, Sequence[int]], limit: int) -> list[Pair]:
+    """Those of which neither program has more tokens: what is trained on and looked at."""
+    return [
         pair
         for pair in pairs
-        if max(len(tokens[pair.statement, pair.chosen]), len(tokens[pair.statement, pair.rejected])) <= limit
+        if max(len(tokens[pair.statement, code]) for code in (pair.chosen, pair.rejected)) <= limit
     ]
+
+
+def _tokens(pairs: Sequence[Pair], tokenizer: Any, limit: int, remedy: str = "Raise max_length") -> _Data:
+    """Raises DataError if a side has no pair that is short enough; `remedy` is what to do about the limit."""
+    tokens = tokens_of(pairs, tokenizer)
+    fits = short_enough(pairs, tokens, limit)
     sides = {side: [pair for pair in fits if pair.split == side] for side in (TRAIN, HELD_OUT)}
     for side, mine in sides.items():
         if not mine:
