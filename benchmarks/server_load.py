@@ -2,9 +2,9 @@
 """Throughput and latency of `tts serve` from outside, beside bare `vllm serve` given n = N, in one run.
 
 The same model, engine arguments, prompts, n, sampling and lengths, over HTTP from one client process. All servers are
-started first and then take turns, load by load, so that one works at a time and a noisy machine is noisy to all. Rounds go there
-and back, an even number of them, so that no server comes after another more often than before it; and each is asked
-once before its turn, since a machine may have taken back the memory of one that was idle:
+started first and then take turns, load by load, so that one works at a time and a noisy machine is noisy to all. Rounds
+go there and back, an even number of them, so that no server comes after another more often than before it; and each is
+asked once before its turn, since a machine may have taken back the memory of one that was idle:
 
 - `vllm serve`: the bare server, asked for n choices; and the same asked for log probabilities, too, which is what the
   scorer `likelihood` needs;
