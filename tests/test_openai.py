@@ -569,17 +569,19 @@ def test_vllm_s_server_drops_what_is_aborted(vllm_url: str) -> None:
     endless = {"ignore_eos": True}  # a random model might have ended some before the last began
     one = generator(vllm_url, model="tiny", seeds=False, max_tokens=1900, extra=endless)
     one.add(first(8))
-    wait_until(one, lambda: running(vllm_url) == 8)
+    wait_for(one, vllm_url, 8)
     one.abort({("p", index) for index in range(8)})
-    wait_until(one, lambda: running(vllm_url) == 0)
+    wait_for(one, vllm_url, 0)
     one.close()
 
 
-def wait_until(one: OpenAI, so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not so():
-        assert time.monotonic() < deadline
-        one.step()
+def wait_for(one: OpenAI, url: str, count: int) -> None:
+    """Until vLLM runs so many requests; fails with what it ran instead, and when, and what came."""
+    begun, seen, came = time.monotonic(), [], []
+    while not seen or seen[-1][1] != count:
+        came += [candidate.tokens for candidate in one.step()]
+        seen.append((round(time.monotonic() - begun, 2), running(url)))
+        assert seen[-1][0] < 60, (seen[:: max(1, len(seen) // 50)], came)
 
 
 def running(url: str) -> float:
