@@ -128,9 +128,9 @@ class Measured:
 def started(line: Sequence[str], url: str, log: Path, environment: Mapping[str, str]) -> Iterator[int]:
     """The process id of a server, once it is ready. Raises Failed with the end of its log."""
     with log.open("w") as output:
-        process = subprocess.Popen(
-            line, stdout=output, stderr=output, env=os.environ | environment, start_new_session=True
-        )
+        # A group that can be ended, but of our session: Linux shares the processor among sessions, and a server that
+        # computes on all cores can hold up the clients of another one for seconds.
+        process = subprocess.Popen(line, stdout=output, stderr=output, env=os.environ | environment, process_group=0)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not answers(url):
