@@ -11,7 +11,8 @@ __all__ = ["cli", "disk", "finished", "small"]
 # A shell that starts tests in the background has them ignore Ctrl-C, and nohup the end of the terminal; their child
 # processes would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)  # which goes on here, and is the default in what is executed
 
 
 @pytest.hookimpl(trylast=True)

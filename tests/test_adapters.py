@@ -320,7 +320,6 @@ def test_the_embedded_one_s_scores_are_those_of_its_training() -> None:
     given = kept_samples("sum-of-two", [*wrong, *right])
     found = {one.index: one.value for one in scorer(EMBEDDED).score(given)}
     assert found == pytest.approx(right | wrong, abs=0.02)
-    assert min(found[i] for i in right) > sorted(found[i] for i in wrong)[-2]
 
 
 def test_where_one_is_shipped_it_is_found(adapter: Path) -> None:

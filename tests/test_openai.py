@@ -570,7 +570,7 @@ RUNNING, ENDED = r"vllm:num_requests_running\{", r'vllm:request_success_total\{.
 
 @pytest.mark.engine
 def test_vllm_s_server_drops_what_is_aborted(vllm_url: str) -> None:
-    endless = {"ignore_eos": True}  # a random model might have ended some before the last began
+    endless = {"ignore_eos": True}  # so that one ends by its length alone, which is what is counted
     one = generator(vllm_url, model="tiny", seeds=False, max_tokens=1900, extra=endless)
     ended = told(vllm_url, ENDED)
     one.add(first(8))
@@ -589,7 +589,7 @@ def wait_for(one: OpenAI, so: Callable[[], bool]) -> None:
 
 
 def told(url: str, metric: str) -> float:
-    """What vLLM says of its requests."""
+    """The sum of a metric's lines; `metric` is a pattern of how they begin."""
     with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics") as answer:
         text = answer.read().decode()
     lines = [line for line in text.splitlines() if re.match(metric, line)]

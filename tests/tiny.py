@@ -78,10 +78,12 @@ def endless(folder: Path) -> Path:
     """Takes the end out of a random causal model's reach: its logit is 0 always, where the largest of 256 others is far
     above at a low temperature. So a candidate runs to its token limit on every machine.
     """
+    import json
+
     from safetensors.torch import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
-    weights["lm_head.weight"][2] = 0
+    weights["lm_head.weight"][json.loads((folder / "config.json").read_text())["eos_token_id"]] = 0
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
