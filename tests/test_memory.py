@@ -136,9 +136,18 @@ TWO_SPLIT = [rows_of(220, [30] * 20), rows_of(220, [29] * 20)]
 
 
 @pytest.mark.parametrize("groups", [LONE, FAMILY, WIDE_BIAS, TWO_SPLIT], ids=["lone", "family", "bias", "two split"])
-@pytest.mark.parametrize("kind", ["cpu", "cuda"])
-@pytest.mark.parametrize(("intermediate", "dtype"), [(768, "bfloat16"), (32, "float32")], ids=["mlp", "attention"])
-def test_activations_of_a_packed_classifier_are_bounded_by_the_plan_and_reach_it(intermediate, dtype, kind, groups):
+@pytest.mark.parametrize(
+    ("kind", "intermediate", "dtype"),
+    [
+        ("cpu", 768, "bfloat16"),
+        ("cpu", 768, "float32"),
+        ("cpu", 32, "bfloat16"),
+        ("cpu", 32, "float32"),
+        ("cuda", 768, "float32"),  # not bfloat16, in which a CPU may hold more than a GPU
+        ("cuda", 32, "float32"),
+    ],
+)
+def test_activations_of_a_packed_classifier_are_bounded_by_the_plan_and_reach_it(kind, intermediate, dtype, groups):
     sizes = {"hidden_size": 512, "intermediate_size": intermediate, "num_hidden_layers": 2, "head_dim": 64}
     loaded, one = classifier("Qwen3", dtype, **sizes)
     packed = Packed(loaded, 400)
@@ -148,7 +157,7 @@ def test_activations_of_a_packed_classifier_are_bounded_by_the_plan_and_reach_it
     engine = plan(None, [Scorer(one, 400, 250)], Device(kind, 100 * GIB, 100 * GIB)).scorers[0]
     planned = engine.activation_bytes / (1.1 if kind == "cuda" else 1) + engine.kv_bytes
     assert peak <= planned
-    if groups is TWO_SPLIT and kind == "cpu":
+    if groups is TWO_SPLIT and kind == "cpu" and dtype == "float32":
         assert planned <= 1.2 * peak  # a bias is planned at its largest, for rows with hardly a prefix
 
 

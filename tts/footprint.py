@@ -6,7 +6,8 @@ reason. All sizes are bytes; with tensor parallelism they are those of one devic
 
 - activations: the widest moment of one layer, in elements per token. transformers keeps gate, up and their product
   beside four hidden states; or queries four times while they are rotated, keys twice, and three hidden states: measured
-  on a CPU, exact (a test looks). vLLM's fused layers keep less; the same kind of count is used.
+  on a CPU, exact (a test looks). vLLM's fused layers keep less; the same kind of count is used. A CPU without bfloat16
+  of its own holds a product in float32, too, while it is computed; all are planned as if they did.
 - sampling: a row of logits in the model's dtype and its copies in float32 and int64 while it is sorted for top-p.
 - the runtime: on a CPU, measured by benchmarks/memory.py. On a GPU, not measured: context, kernels, workspaces, and
   CUDA graphs per layer. What the kernels of LoRA take is left to the margin.
@@ -235,12 +236,12 @@ def generator_plan(generator: Generator, device: Device, concurrency: int) -> En
     if model.backend == "vllm":
         batched = _batched(generator, device.kind, concurrency)
         kv = generator.cache_bytes or generator_kv_bytes(generator, device.kind, concurrency)
-        activation = batched * _token_bytes(model)
+        activation = batched * _token_bytes(model, device.kind)
     else:
         batched = None
         kv = generator_kv_bytes(generator, device.kind, concurrency)
         prompt = min(generator.prompt_tokens, generator.longest)
-        activation = prompt * _token_bytes(model) + shape.kv_bytes(prompt, model.kv_dtype)
+        activation = prompt * _token_bytes(model, device.kind) + shape.kv_bytes(prompt, model.kv_dtype)
     logit = DTYPE_BYTES[model.dtype] + LOGIT_COPIES[model.backend]
     activation += concurrency * shape.vocabulary * logit
     made = _engine(model, device, "generator", kv, activation, generator.longest)
@@ -294,7 +295,7 @@ def scorer_plan(scorer: Scorer, device: Device) -> EnginePlan:
     model, budget = scorer.model, scorer.token_budget
     if model.backend == "vllm":
         kv = scorer.cache_bytes or _pool_bytes(model, device.kind, scorer.longest + 2 * budget)
-        activation = budget * _token_bytes(model)
+        activation = budget * _token_bytes(model, device.kind)
     else:
         budget = max(budget, scorer.longest)  # a single pair is run even if it is longer than the budget
         takes = _padded_bytes if any(model.shape.windows) else _packed_bytes
@@ -335,7 +336,7 @@ def _packed_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[
     bias = min(longest, LONGEST_OWN) * (longest + budget) * DTYPE_BYTES[model.dtype]
     gathered = (7 if kind == "cuda" else 5) * shape.query + 4 * shape.key + 2 * shape.hidden
     kept = longest * shape.kv_bytes_per_token(model.kv_dtype)
-    return kept, budget * _token_bytes(model, gathered) + bias
+    return kept, budget * _token_bytes(model, kind, gathered) + bias
 
 
 def _padded_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[int, int]:
@@ -343,18 +344,20 @@ def _padded_bytes(model: Model, budget: int, longest: int, kind: Kind) -> tuple[
     width) as bool and in the model's dtype; a single row needs none, so it is at most half the budget wide.
     """
     mask = budget * min(longest, budget // 2) * (1 + DTYPE_BYTES[model.dtype])
-    return budget * model.shape.kv_bytes_per_token(model.kv_dtype), budget * _token_bytes(model) + mask
+    return budget * model.shape.kv_bytes_per_token(model.kv_dtype), budget * _token_bytes(model, kind) + mask
 
 
-def _token_bytes(model: Model, attention: int = 0) -> int:
+def _token_bytes(model: Model, kind: Kind, attention: int = 0) -> int:
     """Activations of one token at the widest moment of a layer; attention may have `attention` elements."""
     shape, hidden = model.shape, model.shape.hidden
     intermediate, query, key = (-(-size // model.devices) for size in (shape.intermediate, shape.query, shape.key))
     if model.backend == "vllm":
         widest = max(3 * intermediate + 3 * hidden, 3 * query + 4 * key + 3 * hidden)
         return widest * DTYPE_BYTES[model.dtype]
-    widest = max(3 * intermediate + 4 * hidden, 4 * query + 2 * key + 3 * hidden)
-    return (max(widest, attention) + 2 * shape.head_dim) * DTYPE_BYTES[model.dtype] + TOKEN_IDS
+    widened = kind == "cpu" and model.dtype != "float32"  # what up and output projection give, in float32
+    feeding = (4 if widened else 3) * intermediate + 4 * hidden
+    attending = max(4 * query + 2 * key + 3 * hidden, attention) + (2 * hidden if widened else 0)
+    return (max(feeding, attending) + 2 * shape.head_dim) * DTYPE_BYTES[model.dtype] + TOKEN_IDS
 
 
 def weights_bytes(model: Model) -> int:
