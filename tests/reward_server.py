@@ -121,7 +121,7 @@ def serving_vllm(model: Path, log: Path, *more: str) -> Iterator[str]:
     with log.open("w") as output:
         environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
         # No session of its own: Linux shares the processor among sessions, and one that computes on all cores held up
-        # whoever asked it for as long as 7 seconds (run-queue delay, Linux 6.18), by when all had been answered.
+        # whoever asked it for as long as 12 seconds (run-queue delay, Linux 6.18), by when all had been answered.
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, process_group=0)
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", process, log)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import openai
 import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
 from standins import PATIENCE_SECONDS, Moody, Talking, until
 
 from tts import server
@@ -64,11 +65,10 @@ class Served:
 
 
 def metric(url: str, name: str, **labels: str) -> float:
-    """A number of a server's /metrics."""
-    inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    wanted = f"{name}{{{inside}}} " if labels else f"{name} "
-    lines = httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+    """A number of a server's /metrics: the sum over all labels but those given."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
+    samples = (sample for family in families for sample in family.samples if sample.name == name)
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 def config(

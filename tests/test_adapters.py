@@ -319,6 +319,7 @@ def test_the_embedded_one_s_scores_are_those_of_its_training() -> None:
     wrong = {6: 1.898, 25: -1.508, 2: 0.445, 11: -3.005}  # the first of which it likes
     given = kept_samples("sum-of-two", [*wrong, *right])
     found = {one.index: one.value for one in scorer(EMBEDDED).score(given)}
+    assert min(found[i] for i in right) > sorted(found[i] for i in wrong)[-2]
     assert found == pytest.approx(right | wrong, abs=0.02)
 
 

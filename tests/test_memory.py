@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -137,28 +138,26 @@ TWO_SPLIT = [rows_of(220, [30] * 20), rows_of(220, [29] * 20)]
 
 @pytest.mark.parametrize("groups", [LONE, FAMILY, WIDE_BIAS, TWO_SPLIT], ids=["lone", "family", "bias", "two split"])
 @pytest.mark.parametrize(
-    ("kind", "intermediate", "dtype"),
-    [
-        ("cpu", 768, "bfloat16"),
-        ("cpu", 768, "float32"),
-        ("cpu", 32, "bfloat16"),
-        ("cpu", 32, "float32"),
-        ("cuda", 768, "float32"),  # not bfloat16, in which a CPU may hold more than a GPU
-        ("cuda", 32, "float32"),
-    ],
+    ("intermediate", "dtype", "widened"),  # the latter: elements of a token that not every CPU holds
+    [(768, "bfloat16", 768), (768, "float32", 0), (32, "bfloat16", 2 * 512), (32, "float32", 0)],
 )
-def test_activations_of_a_packed_classifier_are_bounded_by_the_plan_and_reach_it(kind, intermediate, dtype, groups):
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_activations_of_a_packed_classifier_are_bounded_by_the_plan_and_reach_it(
+    kind, intermediate, dtype, widened, groups
+):
     sizes = {"hidden_size": 512, "intermediate_size": intermediate, "num_hidden_layers": 2, "head_dim": 64}
     loaded, one = classifier("Qwen3", dtype, **sizes)
     packed = Packed(loaded, 400)
 
-    peak = allocated_peak(lambda: [packed.logits(pack) for pack in packed.plan(groups, 400)])
+    of_a_gpu = kind == "cuda" and dtype == "bfloat16"
+    peak = allocated_peak(lambda: [packed.logits(pack) for pack in packed.plan(groups, 400)], of_a_gpu)
 
     engine = plan(None, [Scorer(one, 400, 250)], Device(kind, 100 * GIB, 100 * GIB)).scorers[0]
     planned = engine.activation_bytes / (1.1 if kind == "cuda" else 1) + engine.kv_bytes
     assert peak <= planned
-    if groups is TWO_SPLIT and kind == "cpu" and dtype == "float32":
-        assert planned <= 1.2 * peak  # a bias is planned at its largest, for rows with hardly a prefix
+    if groups is TWO_SPLIT and kind == "cpu":
+        # A bias is planned at its largest, for rows with hardly a prefix.
+        assert planned - 400 * widened * loaded.dtype.itemsize <= 1.2 * peak
 
 
 def test_activations_of_a_padded_classifier_are_bounded_by_the_plan_and_reach_it():
@@ -178,14 +177,19 @@ def classifier(kind: str, dtype: str, **sizes: int) -> tuple[torch.nn.Module, Mo
     return loaded, Model("x", ModelShape.from_config(made.to_dict(), "x"), "transformers", dtype, dtype)
 
 
-def allocated_peak(work) -> int:
+def allocated_peak(work, of_a_gpu: bool = False) -> int:
+    """The most bytes at once; of a GPU, without what a CPU takes and gives back within a product."""
     with torch.inference_mode(), torch.profiler.profile(profile_memory=True) as profile:
         work()
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events = profile.profiler.kineto_results.events()
+    taken = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
+    changes = [(event.start_ns(), event.nbytes()) for event in taken]
+    products = [(e.start_ns(), e.end_ns()) for e in events if e.name() == "aten::mm"] if of_a_gpu else []
     now = peak = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        now += event.nbytes()
-        peak = max(peak, now)
+    for (at, change), (_, after) in pairwise([*changes, (0, 0)]):
+        now += change
+        if change != -after or not any(begun < at < ended for begun, ended in products):
+            peak = max(peak, now)
     return peak
 
 

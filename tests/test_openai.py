@@ -3,12 +3,11 @@
 import importlib.util
 import json
 import random
-import re
 import socket
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from reward_server import serving_vllm
-from served import until
+from served import metric, until
 from support import Small, bring_up, rows_of, small, tts  # noqa: F401
 
 from tts.engine import Drawn, Engine
@@ -565,33 +564,19 @@ def test_vllm_s_server_refuses_one_prompt_and_answers_the_others(vllm_url: str) 
     assert "400" in said and "context length" in said
 
 
-RUNNING, ENDED = r"vllm:num_requests_running\{", r'vllm:request_success_total\{.*finished_reason="length"'
-
-
 @pytest.mark.engine
 def test_vllm_s_server_drops_what_is_aborted(vllm_url: str) -> None:
     endless = {"ignore_eos": True}  # so that one ends by its length alone, which is what is counted
     one = generator(vllm_url, model="tiny", seeds=False, max_tokens=1900, extra=endless)
-    ended = told(vllm_url, ENDED)
+    root = vllm_url.removesuffix("/v1")
+    ended = partial(metric, root, "vllm:request_success_total", finished_reason="length")
+    running = partial(metric, root, "vllm:num_requests_running")
+    before = ended()
     one.add(first(8))
-    wait_for(one, lambda: told(vllm_url, RUNNING) > 0)
+    assert until(lambda: running() > 0)
     one.abort({("p", index) for index in range(8)})
-    wait_for(one, lambda: told(vllm_url, RUNNING) == 0)
-    assert told(vllm_url, ENDED) == ended  # none by itself
+    assert until(lambda: running() == 0)
+    assert ended() == before  # none by itself
     one.close()
-
-
-def wait_for(one: OpenAI, so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not so():
-        assert time.monotonic() < deadline
-        one.step()
-
-
-def told(url: str, metric: str) -> float:
-    """The sum of a metric's lines; `metric` is a pattern of how they begin."""
-    with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics") as answer:
-        text = answer.read().decode()
-    lines = [line for line in text.splitlines() if re.match(metric, line)]
-    assert lines, text
-    return sum(float(line.split()[-1]) for line in lines)
+    drawn(generator(vllm_url, model="tiny", seeds=False, max_tokens=2, extra=endless), first(1))
+    assert until(lambda: ended() == before + 1)  # which would have been counted

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from served import until
+from served import metric, until
 from support import command, environment
 
 MINUTES = 5.0
@@ -153,11 +153,6 @@ async def soak(
     return seen, memory, kills
 
 
-def gauge(url: str, name: str) -> float:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
-
-
 def fuzz(url: str, examples: int = 100) -> None:
     """Bodies made up from the OpenAPI, right and wrong. None is the server's own fault, whatever the upstream's are."""
     described = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -189,7 +184,7 @@ class Held:
     @classmethod
     def by(cls, server: psutil.Process, url: str) -> "Held":
         """Once no client is connected, unless one is for long: what is being closed would be counted in part."""
-        tasks = gauge(url, "tts_tasks")
+        tasks = metric(url, "tts_tasks")
         mine = int(url.rsplit(":", 1)[1])
 
         def connected() -> tuple[int, int]:
@@ -218,7 +213,7 @@ def test_five_minutes_of_everything(tmp_path: Path) -> None:
         seen, memory, kills = asyncio.run(soak(url, upstream, server, 60 * MINUTES))
         fuzz(url)
         for name in ("tts_requests_running", "tts_requests_waiting", "tts_candidates_running"):
-            assert until(lambda name=name: gauge(url, name) == 0, 10), name
+            assert until(lambda name=name: metric(url, name) == 0, 10), name
         time.sleep(EXPIRY_SECONDS + 1)
         assert httpx.post(f"{url}/v1/chat/completions", json=CHAT).status_code == 200  # expired connections go with it
         after = Held.by(server, url)
