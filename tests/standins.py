@@ -5,6 +5,7 @@ they do.
 import dataclasses
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -254,6 +255,30 @@ class Talking(Stepping):
         """Forgets."""
         self.waiting, self.running = [], {}
         super().close()
+
+
+@dataclass
+class Counting(Talking):
+    """Draws a token in each step for each candidate that runs, also for one that is held, and counts them: `drawn_of`
+    has how many there are of each key, in all the times that it was asked for. Tells them of what is dropped.
+    """
+
+    drawn_of: Counter[Key] = field(default_factory=Counter)
+    this_time: Counter[Key] = field(default_factory=Counter)
+
+    def step(self) -> list[Candidate]:
+        """Counts."""
+        found = super().step()
+        for key in [*self.running, *(candidate.key for candidate in found)]:
+            self.drawn_of[key] += 1
+            self.this_time[key] += 1
+        return [dataclasses.replace(candidate, tokens=self.this_time.pop(candidate.key)) for candidate in found]
+
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        """Less; how many tokens each had that was there."""
+        there = {*self.waiting, *self.running} & set(keys)
+        super().abort(keys)
+        return {key: self.this_time.pop(key, 0) for key in there}
 
 
 @dataclass

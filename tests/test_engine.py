@@ -1,5 +1,6 @@
 """The engine: everything asked for comes once, in every mode; what is dropped does not; nothing runs on afterwards."""
 
+import random
 import threading
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from itertools import groupby, pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standins import PATIENCE_SECONDS, Batched, Log, Rating, Stepping, problem, sampled, until, wanted
+from standins import PATIENCE_SECONDS, Batched, Counting, Log, Rating, Stepping, problem, sampled, until, wanted
 
 from tts.engine import THREAD, Drawn, Engine, Rated
 from tts.errors import InfraError, ModelError
@@ -282,6 +283,45 @@ def test_a_cancelled_candidate_is_aborted_and_may_be_asked_for_again():
         engine.submit(wanted(1, 1))
         found = everything(engine)
     assert keys(found) == keys(found, Rated) == [("p0", 0)]
+
+
+@pytest.mark.parametrize("spare_drawn", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_each_token_is_given_back_or_told_of_once(spare_drawn, seed):
+    """Wherever candidates are when they are cancelled, and though they are asked for again."""
+    rng = random.Random(seed)
+    generator = Counting(width=3, steps=3, seconds=0.0005)
+    work = wanted(2, 4)
+    told, found, takes = [], [], Counter()
+    with Engine(generator, {"a": Rating()}) as engine:
+        open_keys = set()
+        for _ in range(5):
+            asking = [pair for pair in work if (pair[0].id, pair[1]) not in open_keys and rng.random() < 0.7]
+            engine.submit(asking)
+            takes += asked(asking)
+            open_keys |= asked(asking).keys()
+            found += engine.poll(rng.choice([0, 0.001, 0.01]))
+            gone = {key for key in open_keys if rng.random() < 0.5}
+            dropped = engine.cancel(gone, spare_drawn, lambda key, tokens: told.append((key, tokens)))
+            open_keys -= dropped if spare_drawn else gone
+        found += everything(engine)
+        assert until(lambda: len(told) + len(keys(found)) == takes.total())
+        assert generator.unfinished == 0
+    assert Counter(key for key, _ in told) + Counter(keys(found)) == takes
+    given_back = sum(event.candidate.tokens for event in found if isinstance(event, Drawn))
+    assert given_back + sum(tokens for _, tokens in told) == generator.drawn_of.total()
+
+
+@pytest.mark.parametrize("generator", [Batched(seconds=0.05), Stepping(seconds=0.005, steps=50, width=1)])
+def test_where_a_generator_does_not_say_what_it_had_drawn_that_is_told(generator):
+    told = {}
+    with Engine(generator, {}) as engine:
+        engine.submit(wanted(1, 2))
+        engine.poll(0.02)
+        engine.cancel({("p0", 0), ("p0", 1)}, tell=told.__setitem__)
+        assert until(lambda: len(told) == 2)
+    assert set(told.values()) == {None}
 
 
 def test_what_is_drawn_may_be_spared():

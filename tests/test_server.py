@@ -818,10 +818,12 @@ def test_a_real_model_is_served(tmp_path: Path) -> None:
         long = {"model": "real", "messages": [{"role": "user", "content": 3000 * "x"}]}
         refused = httpx.post(f"{url}/v1/chat/completions", json=long, timeout=PATIENCE_SECONDS)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+        before = metric(url, "tts_tokens_total", kind="completion")
         with streaming(url, chat | {"temperature": 0.1}):
             assert until(lambda: metric(url, "tts_candidates_running") == 3)
         assert until(lambda: metric(url, "tts_candidates_running") == 0)
         assert metric(url, "tts_candidates_total", what="cancelled") == 3
+        assert until(lambda: metric(url, "tts_tokens_total", kind="completion") > before)  # those that they had by then
 
 
 def test_models_that_would_take_turns_are_not_served(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,8 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import MODEL, Served, config, metric, serving
-from standins import PATIENCE_SECONDS, Rating, Stepping, Talking, problem, sampled, until
-from test_server import process
+from standins import PATIENCE_SECONDS, Counting, Rating, Stepping, Talking, problem, sampled, until
+from test_server import SILENT, process
 
 from tts import plugins
 from tts.engine import Drawn, Engine, Rated
@@ -277,10 +278,11 @@ def test_nothing_reaches_a_request_that_is_over_though_it_was_on_its_way() -> No
         with Engine(Stepping(), {}) as engine:
             pump = Pump(engine, lambda: None)
             pump.submit(problem("p"), [0], (), order.hear)
-            pump._deliver([Drawn(sampled("p", 0))])
+            pump._deliver([Drawn(replace(sampled("p", 0), tokens=7))])
+            order.end(lambda: pump.close("p"))
             cancelled = order.coming
-            pump.close("p")
             await asyncio.sleep(0)
+            assert not pump._sinks and order.cancelled_tokens == 7
         return len(order.candidates), cancelled
 
     assert asyncio.run(run()) == (0, 1)
@@ -356,11 +358,66 @@ def test_the_tokens_of_a_request_that_failed_are_counted_too() -> None:
     assert counts == [len("scorer dies"), 10 + 11 + 12 + 13]
 
 
-def test_an_answer_accounts_for_each_candidate_that_was_asked_for() -> None:
-    generator = Talking(width=4, steps=1)
+def test_an_answer_accounts_for_each_candidate_that_was_asked_for_and_each_token() -> None:
+    generator = Counting(width=4, steps=3, seconds=0.001)
     with serving(config(24, selectors=["majority"]), generator) as served, ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(served.tts, ["alike", "lose some alike", "hi"] * 16))
+        answers = [answer.json() for answer in pool.map(served.ask, ["alike", "lose some alike", "hi"] * 16)]
+        counted = served.metric("tts_tokens_total", kind="completion")
+        assert not served.service._pump._sinks
+    told = [answer["tts"] for answer in answers]
     assert [accounted(one) for one in told] == [one["n"] for one in told]
+    assert sum(answer["usage"]["completion_tokens"] for answer in answers) == counted == drawn_by(generator)
+    assert sum(one["tokens"]["cancelled"] for one in told) > 0
+    for one in told:
+        whole = sum(candidate["tokens"] for candidate in one["candidates"])
+        assert one["tokens"]["sampled"] == whole + one["tokens"]["cancelled"]
+
+
+def drawn_by(generator: Counting) -> int:
+    """Tokens for requests: without those before there were any."""
+    return sum(tokens for key, tokens in generator.drawn_of.items() if key[0] != "warm-up")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_drawn_of_candidates_that_the_deadline_cancels_is_in_the_usage(stream: bool) -> None:
+    generator = Counting(width=64, steps=2, seconds=0.002)
+    with serving(config(n=8, selectors=["majority"], deadline=1.0, min_candidates=2), generator) as served:
+        generator.held_from = 2
+        answer = served.ask(stream=stream, stream_options={"include_usage": True} if stream else None)
+        last = json.loads(answer.text.split("data: ")[-2]) if stream else answer.json()
+        assert served.idle()
+    assert last["usage"]["completion_tokens"] == drawn_by(generator) > 6 * 2 + 2 * 2
+
+
+def test_what_was_drawn_for_one_who_hangs_up_is_counted() -> None:
+    generator = Counting(width=64, steps=2, seconds=0.002)
+    with serving(generator=generator) as served:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{served.url}/v1/chat/completions", json=SILENT, timeout=0.5)
+        assert served.idle()
+        assert until(lambda: served.metric("tts_tokens_total", kind="completion") > 0)
+        assert served.metric("tts_tokens_total", kind="completion") == drawn_by(generator)
+        assert not served.service._pump._sinks
+
+
+def test_an_answer_does_not_wait_for_long_to_hear_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a generator is in the midst of a step that takes minutes."""
+    monkeypatch.setattr("tts.serving.service.COUNT_SECONDS", 0.05)
+    go_on = threading.Event()
+
+    class Slow(Counting):
+        def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+            assert go_on.wait(PATIENCE_SECONDS)
+            return super().abort(keys)
+
+    generator = Slow(width=1, steps=1, held_from=2)
+    with serving(config(n=3, selectors=["majority"]), generator) as served:
+        answer = served.ask("alike").json()
+        assert (answer["tts"]["sampled"], answer["tts"]["tokens"]["cancelled"]) == (2, None)
+        assert answer["usage"]["completion_tokens"] == answer["tts"]["tokens"]["sampled"] == 2
+        go_on.set()
+        assert served.idle()
+        assert until(lambda: served.metric("tts_tokens_total", kind="completion") == drawn_by(generator))
 
 
 class Nonsense(Talking):

@@ -256,7 +256,8 @@ def test_work_may_be_added_and_dropped_while_it_runs(folder: str) -> None:
     generator.add([(PROBLEMS[1], index) for index in range(5)])
     found = generator.step()
     generator.add([(PROBLEMS[5], 0), (PROBLEMS[0], 0)])  # the first needs longer slots than those there are
-    generator.abort({("p1", 0), ("p1", 4)})
+    drawn_tokens = generator.abort({("p1", 0), ("p1", 4), ("p7", 0)})
+    assert drawn_tokens == {("p1", 0): 2, ("p1", 4): 0}  # in a step one of the prompt's and one more; four have slots
     while generator.unfinished:
         found += generator.step()
     assert sorted(c.key for c in found) == [("p0", 0), ("p1", 1), ("p1", 2), ("p1", 3), ("p5", 0)]

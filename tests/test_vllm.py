@@ -117,7 +117,9 @@ def test_an_aborted_candidate_does_not_come_and_its_memory_is_free(wide):
     wide.add([(LONG, i) for i in range(900)])  # two blocks each beside the one that they share: six times what fits
     for _ in range(10):
         assert wide.step() == []
-    wide.abort({("long", i) for i in range(900)})
+    drawn_tokens = wide.abort({("long", i) for i in range(900)} | {("else", 0)})
+    assert drawn_tokens.keys() == {("long", i) for i in range(900)}
+    assert min(drawn_tokens.values()) == 0 < max(drawn_tokens.values()) <= 10
     assert wide.unfinished == 0
     assert wide.step() == []
     wide.add([(SHORT[1], 0)])

@@ -57,6 +57,7 @@ class Failed:
 
 
 Event = Drawn | Rated
+Tell = Callable[[Key, int | None], None]  # takes a candidate that was cancelled, and its tokens if they are known
 
 
 class Working(Protocol):
@@ -163,12 +164,15 @@ class Engine:
         while self._desk.waited_for and time.monotonic() < deadline:
             turns.step()
 
-    def cancel(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
+    def cancel(self, keys: Collection[Key], spare_drawn: bool = False, tell: Tell | None = None) -> set[Key]:
         """Drop candidates wherever they are: they are not given back any more, and not drawn or scored unless a
         model is at it already. They may be asked for again. `spare_drawn` leaves those alone that are drawn, though
         not fetched yet or not scored. Returns the candidates that were dropped before they were drawn.
+
+        `tell` is called once for each candidate that was asked for and not fetched, as soon as it is dropped for good:
+        from this thread, or from the generator's once its step is over. It must not wait.
         """
-        dropped = self._desk.drop(keys, spare_drawn)
+        dropped = self._desk.drop(keys, spare_drawn, tell)
         if dropped:
             call(self._generator, "nudge")
         return dropped
@@ -280,6 +284,7 @@ class _Desk:
         self._problems: dict[str, Problem] = {}
         self._wanted: dict[Key, _Job] = {}
         self._dropped: set[Key] = set()  # that the generator has still to hear of
+        self._told: dict[tuple[Key, int], Tell] = {}  # who wants to know what was drawn of these, with their admissions
         self._waiting: dict[str, dict[Key, tuple[Pair, int]]] = {label: {} for label in labels}
         self._drawing: Counter[str] = Counter()  # candidates of a problem that are still to come
         self._events: deque[Event] = deque()
@@ -320,16 +325,21 @@ class _Desk:
             self._changed.notify_all()
             return found
 
-    def drop(self, keys: Collection[Key], spare_drawn: bool = False) -> set[Key]:
+    def drop(self, keys: Collection[Key], spare_drawn: bool = False, tell: Tell | None = None) -> set[Key]:
         """See Engine.cancel."""
         gone = set(keys)
         with self._changed:
             coming = {key for who, key in self._owed if who is None and key in gone}
-            coming -= {event.candidate.key for event in self._events if isinstance(event, Drawn)}
+            drawn = {event.candidate.key: event.candidate.tokens for event in self._events if isinstance(event, Drawn)}
+            coming -= drawn.keys()
             gone = coming if spare_drawn else gone
+            known = {key: tokens for key, tokens in drawn.items() if key in gone}
+            known |= dict.fromkeys(coming & self._wanted.keys(), 0)
             for problem_id, _ in coming:
                 self._drawing[problem_id] -= 1
             self._dropped |= coming - self._wanted.keys()
+            if tell is not None:
+                self._told |= {(key, self._owed[None, key]): tell for key in coming - self._wanted.keys()}
             self._wanted = {key: job for key, job in self._wanted.items() if key not in gone}
             for label, mine in self._waiting.items():
                 self._waiting[label] = {key: held for key, held in mine.items() if key not in gone}
@@ -338,7 +348,10 @@ class _Desk:
                 del self._raters[key]
             self._events = deque(event for event in self._events if _owed_by(event)[1] not in gone)
             self._changed.notify_all()
-            return coming
+        if tell is not None:
+            for key, tokens in known.items():
+                tell(key, tokens)
+        return coming
 
     def _settle(self, owed: Sequence[tuple[str | None, Key]]) -> None:
         """These are not owed any more; a problem of which nothing is owed is forgotten: a server's come without end."""
@@ -446,14 +459,26 @@ class _Desk:
         candidate = self.prepare(candidate)
         with self._changed:
             self._wait_for_room()
-            if self._owed.get((None, candidate.key)) != admission:
-                return
-            self._drawing[candidate.problem_id] -= 1
-            self._events.append(Drawn(candidate))
-            pair = self._problems[candidate.problem_id], candidate
-            for label in self._raters.pop(candidate.key):
-                self._waiting[label][candidate.key] = pair, admission
-            self._changed.notify_all()
+            wanted = self._owed.get((None, candidate.key)) == admission
+            if wanted:
+                self._lay(candidate, admission)
+        if not wanted:
+            self.dropped(candidate.key, admission, candidate.tokens)
+
+    def _lay(self, candidate: Candidate, admission: int) -> None:
+        self._drawing[candidate.problem_id] -= 1
+        self._events.append(Drawn(candidate))
+        pair = self._problems[candidate.problem_id], candidate
+        for label in self._raters.pop(candidate.key):
+            self._waiting[label][candidate.key] = pair, admission
+        self._changed.notify_all()
+
+    def dropped(self, key: Key, admission: int, tokens: int | None) -> None:
+        """Nothing more comes of a candidate that was cancelled: tell who wants to know."""
+        with self._changed:
+            tell = self._told.pop((key, admission), None)
+        if tell is not None:
+            tell(key, tokens)
 
     def rated(self, label: str, score: Score, admission: int) -> None:
         """Lay down a score."""
@@ -505,8 +530,7 @@ class _Drawer:
         """Tell the generator, let it run once, lay down what it finished."""
         begun = time.monotonic()
         if dropped:
-            self.generator.abort(dropped)
-            self.running = {key: number for key, number in self.running.items() if key not in dropped}
+            self._drop(dropped)
         if wanted:
             self.running |= {job.key: job.admission for job in wanted}
             self.generator.add([(job.problem, job.index) for job in wanted])
@@ -518,6 +542,11 @@ class _Drawer:
                 self.desk.drawn(candidate, admission)
         if self.running and not self.generator.unfinished:
             raise InfraError(_missing("generator", self.running))
+
+    def _drop(self, keys: set[Key]) -> None:
+        tokens = self.generator.abort(keys) or {}
+        for key in keys & self.running.keys():
+            self.desk.dropped(key, self.running.pop(key), tokens.get(key))
 
 
 class _Rater:
@@ -622,10 +651,12 @@ class Plain:
         self._running = self._running - {candidate.key}
         return [] if candidate.key in self._dropped else [candidate]
 
-    def abort(self, keys: Collection[Key]) -> None:
-        """Drop what waits; what runs already is finished and thrown away."""
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        """Drop what waits, of which nothing is drawn; what runs already is finished and thrown away."""
+        waiting = {(problem.id, index) for problem, index in self._waiting} & set(keys)
         self._waiting = [(problem, index) for problem, index in self._waiting if (problem.id, index) not in keys]
         self._dropped |= self._running & set(keys)
+        return dict.fromkeys(waiting, 0)
 
     @property
     def unfinished(self) -> int:

@@ -6,7 +6,7 @@ A generator or scorer that holds a model may also have `start` (a generator's ge
 its weights. One with `close` gets its turn where models do not share the device.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -168,8 +168,10 @@ class Stepped(Protocol):
     def step(self) -> list[Candidate]:
         """Run the model once; the candidates that finished, if any."""
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
-        """Drop candidates, waiting or running, and free what they hold."""
+    def abort(self, keys: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], int] | None:
+        """Drop candidates, waiting or running, and free what they hold. Returns how many tokens each of them had by
+        then, leaving out those of which it is not known; None if it is known of none.
+        """
 
     @property
     def unfinished(self) -> int:

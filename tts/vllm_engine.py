@@ -145,14 +145,21 @@ class VllmEngine(Generic[Key]):
         if outputs is not None:  # none where the user has the engine run in this process: there a step is the model's
             outputs.put_nowait(EngineCoreOutputs())
 
-    def abort(self, keys: Collection[Key]) -> None:
-        """Drop requests and free what they hold; keys that are not running are passed over."""
-        names = [name for name, key in self._keys.items() if key in keys]
-        for name in names:
-            del self._keys[name]
-        if names:
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        """Drop requests and free what they hold; keys that are not running are passed over. Returns how many tokens
+        each had that vLLM's engine process has told of: those of a step that it is at are not among them.
+        """
+        drawn = {name: self._drawn(name) for name, key in self._keys.items() if key in keys}
+        if drawn:
             with self._alive():
-                self._engine.abort_request(names)
+                self._engine.abort_request(list(drawn))
+        return {self._keys.pop(name): tokens for name, tokens in drawn.items()}
+
+    def _drawn(self, name: str) -> int:
+        """Tokens of a request so far; none of one that is not sampled but pooled."""
+        processor = self._engine.output_processor
+        states = [processor.request_states[own] for own in processor.external_req_ids.get(name, ())]
+        return sum(state.detokenizer.num_output_tokens() for state in states if state.detokenizer is not None)
 
     @property
     def unfinished(self) -> int:

@@ -3,14 +3,14 @@ sampled, prompts as tokens, and `generate` in terms of steps.
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tts.errors import ChatError, check_count, check_option
 from tts.protocols import Stepped
 from tts.seeds import seed_of
-from tts.types import Candidate, Problem, Sampling
+from tts.types import Candidate, Key, Problem, Sampling
 
 SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
 
@@ -125,7 +125,7 @@ class Work(Protocol):
     def step(self) -> list[Candidate]:
         """As Stepped."""
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+    def abort(self, keys: Collection[Key]) -> Mapping[Key, int]:
         """As Stepped."""
 
     @property
@@ -151,10 +151,9 @@ class InSteps:
         """Let what runs go on; the candidates that finished."""
         return [] if self._work is None else self._work.step()
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
-        """Drop candidates that are waiting or running."""
-        if self._work is not None:
-            self._work.abort(keys)
+    def abort(self, keys: Collection[Key]) -> Mapping[Key, int]:
+        """Drop candidates that are waiting or running; the tokens of each, as far as they are known."""
+        return {} if self._work is None else self._work.abort(keys)
 
     @property
     def unfinished(self) -> int:

@@ -157,13 +157,16 @@ class _Running:
             getattr(first, "status", None),
         )
 
-    def abort(self, keys: Collection[Key]) -> None:
-        """Requests that hold no other candidates are broken off, which a server sees at once."""
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        """Requests that hold no other candidates are broken off, which a server sees at once. It does not say what it
+        had sampled by then.
+        """
         gone = self._open & set(keys)
         self._open -= gone
         self._lost = {key: why for key, why in self._lost.items() if key not in keys}
         if gone:
             self.upstream.drop(gone)
+        return {}
 
     def take_lost(self) -> dict[Key, TtsError]:
         found, self._lost = self._lost, {}

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts.errors import ModelError, PromptError, check_count, check_option
@@ -25,7 +25,7 @@ from tts.models import (
     release_memory,
 )
 from tts.plugins import FREE
-from tts.types import Candidate, Problem
+from tts.types import Candidate, Key, Problem
 
 if TYPE_CHECKING:
     import torch
@@ -221,10 +221,10 @@ class _Work:
             self.batch.add([job for job in self.waiting if self.batch.fits(job)])
             self.waiting = [job for job in self.waiting if not self.batch.fits(job)]
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        waiting = {job.key: 0 for job in self.waiting if job.key in keys}
         self.waiting = [job for job in self.waiting if job.key not in keys]
-        if self.batch is not None:
-            self.batch.abort(keys)
+        return waiting if self.batch is None else waiting | self.batch.abort(keys)
 
     @property
     def unfinished(self) -> int:
@@ -262,10 +262,12 @@ class _Batch:
         """Whether the slots are long enough for a job."""
         return job.length <= self.capacity
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> None:
-        """Drop jobs, and free the slots of those that run."""
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        """Drop jobs, and free the slots of those that run; the tokens that each had."""
+        jobs = [*self.active, *chain.from_iterable(self.queue)]
         self.queue = [left for group in self.queue if (left := [job for job in group if job.key not in keys])]
         self._release([slot for slot, job in enumerate(self.active) if job.key in keys])
+        return {job.key: len(job.tokens) for job in jobs if job.key in keys}
 
     @property
     def unfinished(self) -> int:

@@ -224,9 +224,10 @@ class _Running:
             self.engine.add((problem.id, index), prompt, self._sampling(problem, index), self.lora)
         return [self._candidate(key, output) for key, output in self.engine.step()]
 
-    def abort(self, keys: Collection[Key]) -> None:
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
+        waiting = {(problem.id, index) for problem, index, _ in self.waiting} & set(keys)
         self.waiting = deque(one for one in self.waiting if (one[0].id, one[1]) not in keys)
-        self.engine.abort(keys)
+        return dict.fromkeys(waiting, 0) | self.engine.abort(keys)
 
     @property
     def unfinished(self) -> int:

@@ -46,6 +46,7 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
         "tokens": {
             "winner": choice.best.tokens if choice.best else None,
             "sampled": usage(outcome)["completion_tokens"],
+            "cancelled": order.cancelled_tokens,
         },
         "seconds": {stage: round(seconds, 4) for stage, seconds in outcome.seconds.items()},
         "candidates": [

@@ -8,7 +8,7 @@ its weights borrows the new ones.
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -146,14 +146,15 @@ class GuardedGenerator:
         """As the generator does, if it does; while a step runs."""
         call(self._generator, "nudge")
 
-    def abort(self, keys: Collection[Key]) -> None:
-        """Drop candidates."""
+    def abort(self, keys: Collection[Key]) -> Mapping[Key, int] | None:
+        """Drop candidates; the tokens of each, as far as they are known."""
         self._running -= set(keys)
         self._lost = [lost for lost in self._lost if lost.key not in keys]
         try:
-            self._inner.abort(keys)
+            return self._inner.abort(keys)
         except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
             self._break(error)
+            return None
 
     @property
     def unfinished(self) -> int:

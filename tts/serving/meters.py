@@ -18,7 +18,7 @@ class Meters:
             "Candidates asked for, drawn, lost, refused for their request, cancelled, and spared: never asked for",
             "what",
         )
-        self.tokens = self._counter("tokens", "Tokens of prompts, and of all drawn candidates", "kind")
+        self.tokens = self._counter("tokens", "Tokens of prompts, and of all that was sampled", "kind")
         self.degraded = self._counter("degraded", "Answers that something was missing for, by what", "what")
         self.stopped = self._counter("stopped_early", "Answers that did not wait for all candidates")
         self.abstained = self._counter("abstained", "Answers without a winner")

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -101,7 +102,8 @@ class Order:
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
     and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for, and by
-    what. `arrived` is when the request came, before its body was read and it waited for its turn.
+    what. `arrived` is when the request came, before its body was read and it waited for its turn. `cancelled` has the
+    tokens of candidates that were cancelled on their way, None where they are not known.
     """
 
     wish: Wish
@@ -121,6 +123,8 @@ class Order:
     blind: bool = False
     degraded: list[tuple[What, str]] = field(default_factory=list)
     refusal: Refusal | None = None
+    cancelled: dict[int, int | None] = field(default_factory=dict)
+    _ended: Callable[[], None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -144,7 +148,10 @@ class Order:
         """What the engine says of it. A bug here is this request's end."""
         try:
             for event in events:
-                if isinstance(event, Drawn):
+                if self._ended is not None:
+                    if isinstance(event, Drawn):
+                        self.told(event.candidate.key, event.candidate.tokens)
+                elif isinstance(event, Drawn):
                     self._drawn(event.candidate)
                 elif event.score.index in self.candidates:
                     self._rated(event.score)
@@ -214,6 +221,32 @@ class Order:
         coming = [index for index in range(self.wish.n) if index not in known]
         return bool(coming) and settling.settled(self.observed(pool), coming)
 
+    def end(self, then: Callable[[], None]) -> None:
+        """Nothing more is waited for but to be `told` of what is cancelled: `then` is called once that is all."""
+        self._ended = then
+        if self.counted:
+            then()
+
+    def told(self, key: Key, tokens: int | None) -> None:
+        """How many tokens a candidate had when it was cancelled."""
+        self.cancelled[key[1]] = tokens
+        self._changed.set()
+        if self._ended is not None and self.counted:
+            self._ended()
+
+    @property
+    def counted(self) -> bool:
+        """Whether of each candidate that is cancelled it was said how many tokens it had."""
+        return len(self.cancelled) >= self.coming
+
+    async def count(self, patience_seconds: float) -> None:
+        """Wait until it is, but not longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                while not self.counted:
+                    self._changed.clear()
+                    await self._changed.wait()
+
     def degrade(self, what: What, said: str) -> None:
         """Something is not as it was asked for."""
         self.degraded.append((what, said))
@@ -245,9 +278,16 @@ class Order:
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """(those of the prompt, once; those of everything that was sampled to its end), as far as they are known."""
+        """(those of the prompt, once; those of everything that was sampled), as far as they are known."""
         prompts = (c.prompt_tokens for c in self.candidates.values() if c.prompt_tokens is not None)
-        return next(prompts, 0), sum(c.tokens or 0 for c in self.candidates.values())
+        drawn = sum(c.tokens or 0 for c in self.candidates.values())
+        return next(prompts, 0), drawn + sum(tokens or 0 for tokens in self.cancelled.values())
+
+    @property
+    def cancelled_tokens(self) -> int | None:
+        """Those of all candidates that were cancelled on their way; None if they are not known of each."""
+        known = [tokens for tokens in self.cancelled.values() if tokens is not None]
+        return sum(known) if len(known) == self.coming else None
 
     @property
     def open_keys(self) -> list[Key]:

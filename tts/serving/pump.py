@@ -5,9 +5,10 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
-from tts.engine import Drawn, Engine, Event
+from tts.engine import Drawn, Engine, Event, Tell
 from tts.types import Key, Problem
 
 LOG = logging.getLogger("tts.serve")
@@ -40,9 +41,11 @@ class Pump:
         self._engine.submit([(problem, index) for index in indices], scorers=scorers)
         self._work.set()
 
-    def cancel(self, keys: Collection[Key]) -> None:
-        """Nobody wants these any more; they are dropped at the next step of the model."""
-        self._engine.cancel(keys)
+    def cancel(self, keys: Collection[Key], tell: Tell) -> None:
+        """Nobody wants these any more: they are dropped at the next step of the model. `tell` is called then, on the
+        event loop, for each that was to come, unless it had come already and is handed over yet.
+        """
+        self._engine.cancel(keys, tell=partial(self._on_loop, tell))
         self._work.set()
 
     def close(self, problem_id: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tts import planning, plugins
@@ -29,6 +30,7 @@ from tts.types import Candidate, Message, Problem, Sampling, Score
 
 LOG = logging.getLogger("tts.serve")
 Watch = Callable[[Order, Candidate | Score], None]
+COUNT_SECONDS = 0.5  # that an answer waits, at most, to hear what was drawn of the candidates that it cancelled
 WARM_UP = Problem("warm-up", "Print 1.", (Message("user", "Print 1."),))
 
 
@@ -204,12 +206,13 @@ class Service:
             cancelled = self._dropped(order)
         drawn_at = order.drawn_at or time.monotonic()
         choice = await self._decider.decide(order, late, until)
-        now = time.monotonic()
+        chosen_at = time.monotonic()
+        await order.count(COUNT_SECONDS)
         seconds = {
             "queue": order.submitted - order.arrived,
             "generate": drawn_at - order.submitted,
-            "score": now - drawn_at,
-            "total": now - order.arrived,
+            "score": chosen_at - drawn_at,
+            "total": time.monotonic() - order.arrived,
         }
         outcome = Outcome(order, choice, seconds, cancelled)
         self._count(outcome)
@@ -273,20 +276,24 @@ class Service:
         return None if order is None else order.submitted - order.arrived
 
     def _dropped(self, order: Order) -> int:
-        """Cancel what is still to come of a request, and forget it. How many were not drawn."""
-        problem_id, coming = order.wish.problem.id, order.coming
+        """Cancel what is still to come of a request. How many candidates were not drawn."""
+        coming = order.coming
+        order.end(partial(self._over, order))
         if order.open_keys:
-            self._pump.cancel(order.open_keys)
-        self._pump.close(problem_id)
-        del self._orders[problem_id]
+            self._pump.cancel(order.open_keys, order.told)
+        del self._orders[order.wish.problem.id]
         spared = order.wish.n - len(order.asked)
         for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
             self.meters.candidates.labels(what).inc(count)
         for error in order.lost.values():
             self.meters.candidates.labels("refused" if error.of_one_request else "lost").inc()
+        return coming
+
+    def _over(self, order: Order) -> None:
+        """Of a request that was answered, or given up, it is known what it took."""
+        self._pump.close(order.wish.problem.id)
         for kind, tokens in zip(("prompt", "completion"), order.tokens, strict=True):
             self.meters.tokens.labels(kind).inc(tokens)
-        return coming
 
     def _count(self, outcome: Outcome) -> None:
         for stage, seconds in outcome.seconds.items():
