@@ -313,15 +313,34 @@ def test_each_token_is_given_back_or_told_of_once(spare_drawn, seed):
     assert given_back + sum(tokens for _, tokens in told) == generator.drawn_of.total()
 
 
-@pytest.mark.parametrize("generator", [Batched(seconds=0.05), Stepping(seconds=0.005, steps=50, width=1)])
-def test_where_a_generator_does_not_say_what_it_had_drawn_that_is_told(generator):
+def told_of(generator, runs):
+    """What is told of two candidates that are cancelled while one runs."""
     told = {}
     with Engine(generator, {}) as engine:
         engine.submit(wanted(1, 2))
-        engine.poll(0.02)
+        assert until(runs)
         engine.cancel({("p0", 0), ("p0", 1)}, tell=told.__setitem__)
+        generator.held_from = None
         assert until(lambda: len(told) == 2)
-    assert set(told.values()) == {None}
+    return told
+
+
+def test_where_a_generator_does_not_say_what_it_had_drawn_that_is_told():
+    generator = Stepping(seconds=0.001, width=1, held_from=0)
+    assert set(told_of(generator, lambda: generator.running).values()) == {None}
+
+
+def test_of_a_batch_that_cannot_be_dropped_nothing_is_known():
+    class Held(Batched):
+        held_from = 0
+
+        def generate(self, work):
+            self.drawn += [(one.id, index) for one, index in work]
+            assert until(lambda: self.held_from is None)
+            yield from super().generate(work)
+
+    generator = Held()
+    assert set(told_of(generator, lambda: generator.drawn).values()) == {None}
 
 
 def test_what_is_drawn_may_be_spared():

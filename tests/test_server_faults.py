@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import MODEL, Served, config, metric, serving
 from standins import PATIENCE_SECONDS, Counting, Rating, Stepping, Talking, problem, sampled, until
-from test_server import SILENT, process
+from test_server import process, silence
 
 from tts import plugins
 from tts.engine import Drawn, Engine, Rated
@@ -225,13 +225,14 @@ def test_a_bug_in_what_a_request_hears_is_its_own_end() -> None:
     def watch(*_: object) -> None:
         raise RuntimeError("the stand-in has a bug")
 
-    wish = Wish(problem("p"), 1, 1, "s", "random", plugins.build("selector", "random"), None)
+    wish = Wish(problem("p"), 2, 1, "s", "random", plugins.build("selector", "random"), None)
     order = Order(wish, watch)
     order.step()
-    order.hear([Drawn(sampled("p", 0))])
+    order.hear([Drawn(sampled("p", 0)), Drawn(sampled("p", 1))])
     with pytest.raises(Refusal) as caught:
         asyncio.run(order.news(60))
     assert caught.value.code == "internal_error"
+    assert order.coming == 0  # so that nobody waits to be told of the second
 
 
 def one_candidate() -> Order:
@@ -279,7 +280,7 @@ def test_nothing_reaches_a_request_that_is_over_though_it_was_on_its_way() -> No
             pump = Pump(engine, lambda: None)
             pump.submit(problem("p"), [0], (), order.hear)
             pump._deliver([Drawn(replace(sampled("p", 0), tokens=7))])
-            order.end(lambda: pump.close("p"))
+            order.close(lambda _: pump.close("p"))
             cancelled = order.coming
             await asyncio.sleep(0)
             assert not pump._sinks and order.cancelled_tokens == 7
@@ -358,66 +359,83 @@ def test_the_tokens_of_a_request_that_failed_are_counted_too() -> None:
     assert counts == [len("scorer dies"), 10 + 11 + 12 + 13]
 
 
-def test_an_answer_accounts_for_each_candidate_that_was_asked_for_and_each_token() -> None:
+def test_an_answer_accounts_for_each_candidate_that_was_asked_for() -> None:
+    generator = Talking(width=4, steps=1)
+    with serving(config(24, selectors=["majority"]), generator) as served, ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(served.tts, ["alike", "lose some alike", "hi"] * 16))
+    assert [accounted(one) for one in told] == [one["n"] for one in told]
+
+
+def test_an_answer_accounts_for_each_token_that_was_sampled_for_it() -> None:
     generator = Counting(width=4, steps=3, seconds=0.001)
     with serving(config(24, selectors=["majority"]), generator) as served, ThreadPoolExecutor(8) as pool:
         answers = [answer.json() for answer in pool.map(served.ask, ["alike", "lose some alike", "hi"] * 16)]
-        counted = served.metric("tts_tokens_total", kind="completion")
-        assert not served.service._pump._sinks
-    told = [answer["tts"] for answer in answers]
-    assert [accounted(one) for one in told] == [one["n"] for one in told]
-    assert sum(answer["usage"]["completion_tokens"] for answer in answers) == counted == drawn_by(generator)
-    assert sum(one["tokens"]["cancelled"] for one in told) > 0
-    for one in told:
-        whole = sum(candidate["tokens"] for candidate in one["candidates"])
-        assert one["tokens"]["sampled"] == whole + one["tokens"]["cancelled"]
+        assert until(lambda: all_counted(served, generator))
+    for answer in answers:
+        tokens, run = answer["tts"]["tokens"], answer["tts"]["run"]
+        whole = sum(candidate["tokens"] for candidate in answer["tts"]["candidates"])
+        assert answer["usage"]["completion_tokens"] == tokens["sampled"] == whole + (tokens["cancelled"] or 0)
+        if tokens["cancelled"] is not None:  # None on a machine that stalls for half a second
+            assert tokens["sampled"] == sum(many for key, many in generator.drawn_of.items() if key[0] == run)
 
 
-def drawn_by(generator: Counting) -> int:
-    """Tokens for requests: without those before there were any."""
-    return sum(tokens for key, tokens in generator.drawn_of.items() if key[0] != "warm-up")
+def all_counted(served: Served, generator: Counting) -> bool:
+    """Whether each token that was drawn for a request is counted, and nobody listens for more."""
+    drawn = sum(tokens for key, tokens in generator.drawn_of.items() if key[0] != "warm-up")
+    return served.metric("tts_tokens_total", kind="completion") == drawn and not served.service._pump._sinks
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_was_drawn_of_candidates_that_the_deadline_cancels_is_in_the_usage(stream: bool) -> None:
     generator = Counting(width=64, steps=2, seconds=0.002)
-    with serving(config(n=8, selectors=["majority"], deadline=1.0, min_candidates=2), generator) as served:
+    with serving(config(n=8, selectors=["majority"], deadline=3.0, min_candidates=2), generator) as served:
         generator.held_from = 2
         answer = served.ask(stream=stream, stream_options={"include_usage": True} if stream else None)
         last = json.loads(answer.text.split("data: ")[-2]) if stream else answer.json()
-        assert served.idle()
-    assert last["usage"]["completion_tokens"] == drawn_by(generator) > 6 * 2 + 2 * 2
+        assert until(lambda: all_counted(served, generator))
+        assert last["usage"]["completion_tokens"] == served.metric("tts_tokens_total", kind="completion") > 8 * 2
 
 
 def test_what_was_drawn_for_one_who_hangs_up_is_counted() -> None:
     generator = Counting(width=64, steps=2, seconds=0.002)
     with serving(generator=generator) as served:
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{served.url}/v1/chat/completions", json=SILENT, timeout=0.5)
-        assert served.idle()
-        assert until(lambda: served.metric("tts_tokens_total", kind="completion") > 0)
-        assert served.metric("tts_tokens_total", kind="completion") == drawn_by(generator)
-        assert not served.service._pump._sinks
+        with silence(served):
+            assert until(lambda: generator.drawn_of.total() > 4 * 2)
+        assert until(lambda: all_counted(served, generator))
+        assert served.metric("tts_tokens_total", kind="completion") > 0
 
 
-def test_an_answer_does_not_wait_for_long_to_hear_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_does_not_wait_for_long_to_hear_what_was_drawn() -> None:
     """As where a generator is in the midst of a step that takes minutes."""
-    monkeypatch.setattr("tts.serving.service.COUNT_SECONDS", 0.05)
     go_on = threading.Event()
 
     class Slow(Counting):
         def abort(self, keys: Collection[Key]) -> dict[Key, int]:
-            assert go_on.wait(PATIENCE_SECONDS)
+            go_on.wait()
             return super().abort(keys)
 
     generator = Slow(width=1, steps=1, held_from=2)
     with serving(config(n=3, selectors=["majority"]), generator) as served:
-        answer = served.ask("alike").json()
-        assert (answer["tts"]["sampled"], answer["tts"]["tokens"]["cancelled"]) == (2, None)
-        assert answer["usage"]["completion_tokens"] == answer["tts"]["tokens"]["sampled"] == 2
-        go_on.set()
-        assert served.idle()
-        assert until(lambda: served.metric("tts_tokens_total", kind="completion") == drawn_by(generator))
+        try:
+            answer = served.ask("alike").json()
+            assert (answer["tts"]["sampled"], answer["tts"]["tokens"]["cancelled"]) == (2, None)
+            assert answer["usage"]["completion_tokens"] == answer["tts"]["tokens"]["sampled"] == 2
+        finally:
+            go_on.set()
+        assert until(lambda: all_counted(served, generator))
+
+
+@pytest.mark.parametrize("nonsense", [True, {"not a key": "many"}], ids=str)
+def test_a_generator_that_tells_nonsense_of_what_it_dropped_ends_no_server(nonsense: Any) -> None:
+    class Confused(Talking):
+        def abort(self, keys: Collection[Key]) -> Any:
+            super().abort(keys)
+            return nonsense
+
+    with serving(config(n=3, selectors=["majority"]), Confused(width=1, steps=1, held_from=2)) as served:
+        assert served.tts("alike")["tokens"]["cancelled"] is None
+        served.generator.held_from = None
+        assert served.ask().status_code == 200
 
 
 class Nonsense(Talking):

@@ -169,8 +169,9 @@ class Engine:
         model is at it already. They may be asked for again. `spare_drawn` leaves those alone that are drawn, though
         not fetched yet or not scored. Returns the candidates that were dropped before they were drawn.
 
-        `tell` is called once for each candidate that was asked for and not fetched, as soon as it is dropped for good:
-        from this thread, or from the generator's once its step is over. It must not wait.
+        `tell` is called once for each candidate that is dropped and was not fetched, unless the engine ends first: at
+        once, or when the generator's step is over, from its thread (where models take turns, from whoever polls for
+        something next). It must neither wait nor raise.
         """
         dropped = self._desk.drop(keys, spare_drawn, tell)
         if dropped:
@@ -284,7 +285,7 @@ class _Desk:
         self._problems: dict[str, Problem] = {}
         self._wanted: dict[Key, _Job] = {}
         self._dropped: set[Key] = set()  # that the generator has still to hear of
-        self._told: dict[tuple[Key, int], Tell] = {}  # who wants to know what was drawn of these, with their admissions
+        self._listening: dict[tuple[Key, int], Tell] = {}  # for what was drawn of a dropped candidate, by its admission
         self._waiting: dict[str, dict[Key, tuple[Pair, int]]] = {label: {} for label in labels}
         self._drawing: Counter[str] = Counter()  # candidates of a problem that are still to come
         self._events: deque[Event] = deque()
@@ -333,13 +334,13 @@ class _Desk:
             drawn = {event.candidate.key: event.candidate.tokens for event in self._events if isinstance(event, Drawn)}
             coming -= drawn.keys()
             gone = coming if spare_drawn else gone
-            known = {key: tokens for key, tokens in drawn.items() if key in gone}
-            known |= dict.fromkeys(coming & self._wanted.keys(), 0)
+            running = coming - self._wanted.keys()
+            known = {key: tokens for key, tokens in drawn.items() if key in gone} | dict.fromkeys(coming - running, 0)
+            if tell is not None:
+                self._listening |= {(key, self._owed[None, key]): tell for key in running}
             for problem_id, _ in coming:
                 self._drawing[problem_id] -= 1
-            self._dropped |= coming - self._wanted.keys()
-            if tell is not None:
-                self._told |= {(key, self._owed[None, key]): tell for key in coming - self._wanted.keys()}
+            self._dropped |= running
             self._wanted = {key: job for key, job in self._wanted.items() if key not in gone}
             for label, mine in self._waiting.items():
                 self._waiting[label] = {key: held for key, held in mine.items() if key not in gone}
@@ -463,9 +464,10 @@ class _Desk:
             if wanted:
                 self._lay(candidate, admission)
         if not wanted:
-            self.dropped(candidate.key, admission, candidate.tokens)
+            self.tell_of(candidate.key, admission, candidate.tokens)
 
     def _lay(self, candidate: Candidate, admission: int) -> None:
+        """With the lock held."""
         self._drawing[candidate.problem_id] -= 1
         self._events.append(Drawn(candidate))
         pair = self._problems[candidate.problem_id], candidate
@@ -473,10 +475,10 @@ class _Desk:
             self._waiting[label][candidate.key] = pair, admission
         self._changed.notify_all()
 
-    def dropped(self, key: Key, admission: int, tokens: int | None) -> None:
-        """Nothing more comes of a candidate that was cancelled: tell who wants to know."""
+    def tell_of(self, key: Key, admission: int, tokens: int | None) -> None:
+        """Nothing more comes of a candidate that was dropped: tell who wants to know."""
         with self._changed:
-            tell = self._told.pop((key, admission), None)
+            tell = self._listening.pop((key, admission), None)
         if tell is not None:
             tell(key, tokens)
 
@@ -546,7 +548,7 @@ class _Drawer:
     def _drop(self, keys: set[Key]) -> None:
         tokens = self.generator.abort(keys) or {}
         for key in keys & self.running.keys():
-            self.desk.dropped(key, self.running.pop(key), tokens.get(key))
+            self.desk.tell_of(key, self.running.pop(key), tokens.get(key))
 
 
 class _Rater:

@@ -31,7 +31,7 @@ def extension(outcome: Outcome, with_texts: bool) -> dict[str, Any]:
         "run": wish.problem.id,
         "n": wish.n,
         "sampled": len(order.candidates),
-        "cancelled": outcome.cancelled,
+        "cancelled": order.coming,
         "spared": wish.n - len(order.asked),
         "lost": len(order.lost),
         "scorer": wish.scorer,
@@ -123,7 +123,10 @@ class Writer:
         """The answer: for each choice its pieces and its end; the last end has `tts`."""
         texts = [(c.text, _finish(c)) for c in chosen(outcome)]
         last = max(0, len(texts) - 1)
-        told = {"tts": extension(outcome, with_texts)}
+        told, used = (
+            {"tts": extension(outcome, with_texts)},
+            usage(outcome),
+        )  # of one moment, however slow the reader is
         for rank, (text, finish) in enumerate(texts):
             yield from self._pieces(rank, text)
             yield self._event([self._delta(rank, {}, finish)], told if rank == last else {})
@@ -132,7 +135,7 @@ class Writer:
             yield self._event([self._delta(0, said if self._chat else {"content": ""}, None)], {})
             yield self._event([self._delta(0, {}, "stop" if self._chat else "content_filter")], told)
         if self._with_usage:
-            yield self._event([], {"usage": usage(outcome)})
+            yield self._event([], {"usage": used})
         yield DONE
 
     def _pieces(self, rank: int, text: str) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ its weights borrows the new ones.
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -146,15 +146,15 @@ class GuardedGenerator:
         """As the generator does, if it does; while a step runs."""
         call(self._generator, "nudge")
 
-    def abort(self, keys: Collection[Key]) -> Mapping[Key, int] | None:
+    def abort(self, keys: Collection[Key]) -> dict[Key, int]:
         """Drop candidates; the tokens of each, as far as they are known."""
         self._running -= set(keys)
         self._lost = [lost for lost in self._lost if lost.key not in keys]
         try:
-            return self._inner.abort(keys)
+            return {key: int(tokens) for key, tokens in dict(self._inner.abort(keys) or {}).items()}
         except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
             self._break(error)
-            return None
+            return {}
 
     @property
     def unfinished(self) -> int:

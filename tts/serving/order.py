@@ -102,8 +102,8 @@ class Order:
     `behaviours` has what programs do, by the program, as far as anybody has looked. Once it is enough, `chosen_from`
     has the candidates among which to choose, `stopped` says why nothing more is waited for, if anything was to come,
     and `answer` which one the policy has settled on, if it has. `degraded` is what was not as it was asked for, and by
-    what. `arrived` is when the request came, before its body was read and it waited for its turn. `cancelled` has the
-    tokens of candidates that were cancelled on their way, None where they are not known.
+    what. `arrived` is when the request came, before its body was read and it waited for its turn. Once it is closed,
+    what is still `coming` is cancelled; `partial_tokens` has by index what was drawn of it, None where nobody knows.
     """
 
     wish: Wish
@@ -123,8 +123,8 @@ class Order:
     blind: bool = False
     degraded: list[tuple[What, str]] = field(default_factory=list)
     refusal: Refusal | None = None
-    cancelled: dict[int, int | None] = field(default_factory=dict)
-    _ended: Callable[[], None] | None = None
+    partial_tokens: dict[int, int | None] = field(default_factory=dict)
+    _closed: "Callable[[Order], None] | None" = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -146,19 +146,22 @@ class Order:
 
     def hear(self, events: Sequence[Event]) -> None:
         """What the engine says of it. A bug here is this request's end."""
-        try:
-            for event in events:
-                if self._ended is not None:
-                    if isinstance(event, Drawn):
-                        self.told(event.candidate.key, event.candidate.tokens)
-                elif isinstance(event, Drawn):
-                    self._drawn(event.candidate)
-                elif event.score.index in self.candidates:
-                    self._rated(event.score)
-        except Exception as error:
-            LOG.error("A bug ended %s", self.wish.problem.id, exc_info=error)
-            self.fail(of_bug())
+        for event in events:
+            try:
+                self._heard(event)
+            except Exception as error:
+                LOG.error("A bug ended %s", self.wish.problem.id, exc_info=error)
+                self.fail(of_bug())
         self._changed.set()
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Drawn):
+            if self._closed is None:
+                self._drawn(event.candidate)
+            else:
+                self.told(event.candidate.key, event.candidate.tokens)
+        elif self._closed is None and event.score.index in self.candidates:
+            self._rated(event.score)
 
     def _drawn(self, candidate: Candidate) -> None:
         if isinstance(candidate, Lost):
@@ -221,23 +224,23 @@ class Order:
         coming = [index for index in range(self.wish.n) if index not in known]
         return bool(coming) and settling.settled(self.observed(pool), coming)
 
-    def end(self, then: Callable[[], None]) -> None:
+    def close(self, then: "Callable[[Order], None]") -> None:
         """Nothing more is waited for but to be `told` of what is cancelled: `then` is called once that is all."""
-        self._ended = then
+        self._closed = then
         if self.counted:
-            then()
+            then(self)
 
     def told(self, key: Key, tokens: int | None) -> None:
         """How many tokens a candidate had when it was cancelled."""
-        self.cancelled[key[1]] = tokens
+        self.partial_tokens[key[1]] = tokens
         self._changed.set()
-        if self._ended is not None and self.counted:
-            self._ended()
+        if self._closed is not None and self.counted:
+            self._closed(self)
 
     @property
     def counted(self) -> bool:
         """Whether of each candidate that is cancelled it was said how many tokens it had."""
-        return len(self.cancelled) >= self.coming
+        return len(self.partial_tokens) == self.coming
 
     async def count(self, patience_seconds: float) -> None:
         """Wait until it is, but not longer than this."""
@@ -281,12 +284,12 @@ class Order:
         """(those of the prompt, once; those of everything that was sampled), as far as they are known."""
         prompts = (c.prompt_tokens for c in self.candidates.values() if c.prompt_tokens is not None)
         drawn = sum(c.tokens or 0 for c in self.candidates.values())
-        return next(prompts, 0), drawn + sum(tokens or 0 for tokens in self.cancelled.values())
+        return next(prompts, 0), drawn + sum(tokens or 0 for tokens in self.partial_tokens.values())
 
     @property
     def cancelled_tokens(self) -> int | None:
         """Those of all candidates that were cancelled on their way; None if they are not known of each."""
-        known = [tokens for tokens in self.cancelled.values() if tokens is not None]
+        known = [tokens for tokens in self.partial_tokens.values() if tokens is not None]
         return sum(known) if len(known) == self.coming else None
 
     @property

@@ -18,11 +18,11 @@ Sink = Callable[[Sequence[Event]], None]
 
 class Pump:
     """Hands each event to the request that it is of. Its methods are the event loop's to call. If the engine breaks,
-    `broken` is what of, and `tell` is called on the event loop.
+    `broken` is what of, and `broke` is called on the event loop.
     """
 
-    def __init__(self, engine: Engine, tell: Callable[[], None]) -> None:
-        self._engine, self._tell = engine, tell
+    def __init__(self, engine: Engine, broke: Callable[[], None]) -> None:
+        self._engine, self._broke = engine, broke
         self._sinks: dict[str, Sink] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work = threading.Event()
@@ -42,8 +42,8 @@ class Pump:
         self._work.set()
 
     def cancel(self, keys: Collection[Key], tell: Tell) -> None:
-        """Nobody wants these any more: they are dropped at the next step of the model. `tell` is called then, on the
-        event loop, for each that was to come, unless it had come already and is handed over yet.
+        """Nobody wants these any more; they are dropped at the next step of the model. For each that was still to come
+        either `tell` is called on the event loop, or its sink is given it since it had come already.
         """
         self._engine.cancel(keys, tell=partial(self._on_loop, tell))
         self._work.set()
@@ -74,7 +74,7 @@ class Pump:
                 except BaseException as error:
                     LOG.error("The engine broke", exc_info=error)
                     self.broken = error
-                    self._on_loop(self._tell)
+                    self._on_loop(self._broke)
                     return
                 if events:
                     self._on_loop(self._deliver, events)

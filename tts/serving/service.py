@@ -4,10 +4,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from tts import planning, plugins
@@ -41,7 +40,6 @@ class Outcome:
     order: Order
     choice: Choice
     seconds: Mapping[str, float]
-    cancelled: int
 
 
 class Service:
@@ -170,14 +168,15 @@ class Service:
     # A request.
 
     async def answer(self, wish: Wish, arrived: float, watch: Watch = lambda *_: None) -> Outcome:
-        """Sample, score, choose, all before the deadline of a request that `arrived` at a time.monotonic(). Raises
-        Refusal. Cancelled, it drops what it asked for at once.
+        """Sample, score, choose, all before the deadline of a request that `arrived` at a time.monotonic(), and then,
+        COUNT_SECONDS at most, hear what was drawn of what it cancelled. Raises Refusal. Cancelled, it drops what it
+        asked for at once.
         """
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
         try:
-            return await self._in_turn(wish, arrived, watch)
+            outcome = await self._in_turn(wish, arrived, watch)
         except asyncio.CancelledError:
             if not self._drained:
                 raise
@@ -185,6 +184,10 @@ class Service:
             raise self._refusal() from None
         finally:
             self._answering.discard(task)
+        await outcome.order.count(COUNT_SECONDS)
+        outcome = replace(outcome, seconds={**outcome.seconds, "total": time.monotonic() - arrived})
+        self._count(outcome)
+        return outcome
 
     async def _in_turn(self, wish: Wish, arrived: float, watch: Watch) -> Outcome:
         left = arrived + self.settings.deadline - time.monotonic()
@@ -199,24 +202,18 @@ class Service:
             return await self._answered(order, until)
 
     async def _answered(self, order: Order, until: float) -> Outcome:
-        cancelled = 0
         try:
             late = await self._sampled(order, until)
         finally:
-            cancelled = self._dropped(order)
+            self._drop(order)
         drawn_at = order.drawn_at or time.monotonic()
         choice = await self._decider.decide(order, late, until)
-        chosen_at = time.monotonic()
-        await order.count(COUNT_SECONDS)
         seconds = {
             "queue": order.submitted - order.arrived,
             "generate": drawn_at - order.submitted,
-            "score": chosen_at - drawn_at,
-            "total": time.monotonic() - order.arrived,
+            "score": time.monotonic() - drawn_at,
         }
-        outcome = Outcome(order, choice, seconds, cancelled)
-        self._count(outcome)
-        return outcome
+        return Outcome(order, choice, seconds)
 
     async def _sampled(self, order: Order, until: float) -> Late:
         """Ask for all of it and wait until it is enough; who was late."""
@@ -231,7 +228,7 @@ class Service:
         """False if the scorer took too long."""
         while True:
             await self._look(order)
-            self._ask(order, order.step())
+            self._ask(order)
             if order.enough:
                 return True
             if not await order.news(self.settings.scorer_timeout):
@@ -247,10 +244,11 @@ class Service:
                 LOG.error("%s is not decided early: %s", order.wish.problem.id, error)
                 order.cannot_see()
 
-    def _ask(self, order: Order, indices: Sequence[int]) -> None:
-        """Raises Refusal once the engine is broken, or the time to drain is over."""
+    def _ask(self, order: Order) -> None:
+        """Ask the engine for what is wanted now. Raises Refusal once it is broken, or the time to drain is over."""
         if self.broken is not None or self._drained:
             raise self._refusal()
+        indices = order.step()
         if indices:
             self.meters.candidates.labels("asked").inc(len(indices))
             self._pump.submit(order.wish.problem, indices, {order.wish.scorer}, order.hear)
@@ -275,19 +273,17 @@ class Service:
         order = self._orders.get(problem_id)
         return None if order is None else order.submitted - order.arrived
 
-    def _dropped(self, order: Order) -> int:
-        """Cancel what is still to come of a request. How many candidates were not drawn."""
-        coming = order.coming
-        order.end(partial(self._over, order))
+    def _drop(self, order: Order) -> None:
+        """Cancel what is still to come of a request."""
+        order.close(self._over)
         if order.open_keys:
             self._pump.cancel(order.open_keys, order.told)
         del self._orders[order.wish.problem.id]
         spared = order.wish.n - len(order.asked)
-        for what, count in (("cancelled", coming), ("spared", spared), ("drawn", len(order.candidates))):
+        for what, count in (("cancelled", order.coming), ("spared", spared), ("drawn", len(order.candidates))):
             self.meters.candidates.labels(what).inc(count)
         for error in order.lost.values():
             self.meters.candidates.labels("refused" if error.of_one_request else "lost").inc()
-        return coming
 
     def _over(self, order: Order) -> None:
         """Of a request that was answered, or given up, it is known what it took."""
