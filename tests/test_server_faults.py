@@ -425,12 +425,32 @@ def test_an_answer_does_not_wait_for_long_to_hear_what_was_drawn() -> None:
         assert until(lambda: all_counted(served, generator))
 
 
-@pytest.mark.parametrize("nonsense", [True, {"not a key": "many"}], ids=str)
-def test_a_generator_that_tells_nonsense_of_what_it_dropped_ends_no_server(nonsense: Any) -> None:
+NO_COUNTS = [None, "many", float("nan"), -5, 10**400, 7.5]
+
+
+@pytest.mark.parametrize("nonsense", NO_COUNTS, ids=lambda count: str(count)[:9])
+def test_a_count_that_is_none_is_not_known_and_costs_nobody_anything(nonsense: Any, caplog: Any) -> None:
     class Confused(Talking):
         def abort(self, keys: Collection[Key]) -> Any:
             super().abort(keys)
-            return nonsense
+            return dict.fromkeys(keys, nonsense)
+
+        def _said(self, candidate: Candidate) -> Candidate:
+            return replace(super()._said(candidate), tokens=nonsense, prompt_tokens=nonsense)
+
+    with serving(config(n=3, selectors=["majority"]), Confused(width=1, steps=1, held_from=2)) as served:
+        answer = served.ask("alike").json()
+        assert answer["tts"]["tokens"] == {"winner": None, "sampled": 0, "cancelled": None}
+        assert answer["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        assert served.idle() and served.service.trouble == ""
+    assert "Traceback" not in caplog.text
+
+
+def test_a_generator_that_tells_no_counts_at_all_of_what_it_dropped_ends_no_server() -> None:
+    class Confused(Talking):
+        def abort(self, keys: Collection[Key]) -> Any:
+            super().abort(keys)
+            return True
 
     with serving(config(n=3, selectors=["majority"]), Confused(width=1, steps=1, held_from=2)) as served:
         assert served.tts("alike")["tokens"]["cancelled"] is None

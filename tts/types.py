@@ -20,6 +20,11 @@ RANDOM, ORACLE = BASELINES = "random", "oracle"  # the curves that stand beside 
 JsonValue = Any  # null, bool, int, float, str, list or dict with string keys
 
 
+def token_count(told: object) -> int | None:
+    """A number of tokens as a server or a plug-in tells it; None where it is none, which no counter would take."""
+    return told if type(told) is int and 0 <= told < 2**63 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One chat message; `role` is system, user or assistant."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts.errors import UpstreamError
 from tts.generate._language import Drawing
-from tts.types import Candidate, Key, Problem
+from tts.types import Candidate, Key, Problem, token_count
 
 if TYPE_CHECKING:
     from tts.generate.openai import OpenAI
@@ -73,8 +73,8 @@ class Ask:
         usage = answer.get("usage")
         counts = usage if isinstance(usage, dict) else {}
         drawn = [_logprobs(choice.get("logprobs")) for choice in choices]
-        tokens = _shared([len(one) or None for one in drawn], _count(counts.get("completion_tokens")))
-        prompt = _count(counts.get("prompt_tokens"))
+        tokens = _shared([len(one) or None for one in drawn], token_count(counts.get("completion_tokens")))
+        prompt = token_count(counts.get("prompt_tokens"))
         found = zip(self.keys, choices, drawn, tokens, strict=False)
         return [self._candidate(key, choice, url, logs, count, prompt) for key, choice, logs, count in found]
 
@@ -142,10 +142,6 @@ def _logprobs(found: Any) -> list[float]:
 def _is_finite(value: Any) -> bool:
     """Also together with as many others as there may be, which no integer beyond all floats is."""
     return type(value) in (int, float) and abs(value) < HUGE
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def nonsense(url: str, answer: object) -> UpstreamError:

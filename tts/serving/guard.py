@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +17,7 @@ from tts.engine import Pair, Plain, call, scored
 from tts.errors import InfraError, TtsError, UpstreamError, UserError
 from tts.protocols import Generator, Scorer, Stepped
 from tts.serving.refusals import brief, discreet
-from tts.types import Candidate, Key, Problem, Score
+from tts.types import Candidate, Key, Problem, Score, token_count
 
 LOG = logging.getLogger("tts.serve")
 TRIED_AGAIN_SECONDS = 30.0  # after a generator broke, from when the next request is to find out whether it loads anew
@@ -49,6 +49,13 @@ class _Notes:
 def failed(score: Score) -> bool:
     """Whether a score is None because its scorer failed."""
     return score.value is None and score.why.startswith(FAILED)
+
+
+def _with_counts(candidate: Candidate) -> Candidate:
+    tokens, prompt_tokens = token_count(candidate.tokens), token_count(candidate.prompt_tokens)
+    if (tokens, prompt_tokens) == (candidate.tokens, candidate.prompt_tokens):
+        return candidate
+    return replace(candidate, tokens=tokens, prompt_tokens=prompt_tokens)
 
 
 class GuardedGenerator:
@@ -105,7 +112,7 @@ class GuardedGenerator:
         if self._inner.unfinished:
             try:
                 with self._lock:
-                    found = self._inner.step()
+                    found = [_with_counts(candidate) for candidate in self._inner.step()]
                 self._hear()
                 self._notes.log()
             except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
@@ -151,7 +158,8 @@ class GuardedGenerator:
         self._running -= set(keys)
         self._lost = [lost for lost in self._lost if lost.key not in keys]
         try:
-            return {key: int(tokens) for key, tokens in dict(self._inner.abort(keys) or {}).items()}
+            told = {key: token_count(tokens) for key, tokens in dict(self._inner.abort(keys) or {}).items()}
+            return {key: tokens for key, tokens in told.items() if tokens is not None}
         except Exception as error:  # noqa: BLE001  (the server's boundary; logged)
             self._break(error)
             return {}

@@ -95,7 +95,7 @@ class AtLeast:
         return replace(decision, wanted=max(decision.wanted, min(self.least, n_max)))
 
 
-@dataclass
+@dataclass(repr=False)  # whose texts would be in the log where asyncio tells of a bug
 class Order:
     """A request on its way. Times are those of time.monotonic(), in seconds.
 
