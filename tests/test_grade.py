@@ -235,7 +235,7 @@ def test_a_verdict_of_livecodebenchs_that_comes_later_is_found():
         ("n = int(input())\nprint(2 * n)\nn == 2 and 1 / 0", Verdict.RUNTIME_ERROR, 2, "ZeroDivisionError"),
         ("n = int(input())\nwhile n: pass\nprint(0)", Verdict.TIMEOUT, 1, "test 1: used 0.5"),
         ("x = [0] * (1 << 26)", Verdict.MEMORY, 0, "128 MiB"),
-        ("while True: print(1)", Verdict.OUTPUT_LIMIT, 0, "1 MiB"),
+        ("while True: print('1' * 1000)", Verdict.OUTPUT_LIMIT, 0, "1 MiB"),
         ("print(2 * int(input())", Verdict.RUNTIME_ERROR, 0, "SyntaxError"),
         ("", Verdict.WRONG_ANSWER, 0, "test 0: wrong answer"),
         (None, Verdict.NO_CODE, 0, ""),

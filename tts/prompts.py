@@ -11,6 +11,7 @@ import itertools
 import keyword
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,9 @@ MAX_ENDS = 8
 MAX_MENDED_CHARS = 4 * MAX_CHARS
 
 _PYTHON_TAGS = frozenset({"python", "py", "python3"})
+# One thread at a time: the filters of warnings are the process's, and Python 3.11 before 3.11.8 counts the depth of a
+# tree for all threads together, which may end in a SystemError (gh-106905).
+_PARSING = threading.Lock()
 _KEYWORDS = frozenset([*keyword.kwlist, *keyword.softkwlist])
 # Possessive quantifiers (*+) keep a hostile line linear.
 _OPENER = re.compile(r"(?P<lead>[^`~]*+)(?P<fence>`{3,}+|~{3,}+)(?P<info>[^`]*+)$")
@@ -567,7 +571,7 @@ def _syntax(code: str) -> ast.Module | None:
     if _is_prose(code) or not _is_shallow(code):
         return None
     # The filters are the process's, but for these moments only: a user's -W error would turn a mere "\d" into an error.
-    with warnings.catch_warnings():
+    with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return ast.parse(code)

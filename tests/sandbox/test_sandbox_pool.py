@@ -101,8 +101,11 @@ def assassin(interval: float, victims: int) -> Iterator[None]:
 
 def test_killed_cells_change_no_outcome(confinement):
     jobs = [Job(n, f"t = 0\nfor i in range(300000): t += i\nprint({n})", [TEST] * 3) for n in range(20)]
+    begun = time.monotonic()
+    list(run_programs(jobs[:4], keep, LIMITS, 2, confinement=confinement))
+    undisturbed = (time.monotonic() - begun) / 2  # seconds for one after the other, a cell's start included
 
-    with assassin(0.25, victims=1):
+    with assassin(max(0.25, undisturbed / 2), victims=1):
         results = dict(run_programs(jobs, keep, LIMITS, 2, confinement=confinement))
 
     decided = {key: result for key, result in results.items() if not isinstance(result, InfraError)}
