@@ -123,10 +123,8 @@ class Writer:
         """The answer: for each choice its pieces and its end; the last end has `tts`."""
         texts = [(c.text, _finish(c)) for c in chosen(outcome)]
         last = max(0, len(texts) - 1)
-        told, used = (
-            {"tts": extension(outcome, with_texts)},
-            usage(outcome),
-        )  # of one moment, however slow the reader is
+        told = {"tts": extension(outcome, with_texts)}
+        used = usage(outcome)  # of the same moment, however slow the reader is
         for rank, (text, finish) in enumerate(texts):
             yield from self._pieces(rank, text)
             yield self._event([self._delta(rank, {}, finish)], told if rank == last else {})
