@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.types import Candidate, Decision, Pool, Problem, Score, Selection, Test
+from tts.types import Candidate, Decision, Key, Pool, Problem, Score, Selection, Test
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -168,7 +168,7 @@ class Stepped(Protocol):
     def step(self) -> list[Candidate]:
         """Run the model once; the candidates that finished, if any."""
 
-    def abort(self, keys: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], int] | None:
+    def abort(self, keys: Collection[Key]) -> Mapping[Key, int] | None:
         """Drop candidates, waiting or running, and free what they hold. Returns how many tokens each of them had by
         then, leaving out those of which it is not known; None if it is known of none.
         """

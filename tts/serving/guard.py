@@ -52,10 +52,7 @@ def failed(score: Score) -> bool:
 
 
 def _with_counts(candidate: Candidate) -> Candidate:
-    tokens, prompt_tokens = token_count(candidate.tokens), token_count(candidate.prompt_tokens)
-    if (tokens, prompt_tokens) == (candidate.tokens, candidate.prompt_tokens):
-        return candidate
-    return replace(candidate, tokens=tokens, prompt_tokens=prompt_tokens)
+    return replace(candidate, tokens=token_count(candidate.tokens), prompt_tokens=token_count(candidate.prompt_tokens))
 
 
 class GuardedGenerator:
