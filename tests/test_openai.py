@@ -1,5 +1,6 @@
 """The openai generator against a server that misbehaves in every way, and against vLLM's real one."""
 
+import asyncio
 import importlib.util
 import json
 import random
@@ -12,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import chat_server
 import psutil
 import pytest
@@ -21,11 +23,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reward_server import serving_vllm
 from served import metric, until
+from standins import PATIENCE_SECONDS
 from support import Small, bring_up, rows_of, small, tts  # noqa: F401
 
 from tts.engine import Drawn, Engine
 from tts.errors import ConfigError, UpstreamError
 from tts.generate._choices import Ask, refused_option
+from tts.generate._upstream import Upstream
 from tts.generate.openai import OpenAI
 from tts.generate.transformers import Transformers
 from tts.seeds import seed_of
@@ -426,6 +430,32 @@ def test_requests_that_are_broken_off_leave_no_connection_and_no_place_taken(sta
     one.add(first(8, problem("last", "the last")))
     assert until(lambda: sum("the last" in str(row["body"]) for row in asked_so_far(tmp_path)) == 8)
     one.close()
+
+
+def test_a_request_is_broken_off_in_the_very_moment_that_it_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """anyio cancels the task itself then, for a moment, as `connect_tcp` does here."""
+    asked, went_on = [], []
+
+    async def post(upstream: Upstream, route: str, body: dict[str, Any]) -> None:
+        name = body["messages"][-1]["content"]
+        asked.append(name)
+        with anyio.CancelScope() as connecting:
+
+            def connected() -> None:
+                upstream.drop({(name, 0)})
+                connecting.cancel()
+
+            asyncio.get_running_loop().call_soon(connected)
+            await asyncio.sleep(PATIENCE_SECONDS)
+        went_on.append(name)
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(Upstream, "_post", post)
+    one = generator("http://127.0.0.1:1/v1", concurrency=1)
+    one.add([*first(1, problem("p", "p")), *first(1, problem("q", "q"))])
+    assert until(lambda: "q" in asked, 10), went_on
+    one.close()
+    assert went_on == []
 
 
 def asked_so_far(folder: Path) -> list[dict[str, Any]]:

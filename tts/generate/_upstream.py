@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import httpx
 
@@ -67,6 +68,7 @@ class Upstream:
         self._without: list[str] = []
         self._waiting: deque[Ask] = deque()
         self._running: dict[asyncio.Task[None], Ask] = {}
+        self._broken_off: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._wanted: set[Key] = set()
         self._failures: Counter[str] = Counter()  # for good since the last answer, by problem
         self._gate = _Gate()
@@ -115,8 +117,8 @@ class Upstream:
         self._wanted -= keys
         self._waiting = deque(filter(self._is_wanted, self._waiting))
         for task, ask in self._running.items():
-            if not self._is_wanted(ask) and not task.cancelling():  # a second time would interrupt its closing
-                task.cancel()
+            if not self._is_wanted(ask):
+                self._break_off(task)
 
     def _is_wanted(self, ask: Ask) -> bool:
         return not self._wanted.isdisjoint(ask.keys)
@@ -125,10 +127,17 @@ class Upstream:
         self._waiting.clear()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}  # also that of one who waits to reach the server
         for task in tasks:
-            if not task.cancelling():
-                task.cancel()
+            self._break_off(task)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._clients.close()
+
+    def _break_off(self, task: "asyncio.Task[Any]") -> None:
+        """Once: a second time would interrupt its closing. `task.cancelling` does not say whether it was: anyio, too,
+        cancels a task, when its connection is made.
+        """
+        if task not in self._broken_off:
+            self._broken_off.add(task)
+            task.cancel()
 
     def _fill(self) -> None:
         """Keep as many requests going as may be."""
