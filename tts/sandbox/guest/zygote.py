@@ -175,6 +175,19 @@ def open_control(fd: int) -> socket.socket:
     return control
 
 
+def greet(control: socket.socket, folder: str, account: "confine.Account") -> bool:
+    """Hands the host the candidates' user id and folder; false if it was killed meanwhile."""
+    hello = wire.HELLO.pack(-1 if account.uid is None else account.uid)
+    room = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        socket.send_fds(control, [hello], [room])
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(room)
+    return True
+
+
 def main() -> None:
     """Serves tests until the host hangs up; in a forked child, runs its own. Arguments: the socket's descriptor, the
     candidates' folder, and words: landlock, seccomp, own_files.
@@ -199,11 +212,7 @@ def main() -> None:
     confinement = confine.Confinement(folder, account, words, libc)  # its descriptors lie above a candidate's own
     zygote = Zygote(control, folder, "own_files" in words, confinement.prepare)
     candidate.prepare(libc)
-    hello = wire.HELLO.pack(-1 if account.uid is None else account.uid)
-    room = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    socket.send_fds(zygote.control, [hello], [room])
-    os.close(room)
-    task = zygote.serve()
+    task = zygote.serve() if greet(control, folder, account) else None
     if task is None:
         if "own_files" not in words:
             with contextlib.suppress(OSError):
