@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts.errors import ConfigError, InfraError, ModelError
 from tts.generate.transformers import Transformers
 from tts.generate.vllm import Vllm
 from tts.models import EMBEDDED
-from tts.types import Message, Problem
+from tts.types import Message, Problem, Sampling
 from tts.vllm_engine import KEPT_BY_GLIBC, _environment
 
 MIB = 2**20
@@ -153,6 +157,45 @@ def test_a_nudge_ends_the_step_that_waits_and_changes_nothing_else(greedy):
     nudging.join()
     assert nudged[0] > plain[0]
     assert nudged[1] == plain[1] == drawn()[1]  # whose first steps are ended by the nudges that are left
+
+
+def test_a_nucleus_of_one_is_greedy_whoever_comes_and_goes_beside_it(greedy):
+    """Rows move as others end and are aborted; what is drawn for those depends on luck."""
+    best = {p.id: c.text for p in SHORT for c in drawn(greedy, [p], [0]).values()}
+    cold = [replace(p, sampling=Sampling(temperature=1.5, top_p=1e-6)) for p in SHORT]
+    cold[1] = replace(cold[1], sampling=Sampling(temperature=1.5, top_p=0.5, top_k=1))  # vLLM's own
+    hot = [problem(f"hot{i}", "say " + "xy" * i) for i in range(6)]
+    hot = [replace(p, sampling=Sampling(temperature=2.0, top_p=1.0, max_tokens=2 + i)) for i, p in enumerate(hot)]
+    wide = replace(LONG, sampling=Sampling(temperature=2.0, top_p=0.9))
+    greedy.add([pair for i in range(4) for pair in ((hot[i], 0), (cold[i], 0), (wide, i))])
+    found = greedy.step()
+    greedy.abort({(hot[2].id, 0), (wide.id, 1)})
+    greedy.add([(p, 1) for p in (*cold, *hot)])
+    while greedy.unfinished:
+        found += greedy.step()
+    assert len(found) == 2 + 10 + 4 + 4 and {c.tokens for c in found if c.problem_id == "hot0"} == {2}
+    assert [c.text == best[c.problem_id] for c in found if c.problem_id in best] == [True] * 8
+
+
+@pytest.mark.parametrize("vocabulary", [7, 1000])
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_nucleus_has_the_fewest_likeliest_tokens_that_sum_to_top_p(vocabulary, data):
+    from tts.generate._vllm_top_p import truncated
+
+    random = torch.Generator().manual_seed(data.draw(st.integers(0, 2**32)))
+    scales = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 5.0, 100.0]), min_size=1, max_size=4)))
+    logits = (torch.randn(len(scales), vocabulary, generator=random) * scales[:, None]).bfloat16().float()  # has ties
+    logits[:, : data.draw(st.integers(0, vocabulary - 1))] = -torch.inf  # as min_p and grammars leave them
+    top_p = torch.tensor(data.draw(st.lists(st.floats(1e-6, 0.999), min_size=len(scales), max_size=len(scales))))
+    found = truncated(logits.clone(), top_p)
+    for row, was, p in zip(found, logits, top_p.tolist(), strict=True):
+        kept = row.isfinite()
+        assert torch.equal(row[kept], was[kept])
+        mass = was.double().softmax(-1)
+        assert mass[kept].min() >= mass[~kept].max() if (~kept).any() else True
+        assert mass[kept].sum() >= p - 1e-5
+        assert mass[kept].sum() - mass[kept].min() <= p + 1e-5
 
 
 def test_the_template_gets_its_arguments(folder, tmp_path):

@@ -46,17 +46,17 @@ def _shortlisted(logits: torch.Tensor, uniform: torch.Tensor, top_p: float, top_
     size = min(top_k or SHORTLIST, logits.shape[-1])
     best, index = logits.topk(size, dim=-1)
     probabilities = best.softmax(-1) if top_k else (best - total).exp()
-    tokens = index.gather(-1, _invert(_nucleus(probabilities, top_p), uniform)[:, None])[:, 0]
+    tokens = index.gather(-1, _invert(nucleus(probabilities, top_p), uniform)[:, None])[:, 0]
     if top_k == 0 and size < logits.shape[-1]:
         wide = (probabilities.sum(-1) < top_p).nonzero()[:, 0]
         if len(wide):
             everything, order = logits[wide].sort(dim=-1, descending=True)
-            kept = _nucleus((everything - total[wide]).exp(), top_p)
+            kept = nucleus((everything - total[wide]).exp(), top_p)
             tokens[wide] = order.gather(-1, _invert(kept, uniform[wide])[:, None])[:, 0]
     return tokens
 
 
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+def nucleus(probabilities: torch.Tensor, top_p: float | torch.Tensor) -> torch.Tensor:
     """Descending probabilities (B, K) with all after the one at which their sum reaches `top_p` set to 0."""
     before = probabilities.cumsum(-1) - probabilities
     return probabilities.masked_fill(before >= top_p, 0.0)

@@ -175,6 +175,8 @@ PASSED = (
     "gpu_memory_utilization",
     "enable_sleep_mode",
 )
+TOP_P = "tts_top_p"  # in a request's extra_args
+OWN_TOP_P = "tts.generate._vllm_top_p:TopP"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA, that vLLM allows
 
 
@@ -185,8 +187,10 @@ class _Running:
         self.options = options
         self.waiting: deque[tuple[Problem, int, list[int]]] = deque()  # with their prompts
         seed = self._engine_seed(wanted)
-        self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
         self.seeded = not on_cpu()
+        # vLLM takes no processors beside speculative decoding; its kernels on CUDA are as fast.
+        self.own_top_p = on_cpu() and "speculative_config" not in options.engine_args
+        self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
         if not self.seeded:
             options.notes.append(
                 f"vLLM's CPU build has no seed per candidate; its engine's was {seed}, made from the run's seed and "
@@ -199,6 +203,9 @@ class _Running:
     def _args(self, seed: int) -> dict[str, Any]:
         o = self.options
         lora = {"enable_lora": True, "max_lora_rank": lora_rank(o.lora)} if o.lora else {}
+        more = dict(o.engine_args)
+        if self.own_top_p:
+            more["logits_processors"] = [*more.get("logits_processors", ()), OWN_TOP_P]
         return {
             "model": locate(o.model),
             "enable_prefix_caching": True,
@@ -206,7 +213,7 @@ class _Running:
             "seed": seed,
             **lora,
             **given(o, PASSED),
-            **o.engine_args,
+            **more,
         }
 
     def _engine_seed(self, wanted: Sequence[tuple[Problem, int]]) -> int:
@@ -238,9 +245,11 @@ class _Running:
         from vllm.sampling_params import RequestOutputKind
 
         o = Drawing.of(self.options, problem)
+        own_top_p = self.own_top_p and o.top_p < 1 and o.top_k == 0  # vLLM's top-k comes first
         return SamplingParams(
             temperature=o.temperature,
-            top_p=o.top_p,
+            top_p=1.0 if own_top_p else o.top_p,
+            extra_args={TOP_P: o.top_p} if own_top_p else None,
             top_k=o.top_k,
             max_tokens=o.max_tokens,
             stop=list(o.stop),
