@@ -272,7 +272,11 @@ BAD_VALUES = [
     ({"model": MODEL, "messages": []}, "messages", "invalid_value"),
     ({"model": MODEL, "messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "invalid_value"),
     ({"model": MODEL, "messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content", "invalid_value"),
-    ({**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "invalid_value"),
+    (
+        {**CHAT, "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url"}]}]},
+        "messages.0.content.1.type",
+        "invalid_value",
+    ),
     ({**CHAT, "n": 65}, "n", "invalid_value"),
     ({**CHAT, "n": 0}, "n", "invalid_value"),
     ({**CHAT, "n": True}, "n", "invalid_value"),
@@ -943,6 +947,7 @@ def test_a_second_signal_ends_it_at_once_and_those_who_wait_are_told(
     assert all('"code":"draining"' in answer.text for answer in answers)
     assert process.stderr is not None
     said = process.stderr.read()
+    assert f"Stopping; 2 requests may take {DRAIN_SECONDS:g} seconds" in said
     assert "Event loop is closed" not in said and "Traceback" not in said
 
 

@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from tts.access import keys_in_environment, keys_in_file
-from tts.errors import ConfigError, InfraError, explained
+from tts.errors import ConfigError, InfraError, counted, explained
 from tts.serving.answers import Writer, headers
 from tts.serving.gate import Gate
 from tts.serving.refusals import Refusal
@@ -204,6 +204,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
         self._service.ending.set()
+        running, drain = len(self.server_state.tasks), self._service.settings.drain
+        more = f"; {counted(running, 'request')} may take {drain:g} seconds, or till a second signal" if running else ""
+        LOG.info("Stopping%s", more)
         over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
         try:
             await super().shutdown(sockets)

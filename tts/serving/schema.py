@@ -115,12 +115,15 @@ def _flat(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, list):
         return value
     own = info.data.get("role") == "assistant"
-    return "".join(_text(part, own) for part in value)
+    return "".join(_text(part, f"{index}.type", own) for index, part in enumerate(value))
 
 
-def _text(part: Any, own: bool) -> str:
-    if own and isinstance(part, dict) and part.get("type") == "refusal":
+def _text(part: Any, name: str, own: bool) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if own and kind == "refusal":
         return _Refused.model_validate(part).refusal
+    if isinstance(kind, str) and kind != "text":
+        raise Objection(name, f"{kind[:40]!r} is not supported: this server takes text alone.")
     return _Part.model_validate(part).text
 
 
