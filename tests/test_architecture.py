@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import json
 import re
 import subprocess
@@ -150,6 +151,7 @@ def unit_of(module: str) -> str:
     return module.split("/")[0]
 
 
+@functools.cache
 def imports_of(path: Path) -> list[Import]:
     return list(_imports(ast.parse(path.read_text(encoding="utf-8")), path, at_load=True, type_checking=False))
 

@@ -137,6 +137,7 @@ def test_any_number_of_actors_gives_the_bytes_that_one_process_gives(session, tm
         assert exported(tmp_path / f"on{actors}") == expected
 
 
+@pytest.mark.long
 def test_a_run_may_go_on_with_another_number_of_actors_or_none(session, tmp_path):
     bring_up(tmp_path, "whole")
     bring_up(tmp_path, "parts", "generator.n=2", "cluster.actors=2", scorers=["length"])

@@ -398,6 +398,7 @@ def test_a_body_that_cannot_be_read_is_refused(
     url, headers = f"{served.url}/v1/chat/completions", {"Content-Type": kind} if kind else {}
     answer = httpx.post(url, content=content, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert content or answer.json()["error"]["message"].startswith("The body is empty or null.")
 
 
 def test_a_body_without_a_length_is_measured_as_it_comes(served: Served) -> None:
@@ -947,7 +948,7 @@ def test_a_second_signal_ends_it_at_once_and_those_who_wait_are_told(
     assert all('"code":"draining"' in answer.text for answer in answers)
     assert process.stderr is not None
     said = process.stderr.read()
-    assert f"Stopping; 2 requests may take {DRAIN_SECONDS:g} seconds" in said
+    assert f"Stopping: 2 requests may take {DRAIN_SECONDS:g} seconds" in said
     assert "Event loop is closed" not in said and "Traceback" not in said
 
 

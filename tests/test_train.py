@@ -296,6 +296,7 @@ def test_no_two_programs_have_one_score_in_bfloat16(base: Path, tmp_path: Path, 
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_the_checkpoint_loads_in_vllm_too(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
     heads = {"hidden_size": 64, "num_attention_heads": 2, "head_dim": 32}  # of a size that vLLM has on a CPU
@@ -386,13 +387,8 @@ def training_in(folder: Path, chosen: TrainConfig) -> list[str]:
     return command("train", "config.yaml", "--folder", "out")
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param(signal.SIGKILL, id="killed"),
-        pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_what_was_ended_goes_on_and_comes_to_the_same(base: Path, tmp_path: Path, how: signal.Signals) -> None:
     chosen = config(base, preferences.write(tmp_path), epochs=8, patience=8, save_steps=2, learning_rate=1e-4)
     line = training_in(tmp_path, chosen)

@@ -221,6 +221,7 @@ def test_a_missing_folder_and_a_tokenizer_without_template_are_named(tmp_path: P
         _ = Transformers(model=str(tmp_path)).loaded
 
 
+@pytest.mark.long
 def test_the_embedded_model_writes_python() -> None:
     task = problem("add", "Write a Python function add(a, b) that returns the sum of a and b.")
     found = drawn(Transformers(max_tokens=64), [task], [0, 1, 2, 3])

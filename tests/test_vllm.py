@@ -160,21 +160,24 @@ def test_a_nudge_ends_the_step_that_waits_and_changes_nothing_else(greedy):
 
 
 def test_a_nucleus_of_one_is_greedy_whoever_comes_and_goes_beside_it(greedy):
-    """Rows move as others end and are aborted; what is drawn for those depends on luck."""
+    """Rows move as others end and are aborted."""
+    assert greedy.running.own_top_p
     best = {p.id: c.text for p in SHORT for c in drawn(greedy, [p], [0]).values()}
     cold = [replace(p, sampling=Sampling(temperature=1.5, top_p=1e-6)) for p in SHORT]
     cold[1] = replace(cold[1], sampling=Sampling(temperature=1.5, top_p=0.5, top_k=1))  # vLLM's own
     hot = [problem(f"hot{i}", "say " + "xy" * i) for i in range(6)]
     hot = [replace(p, sampling=Sampling(temperature=2.0, top_p=1.0, max_tokens=2 + i)) for i, p in enumerate(hot)]
-    wide = replace(LONG, sampling=Sampling(temperature=2.0, top_p=0.9))
-    greedy.add([pair for i in range(4) for pair in ((hot[i], 0), (cold[i], 0), (wide, i))])
-    found = greedy.step()
-    greedy.abort({(hot[2].id, 0), (wide.id, 1)})
-    greedy.add([(p, 1) for p in (*cold, *hot)])
+    broad = replace(LONG, sampling=Sampling(temperature=2.0, top_p=0.9))
+    greedy.add([pair for i in range(4) for pair in ((hot[i], 0), (cold[i], 0), (broad, i))])
+    found = {c.key: c for c in greedy.step()}
+    aborted = {("hot2", 0), ("long", 1)} - found.keys()
+    greedy.abort(aborted)
+    greedy.add([(p, i) for p in (*cold, *hot[3:]) for i in (1, 2)])
     while greedy.unfinished:
-        found += greedy.step()
-    assert len(found) == 2 + 10 + 4 + 4 and {c.tokens for c in found if c.problem_id == "hot0"} == {2}
-    assert [c.text == best[c.problem_id] for c in found if c.problem_id in best] == [True] * 8
+        found |= {c.key: c for c in greedy.step()}
+    assert len(found) == 12 + 14 - len(aborted)
+    assert {c.text == best[c.problem_id] for c in found.values() if c.problem_id in best} == {True}
+    assert all(found[f"hot{i}", 1].text != found[f"hot{i}", 2].text for i in (3, 4, 5))  # as greedy ones would not
 
 
 @pytest.mark.parametrize("vocabulary", [7, 1000])
@@ -214,7 +217,8 @@ def test_a_prompt_beyond_the_longest_sequence_is_told_before_anything_is_sampled
     assert greedy.unfinished == 0
 
 
-@pytest.mark.parametrize("model", ["embedded", pytest.param("qwen2.5-coder-0.5b", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["embedded", "qwen2.5-coder-0.5b"])
 def test_a_real_model_writes_what_it_writes_in_transformers(model):
     name = model if model == EMBEDDED else str(tiny.real(model))
     task = problem("add", "Write a Python function that adds two numbers.")

@@ -183,14 +183,14 @@ def spawned(name: str, session: int) -> bool:
     return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("moment", "number", "code"),
     [
-        # vLLM's first process, before it gives itself a title
-        pytest.param("spawn_main", signal.SIGKILL, -9, marks=pytest.mark.long),
-        pytest.param("spawn_main", signal.SIGINT, 130, marks=pytest.mark.long),
+        ("spawn_main", signal.SIGKILL, -9),  # vLLM's first process, before it gives itself a title
+        ("spawn_main", signal.SIGINT, 130),
         ("EngineCore", signal.SIGTERM, 143),
-        pytest.param("Worker", signal.SIGKILL, -9, marks=pytest.mark.long),
+        ("Worker", signal.SIGKILL, -9),
     ],
 )
 def test_a_run_that_is_ended_while_its_engine_starts_leaves_nothing(run, moment, number, code):

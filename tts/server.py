@@ -204,9 +204,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
         self._service.ending.set()
-        running, drain = len(self.server_state.tasks), self._service.settings.drain
-        more = f"; {counted(running, 'request')} may take {drain:g} seconds, or till a second signal" if running else ""
-        LOG.info("Stopping%s", more)
+        if self._service.broken is None:
+            left = counted(self._service.admission.running + self._service.admission.waiting, "request")
+            drain = self._service.settings.drain
+            LOG.info("Stopping: %s may take %g seconds, until a second signal", left, drain)
         over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
         try:
             await super().shutdown(sockets)

@@ -49,13 +49,14 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class VllmEngine(Generic[Key]):
-    """Requests in by key, finished outputs out. `args` are vLLM's own engine arguments.
+    """Requests in by key, finished outputs out. `args` are vLLM's own engine arguments. `cpu_processor` names a logits
+    processor, as module:class, for vLLM's CPU build; it is not used where vLLM drafts tokens and so takes none.
 
     Raises ModelError where vLLM is not installed or cannot start with the model, ConfigError for an argument that it
     does not have, InfraError, with the last lines of its log, once it has died: OutOfMemory if it died of that.
     """
 
-    def __init__(self, args: Mapping[str, Any]) -> None:
+    def __init__(self, args: Mapping[str, Any], cpu_processor: str = "") -> None:
         handle, name = tempfile.mkstemp(prefix="tts-vllm-", suffix=".log")
         os.close(handle)
         self.log = Path(name)
@@ -68,10 +69,10 @@ class VllmEngine(Generic[Key]):
             undone.callback(self._watcher.end)
             begins = loading(f"{args['model']} in vLLM", f"; its log is {self.log}")
             with begins, _output_to(self.log), _environment():
-                self._engine = self._start(args)
+                self._engine = self._start(args, cpu_processor)
             undone.pop_all()
 
-    def _start(self, args: Mapping[str, Any]) -> Any:
+    def _start(self, args: Mapping[str, Any], cpu_processor: str) -> Any:
         try:
             from vllm import EngineArgs
             from vllm.usage.usage_lib import UsageContext
@@ -83,6 +84,9 @@ class VllmEngine(Generic[Key]):
             config = EngineArgs(**args).create_engine_config(UsageContext.LLM_CLASS)  # which decides defaults
         except (OSError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
             raise ModelError(f"vLLM refuses {args.get('model')!r} or an engine argument: {_reason(error)}") from error
+        if cpu_processor and on_cpu() and config.speculative_config is None:
+            users = config.model_config.logits_processors or ()
+            config.model_config.logits_processors = [*users, cpu_processor]
         try:
             engine = self._out_of_reach(
                 lambda: LLMEngine.from_vllm_config(config, UsageContext.LLM_CLASS, disable_log_stats=True)
@@ -170,6 +174,11 @@ class VllmEngine(Generic[Key]):
     def config(self) -> Any:
         """vLLM's own resolved configuration."""
         return self._engine.vllm_config
+
+    @property
+    def processors(self) -> Sequence[Any]:
+        """The logits processors that are not vLLM's own, by name or type."""
+        return self.config.model_config.logits_processors or ()
 
     def sleep(self) -> None:
         """Move the weights to host memory and drop keys and values (level 1); needs `enable_sleep_mode`."""

@@ -1,4 +1,4 @@
-"""Top-p for vLLM's CPU build, whose own sorts the whole vocabulary for each token: a third of a small model's step.
+"""Top-p for vLLM's CPU build, whose own sorts the whole vocabulary for each token (measured in benchmarks/README.md).
 
 vLLM loads the class, by its name, into the engine's processes. As a processor that leaves the likeliest token likeliest
 it runs where vLLM's own top-p would: after the temperature, before the draw (vllm/v1/sample/sampler.py).
@@ -60,7 +60,7 @@ def truncated(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
 
 
 def _among(count: int, logits: torch.Tensor, top_p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(the same, looking among the `count` likeliest, the rows for which these may be too few)."""
+    """What `truncated` gives where the nucleus is within the `count` likeliest, and the rows in which it may not be."""
     best, index = logits.topk(count, dim=-1)
     probabilities = (best - logits.logsumexp(-1, keepdim=True)).exp()
     kept = nucleus(probabilities, top_p[:, None]) > 0

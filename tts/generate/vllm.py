@@ -176,7 +176,7 @@ PASSED = (
     "enable_sleep_mode",
 )
 TOP_P = "tts_top_p"  # in a request's extra_args
-OWN_TOP_P = "tts.generate._vllm_top_p:TopP"
+OWN_TOP_P = "tts.generate._vllm_top_p:TopP"  # of vLLM's CPU build
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA, that vLLM allows
 
 
@@ -187,10 +187,9 @@ class _Running:
         self.options = options
         self.waiting: deque[tuple[Problem, int, list[int]]] = deque()  # with their prompts
         seed = self._engine_seed(wanted)
+        self.engine: VllmEngine[Key] = VllmEngine(self._args(seed), OWN_TOP_P)
+        self.own_top_p = OWN_TOP_P in self.engine.processors
         self.seeded = not on_cpu()
-        # vLLM takes no processors beside speculative decoding; its kernels on CUDA are as fast.
-        self.own_top_p = on_cpu() and "speculative_config" not in options.engine_args
-        self.engine: VllmEngine[Key] = VllmEngine(self._args(seed))
         if not self.seeded:
             options.notes.append(
                 f"vLLM's CPU build has no seed per candidate; its engine's was {seed}, made from the run's seed and "
@@ -203,9 +202,6 @@ class _Running:
     def _args(self, seed: int) -> dict[str, Any]:
         o = self.options
         lora = {"enable_lora": True, "max_lora_rank": lora_rank(o.lora)} if o.lora else {}
-        more = dict(o.engine_args)
-        if self.own_top_p:
-            more["logits_processors"] = [*more.get("logits_processors", ()), OWN_TOP_P]
         return {
             "model": locate(o.model),
             "enable_prefix_caching": True,
@@ -213,7 +209,7 @@ class _Running:
             "seed": seed,
             **lora,
             **given(o, PASSED),
-            **more,
+            **o.engine_args,
         }
 
     def _engine_seed(self, wanted: Sequence[tuple[Problem, int]]) -> int:
@@ -245,7 +241,8 @@ class _Running:
         from vllm.sampling_params import RequestOutputKind
 
         o = Drawing.of(self.options, problem)
-        own_top_p = self.own_top_p and o.top_p < 1 and o.top_k == 0  # vLLM's top-k comes first
+        # Not beside a top-k, which has to cut before, and which vLLM applies after all processors.
+        own_top_p = self.own_top_p and o.top_p < 1 and o.top_k == 0 and o.temperature > 0
         return SamplingParams(
             temperature=o.temperature,
             top_p=1.0 if own_top_p else o.top_p,

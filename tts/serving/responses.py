@@ -83,7 +83,7 @@ def of_validation(error: RequestValidationError) -> Refusal:
         return Refusal(400, f"{named}: {cause}", param=named, code=cause.code)
     named = ".".join(parts)
     if not named and first["type"] == "missing":
-        return Refusal(400, "The body is empty. Send a JSON object; see /openapi.json.", code="invalid_value")
+        return Refusal(400, "The body is empty or null. Send a JSON object; see /openapi.json.", code="invalid_value")
     return Refusal(400, f"{named or 'The body'}: {first['msg']}.", param=named, code="invalid_value")
 
 
