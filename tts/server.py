@@ -205,9 +205,12 @@ class _Server(uvicorn.Server):
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
         self._service.ending.set()
         if self._service.broken is None:
-            left = counted(self._service.admission.running + self._service.admission.waiting, "request")
-            drain = self._service.settings.drain
-            LOG.info("Stopping: %s may take %g seconds, until a second signal", left, drain)
+            left, drain = (
+                self._service.admission.running + self._service.admission.waiting,
+                self._service.settings.drain,
+            )
+            more = f": {counted(left, 'request')} may take {drain:g} seconds, until a second signal" if left else ""
+            LOG.info("Stopping%s", more)
         over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
         try:
             await super().shutdown(sockets)
