@@ -204,14 +204,12 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what runs finish, and refuse what has not by then, while its client can still be told."""
         self._service.ending.set()
+        drain, admission = self._service.settings.drain, self._service.admission
         if self._service.broken is None:
-            left, drain = (
-                self._service.admission.running + self._service.admission.waiting,
-                self._service.settings.drain,
-            )
+            left = admission.running + admission.waiting
             more = f": {counted(left, 'request')} may take {drain:g} seconds, until a second signal" if left else ""
             LOG.info("Stopping%s", more)
-        over = asyncio.get_running_loop().call_later(self._service.settings.drain, self._service.drained)
+        over = asyncio.get_running_loop().call_later(drain, self._service.drained)
         try:
             await super().shutdown(sockets)
         finally:
